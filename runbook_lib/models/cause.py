@@ -1,0 +1,110 @@
+"""Hypotheses, the declared rules that judge them, and the verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+
+class Verdict(StrEnum):
+    """`unknown` means that evidence is missing, never that the cause is unlikely."""
+
+    CONFIRMED = "confirmed"
+    SUSPECTED = "suspected"
+    RULED_OUT = "ruled_out"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedBy:
+    """This cause is only a consequence of `cause` when that one stands and every signal of `when` is present.
+
+    `unless` names signals that show this cause to stand on its own feet even so.
+    """
+
+    cause: str
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CauseRule:
+    """How a cause is judged, as data.
+
+    mechanism: groups of signal names; in each group at least one must be present (an AND of ORs).
+    onset: signals whose `since` dates the cause; the earliest one present counts. Empty: the mechanism's.
+    supports: signals that raise the confidence and are not needed.
+    against: signals any of which, when present, rules the cause out.
+    explained_by: when another cause makes this one its consequence.
+    actions: names of actions that help, the safest reversible mitigation first.
+    """
+
+    name: str
+    title: str
+    mechanism: tuple[tuple[str, ...], ...]
+    onset: tuple[str, ...] = ()
+    supports: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    explained_by: tuple[ExplainedBy, ...] = ()
+    actions: tuple[str, ...] = ()
+    prevention: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One line of the table of causes: what speaks for, against, or is missing, and which finding says so."""
+
+    bearing: Literal["for", "against", "missing"]
+    signal: str
+    text: str
+    finding: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """A judged hypothesis. `confidence` is 0 to 1; `because_of` names the confirmed cause that explains this one."""
+
+    name: str
+    title: str
+    verdict: Verdict
+    confidence: float
+    why: str
+    because_of: str | None = None
+    since: datetime | None = None
+    subject: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Symptom:
+    """The measured symptom of the issue: `value` and `threshold` in `unit`; None when it could not be measured."""
+
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    threshold: float
+    breached: bool | None
+    onset_at: datetime | None = None
+    recovered_at: datetime | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """All causes of a playbook, ranked: confirmed roots first, then what follows from them, then the rest."""
+
+    symptoms: tuple[Symptom, ...]
+    causes: tuple[Cause, ...]
+    summary: str
+    at: datetime
+    missing_sources: tuple[str, ...] = ()
+    next_steps: tuple[str, ...] = field(default=())
+
+    @property
+    def roots(self) -> tuple[Cause, ...]:
+        """The confirmed causes that no other confirmed cause explains."""
+        return tuple(cause for cause in self.causes if cause.verdict is Verdict.CONFIRMED and cause.because_of is None)

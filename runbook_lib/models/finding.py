@@ -1,0 +1,89 @@
+"""What one investigation step saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from runbook_lib.models.figure import Figure
+from runbook_lib.models.frame import Frame
+
+SourceState = Literal["ok", "unreachable", "timeout", "refused", "invalid_answer", "not_configured"]
+
+
+class FindingStatus(StrEnum):
+    """How a finding reads at a glance. `unknown`: the evidence could not be had."""
+
+    NORMAL = "normal"
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+class Presence(StrEnum):
+    """Whether a signal is there. `unknown` is not `absent`: the source could not be asked."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStatus:
+    """How a source answered. `seconds` is the time that the last answer took, None when there was none."""
+
+    name: str
+    status: SourceState
+    error: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """One fact that causes are reasoned from; the names are declared in the playbook's rules.
+
+    `since` is when it began (UTC), None when that is not known. `subject` is what it is about (`payments`,
+    `deployment/orders revision 14`). `value` is in `unit`. `text` is a sentence for the person who has to believe it.
+    """
+
+    name: str
+    presence: Presence
+    text: str
+    since: datetime | None = None
+    subject: str | None = None
+    value: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finding:
+    """Evidence of one check: a sentence with number and unit, a table, a figure, the command, its sources' state.
+
+    `tables` maps a caption to a frame; the first is the main one. `command` is what a person would have typed.
+    `notes` are further sentences, in order of importance.
+    """
+
+    name: str
+    title: str
+    summary: str
+    status: FindingStatus
+    command: str = ""
+    tables: tuple[tuple[str, Frame], ...] = ()
+    figure: Figure | None = None
+    notes: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
+    at: datetime | None = None
+    seconds: float | None = None
+
+    def signal(self, name: str) -> Signal | None:
+        """The signal of this name, None when the finding does not speak of it."""
+        return next((signal for signal in self.signals if signal.name == name), None)
+
+    @property
+    def frame(self) -> Frame | None:
+        """The main table, for an engineer who wants to go on from here."""
+        return self.tables[0][1] if self.tables else None

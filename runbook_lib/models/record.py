@@ -1,0 +1,100 @@
+"""The incident as `incident.json` keeps it (schema 1, docs/incident-record.md)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from runbook_lib.models.cause import Verdict
+from runbook_lib.models.finding import SourceState
+from runbook_lib.models.plan import ActionStatus, Risk
+
+SCHEMA_VERSION = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SymptomRecord(_Record):
+    name: str
+    value: float | None
+    unit: str
+    threshold: float
+    breached: bool | None
+
+
+class SourceRecord(_Record):
+    name: str
+    status: SourceState
+    error: str | None = None
+    seconds: float | None = None
+
+
+class CauseRecord(_Record):
+    name: str
+    title: str
+    verdict: Verdict
+    confidence: float = Field(ge=0, le=1)
+    because_of: str | None = None
+    since: AwareDatetime | None = None
+    why: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+class ActionRecord(_Record):
+    name: str
+    target: str
+    status: ActionStatus
+    risk: Risk | None = None
+    text: str = ""
+    effect: str = "unknown"
+    at: AwareDatetime | None = None
+
+
+class FindingRecord(_Record):
+    name: str
+    title: str
+    status: str
+    summary: str
+
+
+class TimelineEntry(_Record):
+    at: AwareDatetime
+    kind: Literal["alert", "deploy", "event", "finding", "action", "note"]
+    text: str
+
+
+class IncidentRecord(_Record):
+    """One investigation. `status`: completed, failed (the notebook died), interrupted (nothing closed it), running."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    id: str
+    issue: str
+    service: str
+    environment: str
+    severity: str | None = None
+    status: Literal["running", "completed", "failed", "interrupted"]
+    summary: str = ""
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    onset_at: AwareDatetime | None = None
+    recovered_at: AwareDatetime | None = None
+    window_start: AwareDatetime
+    window_end: AwareDatetime
+    dry_run: bool = False
+    alert: dict[str, Any] = {}
+    impact: str = ""
+    symptoms: tuple[SymptomRecord, ...] = ()
+    sources: tuple[SourceRecord, ...] = ()
+    causes: tuple[CauseRecord, ...] = ()
+    findings: tuple[FindingRecord, ...] = ()
+    actions: tuple[ActionRecord, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    error: str | None = None
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+

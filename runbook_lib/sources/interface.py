@@ -1,0 +1,192 @@
+"""What each source answers: the contract that checks are written against, and that `recorded` replays.
+
+Every method is read-only, bounded in time and in size, and raises a SourceError (never the client library's own
+exception) when the system does not answer properly. Every frame is tidy, its times are aware and UTC, and its `attrs` carry
+`unit`, `source`, `query` and `command`. An empty answer is an empty frame with the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame
+from runbook_lib.models.window import Window
+
+
+class Source(Protocol):
+    """What every source can do."""
+
+    name: str
+
+    def probe(self) -> SourceStatus:
+        """Ask the cheapest question; never raises."""
+
+    def close(self) -> None:
+        """Give back connections and threads."""
+
+
+class Metrics(Source, Protocol):
+    """Prometheus."""
+
+    def instant(self, promql: str, *, at: datetime | None = None) -> Frame:
+        """Columns: time, one per label, value."""
+
+    def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
+        """Columns: time, one per label, value. Without a step one is chosen: about 240 points, never over 11,000."""
+
+    def label_values(self, label: str, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
+        """Values of a label (`__name__`: the metrics that exist), sorted."""
+
+    def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
+        """The label sets that match; one column per label."""
+
+    def metadata(self, metric: str | None = None) -> Frame:
+        """Columns: metric, type, help, unit."""
+
+    def scrape_interval_seconds(self, match: str) -> float | None:
+        """The interval at which the series that match are scraped, as measured from their samples."""
+
+    def url_for(self, promql: str) -> str:
+        """A link that opens the query in the Prometheus UI."""
+
+
+class Cluster(Source, Protocol):
+    """One namespace of a Kubernetes cluster."""
+
+    namespace: str
+
+    def identity(self) -> str:
+        """Who the cluster takes us for, such as `system:serviceaccount:shop:runbook-reader`."""
+
+    def can(self, verb: str, resource: str, *, group: str = "", name: str | None = None, subresource: str | None = None) -> bool:
+        """Ask a SelfSubjectAccessReview."""
+
+    def pods(self, selector: str) -> Frame:
+        """Columns: pod, phase, ready (bool), restarts, node, ip, started_at, version, revision (of the pod template: the
+        deployment's revision or None), template_hash, state (`running`, `waiting: CrashLoopBackOff`, …), last_state
+        (`OOMKilled (exit 137) at …` or empty), last_terminated_at, containers, cpu_request_cores, cpu_limit_cores,
+        memory_request_bytes, memory_limit_bytes, owner."""
+
+    def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
+        """Columns: time (last seen), first_seen, type, reason, kind, name, message, count. `names` are prefixes."""
+
+    def deployment(self, name: str) -> Mapping[str, Any]:
+        """Keys: name, replicas, ready, updated, available, revision, generation, observed_generation, paused, images,
+        selector, strategy, resource_version, config_maps (names the template reads), secrets (names), created_at,
+        conditions (list of {type, status, reason, message})."""
+
+    def rollout_history(self, deployment: str) -> Frame:
+        """Columns: revision (int), created_at, replica_set, images, change_cause, replicas, ready, current (bool),
+        first_ready_at (when the first pod of it became ready, None if unknown). Newest last."""
+
+    def rollout_diff(self, deployment: str, *, old: int, new: int) -> Frame:
+        """What differs between two revisions' pod templates. Columns: path, old, new, kind (`image`, `env`, `resources`,
+        `probe`, `command`, `volume`, `annotation`, `label`, `other`). Values of secrets never appear."""
+
+    def config_map(self, name: str) -> Mapping[str, Any]:
+        """Keys: name, data (dict), resource_version, updated_at (from managedFields, or None), last_applied (dict or None)."""
+
+    def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
+        """Config maps changed in the window, or that drift from what was last applied.
+        Columns: config_map, key, old, new, updated_at."""
+
+    def endpoints(self, service: str) -> Frame:
+        """From EndpointSlices. Columns: address, port, ready (bool), pod, node."""
+
+    def autoscaler(self, deployment: str) -> Mapping[str, Any] | None:
+        """Keys: name, min_replicas, max_replicas, current_replicas, desired_replicas, conditions. None when there is none."""
+
+    def disruption_budget(self, labels: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Keys: name, disruptions_allowed, min_available, max_unavailable. None when none covers these labels."""
+
+    def network_policies(self, labels: Mapping[str, str]) -> Frame:
+        """Policies that select pods with these labels. Columns: policy, types, ingress, egress."""
+
+    def pod_metrics(self, selector: str) -> Frame:
+        """`kubectl top pods`. Columns: pod, container, cpu_cores, memory_bytes, time."""
+
+
+class Logs(Source, Protocol):
+    """The logs of all pods of a selector, previous containers too, merged in time order."""
+
+    def read(self, selector: str, *, window: Window, lines_per_pod: int = 2000, previous: bool = True) -> Frame:
+        """Columns: time, pod, container, level (lower case or empty), message, previous (bool), fields (dict or None, from
+        JSON lines). `attrs['truncated']` names the pods of which older lines were left out; `attrs['unread']` those that
+        could not be read, with the reason."""
+
+
+class Database(Source, Protocol):
+    """PostgreSQL, in read-only transactions with a statement timeout."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
+        """Any read-only statement."""
+
+    def connections(self) -> Frame:
+        """Columns: application, user, database, state (`active`, `idle`, `idle in transaction`, …), client, count,
+        oldest_seconds (in that state)."""
+
+    def limits(self) -> Mapping[str, Any]:
+        """Keys: max_connections, reserved_connections, used_connections, started_at, version, in_recovery (bool)."""
+
+    def sessions(self, *, minimum_seconds: float = 1.0, limit: int = 200) -> Frame:
+        """Active and idle-in-transaction sessions, oldest first. Columns: pid, application, user, state, wait_event,
+        backend_start, transaction_start, query_start, state_seconds, transaction_seconds, query, blocked_by (list of pid)."""
+
+    def blocking_chains(self) -> Frame:
+        """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,
+        blocking_state, blocking_seconds, blocking_query, root_pid, waiters (sessions waiting on the root)."""
+
+    def table_sizes(self, *, limit: int = 50) -> Frame:
+        """Columns: schema, table, total_bytes, table_bytes, index_bytes, live_rows, dead_rows, last_autovacuum_at."""
+
+
+class Cache(Source, Protocol):
+    """Redis."""
+
+    def info(self) -> Mapping[str, Any]:
+        """The INFO answer as one flat mapping, plus `ping_seconds`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpAnswer:
+    """An HTTP answer: `status` None when there was none, then `error` says why. `body` is parsed JSON or text, bounded."""
+
+    url: str
+    status: int | None
+    seconds: float
+    body: Any = None
+    error: str | None = None
+    state: str = "ok"
+
+    @property
+    def ok(self) -> bool:
+        """Answered with a 2xx."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Http(Source, Protocol):
+    """Health and admin endpoints. Only GET; changes go through actions."""
+
+    def get(self, url: str, *, timeout_seconds: float | None = None) -> HttpAnswer:
+        """Never raises for a sick server: the answer says what happened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """All sources of a service. One that is not configured raises SourceNotConfigured from every method."""
+
+    metrics: Metrics
+    cluster: Cluster
+    logs: Logs
+    database: Database
+    cache: Cache
+    http: Http
+
+    def close(self) -> None:
+        """Close all of them."""
+        for source in (self.metrics, self.cluster, self.logs, self.database, self.cache, self.http):
+            source.close()
