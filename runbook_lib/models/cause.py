@@ -30,6 +30,24 @@ class ExplainedBy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Remedy:
+    """An action that helps when every signal of `when` is present and none of `unless`."""
+
+    action: str
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conjunction:
+    """A signal made of others: present when all of them are, absent when any is absent, else unknown."""
+
+    name: str
+    all_of: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CauseRule:
     """How a cause is judged, as data.
 
@@ -38,7 +56,8 @@ class CauseRule:
     supports: signals that raise the confidence and are not needed.
     against: signals any of which, when present, rules the cause out.
     explained_by: when another cause makes this one its consequence.
-    actions: names of actions that help, the safest reversible mitigation first.
+    remedies: actions that help, the safest reversible mitigation first.
+    lookback_seconds: a cause that began longer than this before the symptom is not taken for its cause; None: any time before.
     """
 
     name: str
@@ -48,8 +67,8 @@ class CauseRule:
     supports: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     explained_by: tuple[ExplainedBy, ...] = ()
-    actions: tuple[str, ...] = ()
-    prevention: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    lookback_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.models.cause import CauseRule, Symptom
+from runbook_lib.models.cause import CauseRule, Conjunction, Symptom
 from runbook_lib.models.finding import Finding
 
 Check = Callable[[CheckContext], Finding]
@@ -37,6 +37,7 @@ class Playbook:
     symptom: Callable[[CheckContext, Finding], Symptom]
     symptom_checks: tuple[str, ...]
     checks: tuple[CheckStep, ...]
+    conjunctions: tuple[Conjunction, ...]
     causes: tuple[CauseRule, ...]
     actions: tuple[str, ...]
     prevention: tuple[str, ...]

@@ -1,0 +1,147 @@
+"""Log lines grouped into patterns, with counts and first and last seen, and each pattern's kind of error.
+
+Patterns are mined by Drain (He et al., 2017, ICWS) as drain3 implements it: numbers, ids and addresses become wildcards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.models.frame import Frame, frame
+
+PATTERN_COLUMNS = ["kind", "pattern", "count", "first_seen", "last_seen", "pods", "example"]
+_MAXIMUM_LENGTH = 600
+
+# What an error line speaks of, by the words that drivers and frameworks write. The first kind that matches counts: the specific before the
+# general. The words come from psycopg_pool, SQLAlchemy, HikariCP, node-postgres, pgx, PostgreSQL, httpx, requests, OkHttp, Spring, Node,
+# Go net/http, gRPC, resilience4j, redis clients, the JVM, CPython and the kernel.
+ERROR_KINDS: tuple[tuple[str, str], ...] = (
+    (
+        "database_pool",
+        r"PoolTimeout|couldn't get a connection|QueuePool limit|connection pool (?:is )?(?:exhausted|full|timed out)|pool exhausted"
+        r"|HikariPool\S* - Connection is not available|Connection is not available, request timed out"
+        r"|timeout exceeded when trying to connect|too many clients already|remaining connection slots|too many connections for"
+        r"|no more connections allowed|PoolExhausted|sorry, too many clients|ResourceRequest timed out|Timeout acquiring a connection"
+        r"|query_wait_timeout|TimeoutError: Knex",
+    ),
+    (
+        "memory",
+        r"\bMemoryError\b|OutOfMemory|out of memory|heap limit|Cannot allocate memory|bad_alloc|\bOOM\b|GC overhead limit|ENOMEM",
+    ),
+    (
+        "database",
+        r"psycopg(?:2|\.|\b)|\bpq: |SQLSTATE|JDBC(?:Connection)?Exception|PSQLException|SQLTransient\w+|OperationalError|InterfaceError"
+        r"|server closed the connection unexpectedly|terminating connection|the database system is (?:shutting down|starting up|in recovery)"
+        r"|canceling statement due to|deadlock detected|SequelizeConnection\w+|connection to server at .* failed|:5432\b",
+    ),
+    (
+        "cache",
+        r"\bredis\b|\bRedis\w*(?:Error|Exception)|memcache|Jedis\w*Exception|Lettuce|:6379\b|LOADING Redis|MISCONF Redis|OOM command not allowed",
+    ),
+    (
+        "downstream",
+        r"ReadTimeout|ConnectTimeout|TimeoutException|SocketTimeout|timed out|deadline exceeded|DEADLINE_EXCEEDED|ECONNREFUSED|ECONNRESET"
+        r"|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Connection refused|Connection reset|ConnectError|ConnectionError|RemoteDisconnected"
+        r"|CircuitBreaker\w*|circuit breaker|CallNotPermitted|upstream (?:connect|request)|Bad Gateway|Service Unavailable|\b50[234] (?:from|for)\b"
+        r"|UNAVAILABLE|no such host|Name or service not known|name resolution|getaddrinfo|UnknownHost|No route to host|Network is unreachable"
+        r"|RetryError|MaxRetryError|socket hang up|URLError",
+    ),
+)
+_KINDS = tuple((kind, re.compile(words, re.IGNORECASE if kind != "downstream" else 0)) for kind, words in ERROR_KINDS)
+_EXCEPTION = re.compile(
+    r"\bTraceback\b|\b\w+(?:Error|Exception|Panic)\b|\bpanic:|\bunhandled\b|\bis not defined\b|Cannot read propert", re.IGNORECASE
+)
+
+
+def error_kind(message: str) -> str:
+    """What an error line speaks of: database_pool, memory, database, cache, downstream, application (an exception of the code), other."""
+    for kind, words in _KINDS:
+        if words.search(message):
+            return kind
+    return "application" if _EXCEPTION.search(message) else "other"
+
+
+@dataclass(slots=True)
+class _Cluster:
+    kind: str
+    example: str
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    pods: set[str] = field(default_factory=set)
+
+
+def error_text(message: str, fields: Mapping[str, Any] | None) -> str:
+    """A record's message with the exception that its JSON fields carry, since that names the cause."""
+    if not isinstance(fields, Mapping):
+        return message
+    named = [
+        str(fields[key])
+        for key in ("exception", "exc_info", "error", "err", "error.message", "stack", "stack_trace", "error.stack_trace")
+        if fields.get(key)
+    ]
+    return " ".join([message, *named]) if named else message
+
+
+def error_patterns(errors: pd.DataFrame) -> Frame:
+    """Group error records into patterns, most frequent first.
+
+    `errors` has the columns of `Logs.read`. The answer has the columns kind, pattern, count, first_seen, last_seen (UTC), pods (number of
+    pods), example.
+    """
+    if errors.empty:
+        return frame([], columns=PATTERN_COLUMNS)
+    miner = _miner()
+    clusters: dict[int, _Cluster] = {}
+    texts = _texts(errors)
+    for at, pod, text in zip(errors["time"], errors["pod"], texts, strict=True):
+        result = miner.add_log_message(" ".join(text.split())[:_MAXIMUM_LENGTH])
+        cluster = clusters.get(result["cluster_id"])
+        if cluster is None:
+            cluster = clusters[result["cluster_id"]] = _Cluster(kind=error_kind(text), example=text)
+        moment = pd.Timestamp(at).to_pydatetime()
+        cluster.count += 1
+        cluster.first = moment if cluster.first is None else min(cluster.first, moment)
+        cluster.last = moment if cluster.last is None else max(cluster.last, moment)
+        cluster.pods.add(str(pod))
+    templates = {mined.cluster_id: mined.get_template() for mined in miner.drain.clusters}
+    rows = [
+        (found.kind, templates.get(key, found.example), found.count, found.first, found.last, len(found.pods), found.example)
+        for key, found in clusters.items()
+    ]
+    rows.sort(key=lambda row: -row[2])
+    return frame(rows, columns=PATTERN_COLUMNS)
+
+
+def error_kinds(errors: pd.DataFrame) -> pd.Series:
+    """The kind of each error record, on the frame's own index."""
+    return pd.Series([error_kind(text) for text in _texts(errors)], index=errors.index, dtype="object")
+
+
+def _texts(errors: pd.DataFrame) -> list[str]:
+    fields = errors["fields"] if "fields" in errors.columns else [None] * len(errors)
+    return [error_text(str(message), known) for message, known in zip(errors["message"], fields, strict=True)]
+
+
+def _miner() -> Any:
+    """A Drain miner in memory, with masks for what varies in every line (ids, addresses, numbers)."""
+    from drain3 import TemplateMiner
+    from drain3.masking import MaskingInstruction
+    from drain3.template_miner_config import TemplateMinerConfig
+
+    config = TemplateMinerConfig()
+    config.drain_max_clusters = 500
+    config.profiling_enabled = False
+    config.masking_instructions = [
+        MaskingInstruction(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "id"),
+        MaskingInstruction(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "address"),
+        MaskingInstruction(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{12,}\b", "hex"),
+        MaskingInstruction(r"(?<![A-Za-z])[-+]?\d+(?:\.\d+)?", "number"),
+    ]
+    return TemplateMiner(config=config)

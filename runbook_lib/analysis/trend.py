@@ -1,0 +1,71 @@
+"""Growth over time, robust to noise and to restarts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+_MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The trend since the last restart.
+
+    per_second: Theil-Sen slope (Sen 1968) in the series' unit per second; low and high are its 95 % confidence bounds. since: the first
+    sample of the stretch looked at. last: the last value. rise: fitted growth over the stretch, in the series' unit.
+    """
+
+    per_second: float
+    low: float
+    high: float
+    since: datetime
+    last: float
+    rise: float
+
+    @property
+    def growing(self) -> bool:
+        """The whole confidence interval lies above zero."""
+        return self.low > 0
+
+    def time_to(self, limit: float) -> timedelta | None:
+        """How long until the limit is reached at this rate; None when it is not growing or the limit is passed."""
+        if not self.growing or self.last >= limit:
+            return None
+        return timedelta(seconds=(limit - self.last) / self.per_second)
+
+
+def since_last_drop(series: pd.Series, *, drop_ratio: float = 0.3) -> pd.Series:
+    """The part of a series after its last fall by more than `drop_ratio` of the value before (a restart)."""
+    clean = series.dropna()
+    if len(clean) < 2:
+        return clean
+    falls = np.flatnonzero(clean.to_numpy()[1:] < (1 - drop_ratio) * clean.to_numpy()[:-1])
+    return clean.iloc[falls[-1] + 1 :] if len(falls) else clean
+
+
+def growth(series: pd.Series, *, minimum_samples: int = 6) -> Growth | None:
+    """The robust trend of a series; None when it has too few samples to tell."""
+    clean = series.dropna()
+    if len(clean) < minimum_samples:
+        return None
+    from scipy.stats import theilslopes
+
+    stride = max(1, len(clean) // _MAXIMUM_POINTS)
+    thin = clean.iloc[::stride]
+    first = thin.index[0].to_pydatetime()
+    seconds = np.asarray((thin.index - thin.index[0]).total_seconds(), dtype="float64")
+    if seconds[-1] <= 0:
+        return None
+    slope, _, low, high = theilslopes(thin.to_numpy(dtype="float64"), seconds, alpha=0.95)
+    return Growth(
+        per_second=float(slope),
+        low=float(low),
+        high=float(high),
+        since=first,
+        last=float(clean.iloc[-1]),
+        rise=float(slope) * float(seconds[-1]),
+    )
