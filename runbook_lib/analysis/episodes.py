@@ -1,14 +1,15 @@
 """When something began, and whether it is still on.
 
 The onset of an episode is found in two steps: change-point detection (ruptures, kernel change point with a linear kernel,
-arXiv:1202.3878) tells the level before from the level after, then the onset is the first sample that left the level before. A static threshold
-alone would date a slow rise too late, and a rise from a noisy baseline too early.
+arXiv:1202.3878) tells the level before from the level after, then the onset is the first sample that left the level before. A
+static threshold alone would date a slow rise too late, and a rise from a noisy baseline too early.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ class Episode:
     """A stretch in which a value stood beyond its threshold.
 
     onset: first sample that left the level before. first, last: first and last sample beyond the threshold. ongoing: it lasts to
-    the end of the series. baseline, peak: the median before and the most extreme value, in the series' unit. seen_from_start: the series
-    begins inside the episode, so that the onset is only known to be no later.
+    the end of the series. baseline, peak: the median before and the most extreme value, in the series' unit. seen_from_start: the
+    series begins inside the episode, so that the onset is only known to be no later.
     """
 
     onset: datetime
@@ -68,7 +69,9 @@ def latest_episode(series: pd.Series, *, threshold: float, gap: timedelta, minim
         return None
     first, last = stretches[-1]
     after_previous = stretches[-2][1] if len(stretches) > 1 else None
-    before = clean[clean.index < first] if after_previous is None else clean[(clean.index > after_previous) & (clean.index < first)]
+    before = (
+        clean[clean.index < first] if after_previous is None else clean[(clean.index > after_previous) & (clean.index < first)]
+    )
     inside = clean[first:last]
     end = clean.index[-1].to_pydatetime()
     baseline = _level_before(before, inside)
@@ -92,7 +95,7 @@ def step_up(series: pd.Series, *, at_least: float) -> datetime | None:
         return None
     breaks = _change_points(clean)
     edges = [0, *breaks, len(clean)]
-    levels = [float(np.median(clean.to_numpy()[a:b])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    levels = [float(np.median(clean.to_numpy()[a:b])) for a, b in pairwise(edges)]
     for index in range(len(levels) - 1, 0, -1):
         if levels[index] - levels[index - 1] >= at_least and levels[-1] - levels[index - 1] >= at_least:
             return clean.index[edges[index]].to_pydatetime()

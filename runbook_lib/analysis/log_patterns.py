@@ -18,49 +18,65 @@ from runbook_lib.models.frame import Frame, frame
 PATTERN_COLUMNS = ["kind", "pattern", "count", "first_seen", "last_seen", "pods", "example"]
 _MAXIMUM_LENGTH = 600
 
-# What an error line speaks of, by the words that drivers and frameworks write. The first kind that matches counts: the specific before the
-# general. The words come from psycopg_pool, SQLAlchemy, HikariCP, node-postgres, pgx, PostgreSQL, httpx, requests, OkHttp, Spring, Node,
-# Go net/http, gRPC, resilience4j, redis clients, the JVM, CPython and the kernel.
-ERROR_KINDS: tuple[tuple[str, str], ...] = (
+# What an error line speaks of, by the words that drivers and frameworks write. The first kind that matches counts: the specific
+# before the general. The words come from psycopg_pool, SQLAlchemy, HikariCP, node-postgres, pgx, PostgreSQL, httpx, requests,
+# OkHttp, Spring, Node, Go net/http, gRPC, resilience4j, redis clients, the JVM, CPython and the kernel.
+ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "database_pool",
-        r"PoolTimeout|couldn't get a connection|QueuePool limit|connection pool (?:is )?(?:exhausted|full|timed out)|pool exhausted"
-        r"|HikariPool\S* - Connection is not available|Connection is not available, request timed out"
-        r"|timeout exceeded when trying to connect|too many clients already|remaining connection slots|too many connections for"
-        r"|no more connections allowed|PoolExhausted|sorry, too many clients|ResourceRequest timed out|Timeout acquiring a connection"
-        r"|query_wait_timeout|TimeoutError: Knex",
+        (
+            r"PoolTimeout|PoolExhausted|couldn't get a connection|QueuePool limit|pool exhausted|ResourceRequest timed out",
+            r"connection pool (?:is )?(?:exhausted|full|timed out)|Timeout acquiring a connection|TimeoutError: Knex",
+            r"Connection is not available, request timed out|timeout exceeded when trying to connect|no more connections allowed",
+            r"too many clients already|remaining connection slots|too many connections for|query_wait_timeout",
+        ),
     ),
     (
         "memory",
-        r"\bMemoryError\b|OutOfMemory|out of memory|heap limit|Cannot allocate memory|bad_alloc|\bOOM\b|GC overhead limit|ENOMEM",
+        (
+            r"\bMemoryError\b|OutOfMemory|out of memory|heap limit|Cannot allocate memory|bad_alloc|\bOOM\b(?! command)",
+            r"GC overhead limit|ENOMEM",
+        ),
+    ),
+    (
+        "application",  # a statement that the code got wrong is the code's error, not the database's
+        (
+            r"Undefined(?:Column|Table|Function|Object)|(?:column|relation|function) \S+ does not exist|syntax error at or near",
+            r"(?:NotNull|ForeignKey|Unique|Check)Violation|violates (?:not-null|foreign key|unique|check) constraint",
+        ),
     ),
     (
         "database",
-        r"psycopg(?:2|\.|\b)|\bpq: |SQLSTATE|JDBC(?:Connection)?Exception|PSQLException|SQLTransient\w+|OperationalError|InterfaceError"
-        r"|server closed the connection unexpectedly|terminating connection|the database system is (?:shutting down|starting up|in recovery)"
-        r"|canceling statement due to|deadlock detected|SequelizeConnection\w+|connection to server at .* failed|:5432\b",
+        (
+            r"psycopg|\bpq: |SQLSTATE|JDBC(?:Connection)?Exception|PSQLException|SQLTransient\w+|OperationalError|InterfaceError",
+            r"server closed the connection unexpectedly|terminating connection|canceling statement due to|deadlock detected",
+            r"the database system is (?:shutting down|starting up|in recovery)|connection to server at .* failed|:5432\b",
+            r"SequelizeConnection\w+",
+        ),
     ),
     (
         "cache",
-        r"\bredis\b|\bRedis\w*(?:Error|Exception)|memcache|Jedis\w*Exception|Lettuce|:6379\b|LOADING Redis|MISCONF Redis|OOM command not allowed",
+        (r"\bredis\b|\bRedis\w*(?:Error|Exception)|memcache|Jedis\w*Exception|Lettuce|:6379\b|MISCONF|OOM command not allowed",),
     ),
     (
         "downstream",
-        r"ReadTimeout|ConnectTimeout|TimeoutException|SocketTimeout|timed out|deadline exceeded|DEADLINE_EXCEEDED|ECONNREFUSED|ECONNRESET"
-        r"|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Connection refused|Connection reset|ConnectError|ConnectionError|RemoteDisconnected"
-        r"|CircuitBreaker\w*|circuit breaker|CallNotPermitted|upstream (?:connect|request)|Bad Gateway|Service Unavailable|\b50[234] (?:from|for)\b"
-        r"|UNAVAILABLE|no such host|Name or service not known|name resolution|getaddrinfo|UnknownHost|No route to host|Network is unreachable"
-        r"|RetryError|MaxRetryError|socket hang up|URLError",
+        (
+            r"(?:Read|Connect)Timeout|TimeoutException|SocketTimeout|timed out|deadline exceeded|ECONNREFUSED|ECONNRESET|ETIMEDOUT",
+            r"ENOTFOUND|EAI_AGAIN|Connection refused|Connection reset|Connect(?:ion)?Error|RemoteDisconnected|socket hang up|URLError",
+            r"CircuitBreaker\w*|circuit breaker|CallNotPermitted|upstream (?:connect|request)|Bad Gateway|Service Unavailable",
+            r"\b50[234] (?:from|for)\b|\bUNAVAILABLE\b|no such host|Name or service not known|name resolution|getaddrinfo",
+            r"UnknownHost|No route to host|Network is unreachable|(?:Max)?RetryError",
+        ),
     ),
 )
-_KINDS = tuple((kind, re.compile(words, re.IGNORECASE if kind != "downstream" else 0)) for kind, words in ERROR_KINDS)
+_KINDS = tuple((kind, re.compile("|".join(words), re.IGNORECASE)) for kind, words in ERROR_KINDS)
 _EXCEPTION = re.compile(
     r"\bTraceback\b|\b\w+(?:Error|Exception|Panic)\b|\bpanic:|\bunhandled\b|\bis not defined\b|Cannot read propert", re.IGNORECASE
 )
 
 
 def error_kind(message: str) -> str:
-    """What an error line speaks of: database_pool, memory, database, cache, downstream, application (an exception of the code), other."""
+    """What an error line speaks of: a kind of ERROR_KINDS, else `application` (an exception of the code), else `other`."""
     for kind, words in _KINDS:
         if words.search(message):
             return kind
@@ -92,8 +108,8 @@ def error_text(message: str, fields: Mapping[str, Any] | None) -> str:
 def error_patterns(errors: pd.DataFrame) -> Frame:
     """Group error records into patterns, most frequent first.
 
-    `errors` has the columns of `Logs.read`. The answer has the columns kind, pattern, count, first_seen, last_seen (UTC), pods (number of
-    pods), example.
+    `errors` has the columns of `Logs.read`. The answer has the columns kind, pattern, count, first_seen, last_seen (UTC), pods
+    (how many), example.
     """
     if errors.empty:
         return frame([], columns=PATTERN_COLUMNS)

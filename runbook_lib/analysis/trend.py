@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ _MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
 class Growth:
     """The trend since the last restart.
 
-    per_second: Theil-Sen slope (Sen 1968) in the series' unit per second; low and high are its 95 % confidence bounds. since: the first
-    sample of the stretch looked at. last: the last value. rise: fitted growth over the stretch, in the series' unit.
+    per_second: Theil-Sen slope (Sen 1968) in the series' unit per second; low and high are its 95 % confidence bounds. since: the
+    first sample of the stretch looked at. last: the last value. rise: fitted growth over the stretch, in the series' unit.
     """
 
     per_second: float
@@ -38,13 +39,25 @@ class Growth:
         return timedelta(seconds=(limit - self.last) / self.per_second)
 
 
-def since_last_drop(series: pd.Series, *, drop_ratio: float = 0.3) -> pd.Series:
-    """The part of a series after its last fall by more than `drop_ratio` of the value before (a restart)."""
+def between_drops(series: pd.Series, *, drop_ratio: float = 0.3) -> list[pd.Series]:
+    """The series cut where it falls by more than `drop_ratio` of the value before: a restart. Oldest first."""
     clean = series.dropna()
     if len(clean) < 2:
+        return [clean] if len(clean) else []
+    values = clean.to_numpy()
+    cuts = [0, *(np.flatnonzero(values[1:] < (1 - drop_ratio) * values[:-1]) + 1), len(clean)]
+    return [clean.iloc[begin:end] for begin, end in pairwise(cuts)]
+
+
+def rising_part(series: pd.Series) -> pd.Series:
+    """The part from where a series last stood near its lowest value: what lies before is not part of the growth."""
+    clean = series.dropna()
+    if len(clean) < 3:
         return clean
-    falls = np.flatnonzero(clean.to_numpy()[1:] < (1 - drop_ratio) * clean.to_numpy()[:-1])
-    return clean.iloc[falls[-1] + 1 :] if len(falls) else clean
+    smooth = clean.rolling(3, center=True, min_periods=1).median()
+    low, high = float(smooth.min()), float(smooth.iloc[-1])
+    near = np.flatnonzero(smooth.to_numpy() <= low + 0.1 * (high - low))
+    return clean.iloc[near[-1] :] if len(near) else clean
 
 
 def growth(series: pd.Series, *, minimum_samples: int = 6) -> Growth | None:

@@ -40,11 +40,16 @@ class Remedy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conjunction:
-    """A signal made of others: present when all of them are, absent when any is absent, else unknown."""
+    """A signal made of others: present when all of `all_of` are and none of `none_of`; absent when one is not; else unknown.
+
+    close_in_time: what is dated among them began at about the same time (within three tolerances of the diagnosis).
+    """
 
     name: str
     all_of: tuple[str, ...]
     text: str
+    none_of: tuple[str, ...] = ()
+    close_in_time: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,272 @@
+"""From signals to verdicts: the declared rules of a playbook, applied.
+
+A cause is confirmed when its mechanism is seen, it began no later than the symptom, and no other cause that stands explains it.
+What stands but is explained is `suspected` with `because_of`: a consequence. What could not be looked at is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runbook_lib.models.cause import Cause, CauseRule, Conjunction, Evidence, Symptom, Verdict
+from runbook_lib.models.finding import Finding, Presence, Signal
+from runbook_lib.models.window import format_duration, format_instant
+
+# Confidence: the mechanism seen in time is worth 0.75, its supporting signals up to 0.24 together; each piece of evidence that
+# could not be had takes 0.05, and a mechanism that is seen but not confirmed never reaches 0.5. The figures order causes; they
+# are not probabilities.
+_STANDING, _SUPPORT, _MISSING, _NOT_CONFIRMED = 0.75, 0.24, 0.05, 0.45
+
+_CLOSE = 3  # tolerances within which two things began together
+_RANK = {Verdict.CONFIRMED: 0, Verdict.SUSPECTED: 2, Verdict.UNKNOWN: 3, Verdict.RULED_OUT: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What all findings together say of one signal."""
+
+    presence: Presence
+    signal: Signal | None
+    finding: str
+
+
+class _Board:
+    """Signals by name. A signal that no finding speaks of is unknown."""
+
+    def __init__(self, findings: Iterable[Finding], conjunctions: Sequence[Conjunction], close: timedelta) -> None:
+        self._seen: dict[str, _Seen] = {}
+        self._close = close
+        for finding in findings:
+            for signal in finding.signals:
+                self._note(signal, finding.name)
+        for conjunction in conjunctions:
+            self._note(self._joined(conjunction), "")
+
+    def __getitem__(self, name: str) -> _Seen:
+        return self._seen.get(name, _Seen(Presence.UNKNOWN, None, ""))
+
+    def _note(self, signal: Signal, finding: str) -> None:
+        known = self._seen.get(signal.name)
+        if known is None or known.signal is None or _outweighs(signal, known.signal):
+            self._seen[signal.name] = _Seen(signal.presence, signal, finding)
+
+    def _joined(self, conjunction: Conjunction) -> Signal:
+        parts = [self[name] for name in conjunction.all_of]
+        known = [part.signal for part in parts if part.signal is not None]
+        times = [signal.since for signal in known if signal.since is not None]
+        presence = self._presence_of(conjunction, parts, times)
+        texts = "; ".join(signal.text for signal in known if signal.presence is presence)
+        return Signal(
+            name=conjunction.name,
+            presence=presence,
+            text=f"{conjunction.text}: {texts}" if texts else conjunction.text,
+            since=max(times) if times else None,
+            subject=next((signal.subject for signal in known if signal.subject), None),
+        )
+
+    def _presence_of(self, conjunction: Conjunction, parts: Sequence[_Seen], times: Sequence[datetime]) -> Presence:
+        presences = {part.presence for part in parts}
+        contradicted = any(self[name].presence is Presence.PRESENT for name in conjunction.none_of)
+        apart = conjunction.close_in_time and bool(times) and max(times) - min(times) > self._close
+        if Presence.ABSENT in presences or contradicted or apart:
+            return Presence.ABSENT
+        return Presence.UNKNOWN if Presence.UNKNOWN in presences else Presence.PRESENT
+
+
+def _outweighs(new: Signal, old: Signal) -> bool:
+    order = {Presence.PRESENT: 2, Presence.UNKNOWN: 1, Presence.ABSENT: 0}
+    if order[new.presence] != order[old.presence]:
+        return order[new.presence] > order[old.presence]
+    return new.since is not None and (old.since is None or new.since < old.since)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One rule held against the board."""
+
+    rule: CauseRule
+    mechanism: Presence
+    since: datetime | None
+    subject: str | None
+    evidence: tuple[Evidence, ...]
+    objection: str  # why it does not stand although its mechanism is seen; empty when it stands
+    ruled_out_by: str
+
+
+def judge(
+    *,
+    rules: Sequence[CauseRule],
+    conjunctions: Sequence[Conjunction],
+    findings: Iterable[Finding],
+    symptom: Symptom,
+    tolerance: timedelta,
+) -> tuple[Cause, ...]:
+    """Apply the rules to the findings' signals and rank the causes.
+
+    `tolerance` is how much later than the symptom's onset a cause may seem to begin, because both are measured through a rate
+    window and a scrape interval.
+    """
+    board = _Board(findings, conjunctions, _CLOSE * tolerance)
+    cases = [_case(rule, board, symptom, tolerance) for rule in rules]
+    standing = {case.rule.name for case in cases if _stands(case, symptom)}
+    explained = {case.rule.name: _explanation(case.rule, board, standing) for case in cases if case.rule.name in standing}
+    causes = [_verdict(case, board, symptom, explained) for case in cases]
+    return _ranked(causes)
+
+
+def _case(rule: CauseRule, board: _Board, symptom: Symptom, tolerance: timedelta) -> _Case:
+    groups = [_any_of(group, board) for group in rule.mechanism]
+    if Presence.ABSENT in groups:
+        mechanism = Presence.ABSENT
+    else:
+        mechanism = Presence.UNKNOWN if Presence.UNKNOWN in groups else Presence.PRESENT
+    names = rule.onset or tuple(name for group in rule.mechanism for name in group)
+    dated = [board[name].signal for name in names if board[name].presence is Presence.PRESENT]
+    times = [signal.since for signal in dated if signal is not None and signal.since is not None]
+    since = min(times) if times else None
+    against = next((board[name] for name in rule.against if board[name].presence is Presence.PRESENT), None)
+    return _Case(
+        rule=rule,
+        mechanism=mechanism,
+        since=since,
+        subject=next((signal.subject for signal in dated if signal is not None and signal.subject), None),
+        evidence=tuple(_evidence(rule, board)),
+        objection=_objection(rule, since, symptom, tolerance),
+        ruled_out_by=against.signal.text if against is not None and against.signal is not None else "",
+    )
+
+
+def _any_of(names: Sequence[str], board: _Board) -> Presence:
+    presences = {board[name].presence for name in names}
+    if Presence.PRESENT in presences:
+        return Presence.PRESENT
+    return Presence.UNKNOWN if Presence.UNKNOWN in presences else Presence.ABSENT
+
+
+def _objection(rule: CauseRule, since: datetime | None, symptom: Symptom, tolerance: timedelta) -> str:
+    if symptom.breached is False:
+        return f"{symptom.title} is within its threshold, so there is nothing for it to have caused"
+    if symptom.onset_at is None:
+        return "the symptom's onset is not known, so that it cannot be tied to it in time"
+    if since is None:
+        return "it is not known when it began"
+    if since > symptom.onset_at + tolerance:
+        return f"it began {format_duration(since - symptom.onset_at)} after the symptom"
+    if rule.lookback_seconds is not None and since < symptom.onset_at - timedelta(seconds=rule.lookback_seconds):
+        return f"it lies {format_duration(symptom.onset_at - since)} before the symptom, too long to be its cause"
+    return ""
+
+
+def _stands(case: _Case, symptom: Symptom) -> bool:
+    return bool(symptom.breached) and case.mechanism is Presence.PRESENT and not case.objection and not case.ruled_out_by
+
+
+def _explanation(rule: CauseRule, board: _Board, standing: set[str]) -> str | None:
+    for explained in rule.explained_by:
+        held = all(board[name].presence is Presence.PRESENT for name in explained.when)
+        stands_alone = any(board[name].presence is Presence.PRESENT for name in explained.unless)
+        if explained.cause in standing and held and not stands_alone:
+            return explained.cause
+    return None
+
+
+def _evidence(rule: CauseRule, board: _Board) -> Iterable[Evidence]:
+    needed = [name for group in rule.mechanism for name in group]
+    for name in dict.fromkeys([*needed, *rule.supports, *rule.against]):
+        seen = board[name]
+        speaks_for = name not in rule.against
+        if seen.presence is Presence.UNKNOWN:
+            text = seen.signal.text if seen.signal is not None else f"no finding speaks of {name.replace('_', ' ')}"
+            yield Evidence(bearing="missing", signal=name, text=text, finding=seen.finding)
+        elif seen.signal is not None and (speaks_for or seen.presence is Presence.PRESENT):
+            bearing = "for" if speaks_for and seen.presence is Presence.PRESENT else "against"
+            yield Evidence(bearing=bearing, signal=name, text=seen.signal.text, finding=seen.finding)
+
+
+def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, str | None]) -> Cause:
+    rule = case.rule
+    because_of: str | None = None
+    if case.ruled_out_by or case.mechanism is Presence.ABSENT:
+        verdict, why = Verdict.RULED_OUT, case.ruled_out_by or _first(case, "against", "its mechanism is not there")
+    elif case.mechanism is Presence.UNKNOWN:
+        verdict, why = Verdict.UNKNOWN, _first(case, "missing", "the evidence could not be had")
+    elif symptom.breached is None:
+        verdict, why = Verdict.UNKNOWN, f"its mechanism is seen, but {symptom.title} could not be measured: {symptom.text}"
+    elif case.objection:
+        verdict, why = Verdict.SUSPECTED, f"its mechanism is seen, but {case.objection}"
+    elif explained.get(rule.name):
+        because_of = _root(rule.name, explained)
+        verdict, why = Verdict.SUSPECTED, f"a consequence of {because_of}: {_first(case, 'for', '')}"
+    else:
+        verdict, why = Verdict.CONFIRMED, _first(case, "for", "")
+    return Cause(
+        name=rule.name,
+        title=rule.title,
+        verdict=verdict,
+        confidence=_confidence(case, verdict, because_of, board),
+        why=_dated(why, case.since) if verdict is Verdict.CONFIRMED else why,
+        because_of=because_of,
+        since=case.since,
+        subject=case.subject,
+        evidence=case.evidence,
+        actions=_remedies(rule, board) if verdict is not Verdict.RULED_OUT else (),
+    )
+
+
+def _first(case: _Case, bearing: str, otherwise: str) -> str:
+    return next((line.text for line in case.evidence if line.bearing == bearing), otherwise)
+
+
+def _dated(why: str, since: datetime | None) -> str:
+    return f"{why} (since {format_instant(since)})" if since is not None and format_instant(since) not in why else why
+
+
+def _root(name: str, explained: dict[str, str | None]) -> str:
+    """Follow explanations to the cause that nothing explains; rules that explain each other end at the second one seen."""
+    passed = {name}
+    current = explained.get(name) or name
+    while (above := explained.get(current)) and above not in passed:
+        passed.add(current)
+        current = above
+    return current
+
+
+def _confidence(case: _Case, verdict: Verdict, because_of: str | None, board: _Board) -> float:
+    if verdict is Verdict.RULED_OUT:
+        return 0.0
+    names = [name for group in case.rule.mechanism for name in group] + list(case.rule.supports)
+    presences = [board[name].presence for name in names]
+    known = [presence for presence in presences if presence is not Presence.UNKNOWN]
+    present = sum(presence is Presence.PRESENT for presence in known)
+    share = present / len(known) if known else 0.0
+    missing = len(presences) - len(known)
+    score = _STANDING + _SUPPORT * min(1.0, share * 1.5) - _MISSING * min(missing, 3)
+    if verdict is Verdict.UNKNOWN:
+        return round(0.3 * share, 2)
+    return round(score if verdict is Verdict.CONFIRMED or because_of else min(score, _NOT_CONFIRMED), 2)
+
+
+def _remedies(rule: CauseRule, board: _Board) -> tuple[str, ...]:
+    def fits(names: Sequence[str]) -> bool:
+        return all(board[name].presence is Presence.PRESENT for name in names)
+
+    def excluded(names: Sequence[str]) -> bool:
+        return any(board[name].presence is Presence.PRESENT for name in names)
+
+    return tuple(remedy.action for remedy in rule.remedies if fits(remedy.when) and not excluded(remedy.unless))
+
+
+def _ranked(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Confirmed roots, each followed by its consequences, then suspected, unknown, ruled out; the more confident first."""
+
+    def key(cause: Cause) -> tuple[int, float]:
+        return _RANK[cause.verdict], -cause.confidence
+
+    ordered: list[Cause] = []
+    for cause in sorted((cause for cause in causes if cause.because_of is None), key=key):
+        ordered.append(cause)
+        ordered.extend(sorted((other for other in causes if other.because_of == cause.name), key=key))
+    ordered.extend(cause for cause in causes if cause not in ordered)
+    return tuple(ordered)

@@ -1,0 +1,102 @@
+"""Asking several sources at once, so that a sick one costs its own answer and nobody else's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runbook_lib.errors import SourceError
+from runbook_lib.models.finding import SourceStatus
+from runbook_lib.sources.interface import Source
+
+_RESERVE_SECONDS = 0.5  # left of a check's deadline for making the finding
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one source."""
+
+    source: Source
+    ask: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came back: `values` by question, without those that failed; the state of every source that was asked."""
+
+    values: Mapping[str, Any]
+    errors: Mapping[str, SourceStatus]
+    sources: tuple[SourceStatus, ...]
+
+    def get(self, name: str) -> Any:
+        """The answer, or None when its source was sick."""
+        return self.values.get(name)
+
+    def why_missing(self, name: str) -> str:
+        """Why a question has no answer, in words."""
+        status = self.errors.get(name)
+        return f"{status.name} {status.status.replace('_', ' ')}: {status.error}" if status else ""
+
+
+def ask(questions: Mapping[str, Question], *, deadline_seconds: float) -> Answers:
+    """Ask all at once; wait no longer than the deadline. A question that is still open then counts as timed out.
+
+    The threads are daemons: a call that hangs inside a C library must not keep the kernel from ending.
+    """
+    results: dict[str, tuple[Any, SourceStatus]] = {}
+    threads: dict[str, threading.Thread] = {}
+    started = time.monotonic()
+    for name, question in questions.items():
+        thread = threading.Thread(target=_answer, args=(name, question, results), daemon=True, name=f"ask-{name}")
+        threads[name] = thread
+        thread.start()
+    for thread in threads.values():
+        thread.join(max(0.0, deadline_seconds - _RESERVE_SECONDS - (time.monotonic() - started)))
+    done = dict(results)
+    values = {name: value for name, (value, status) in done.items() if status.status == "ok"}
+    errors = {name: status for name, (_, status) in done.items() if status.status != "ok"}
+    for name, question in questions.items():
+        if name not in done:
+            errors[name] = SourceStatus(
+                name=question.source.name, status="timeout", error=f"no answer within {deadline_seconds:g} s", seconds=None
+            )
+    return Answers(values=values, errors=errors, sources=_by_source(questions, done, errors))
+
+
+def _answer(name: str, question: Question, results: dict[str, tuple[Any, SourceStatus]]) -> None:
+    started = time.monotonic()
+    source = question.source.name
+    try:
+        value = question.ask()
+    except SourceError as error:
+        seconds = time.monotonic() - started
+        results[name] = None, SourceStatus(name=error.source or source, status=_state(error), error=error.reason, seconds=seconds)
+    except Exception as error:  # a sick system may answer in ways that nobody planned; the run must go on
+        seconds = time.monotonic() - started
+        reason = f"{type(error).__name__}: {error}"
+        results[name] = None, SourceStatus(name=source, status="invalid_answer", error=reason, seconds=seconds)
+    else:
+        results[name] = value, SourceStatus(name=source, status="ok", seconds=time.monotonic() - started)
+
+
+def _state(error: SourceError) -> Any:
+    return error.status
+
+
+def _by_source(
+    questions: Mapping[str, Question], done: Mapping[str, tuple[Any, SourceStatus]], errors: Mapping[str, SourceStatus]
+) -> tuple[SourceStatus, ...]:
+    """One state for each source: the first error, else its slowest answer."""
+    states: dict[str, SourceStatus] = {}
+    for name in questions:
+        status = errors.get(name) or done[name][1]
+        known = states.get(status.name)
+        worse = known is None or (
+            known.status == "ok" and (status.status != "ok" or (status.seconds or 0) > (known.seconds or 0))
+        )
+        if worse:
+            states[status.name] = status
+    return tuple(states.values())

@@ -1,0 +1,161 @@
+"""What the service's own logs say of the errors."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from runbook_lib.analysis.episodes import spans
+from runbook_lib.analysis.log_patterns import error_kinds, error_patterns
+from runbook_lib.checks.asking import Question, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.figure import BarFigure
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.window import Window, format_instant
+
+_MINIMUM_SHARE = 0.1  # of the error records; fewer are a by-product of another error
+_MINIMUM_COUNT = 3
+KIND_WORDS = {
+    "database_pool": "no free database connection",
+    "memory": "out of memory",
+    "database": "database errors",
+    "cache": "cache errors",
+    "downstream": "calls to other services",
+    "application": "exceptions in the code",
+    "other": "other errors",
+}
+
+
+def error_logs(context: CheckContext) -> Finding:
+    """Errors in the logs of all pods, previous containers too, grouped into patterns with counts and first and last seen."""
+    lines = context.service.limits.log_lines_per_pod
+    answers = ask(
+        {
+            "logs": Question(
+                context.sources.logs,
+                lambda: context.sources.logs.read(context.selector, window=context.window, lines_per_pod=lines),
+            )
+        },
+        deadline_seconds=context.deadline_seconds,
+    )
+    command = f"kubectl -n {context.namespace} logs -l {context.selector} --all-containers --prefix --since={context.since_option()} | grep -i error"
+    records = answers.get("logs")
+    if records is None:
+        text = f"The logs could not be read: {answers.why_missing('logs')}."
+        return Finding(
+            name="error_logs",
+            title="Errors in the logs",
+            summary=text,
+            status=FindingStatus.UNKNOWN,
+            command=command,
+            signals=tuple(Signal(name=f"log_{kind}_errors", presence=Presence.UNKNOWN, text=text) for kind in KIND_WORDS),
+            sources=answers.sources,
+        )
+    errors = errors_in(records, context)
+    focus = context.focus()
+    kinds = error_kinds(errors)
+    recent = errors[(errors["time"] >= focus.start) & (errors["time"] <= focus.end)]
+    patterns = error_patterns(recent if len(recent) else errors)
+    return Finding(
+        name="error_logs",
+        title="Errors in the logs",
+        summary=_summary(recent, patterns, records, focus),
+        status=FindingStatus.WARNING if len(recent) else FindingStatus.NORMAL,
+        command=command,
+        tables=_tables(patterns, recent),
+        figure=_figure(kinds.loc[recent.index]) if len(recent) else None,
+        notes=tuple(_notes(records)),
+        signals=tuple(_signal(kind, errors, kinds, recent, context) for kind in KIND_WORDS),
+        sources=answers.sources,
+    )
+
+
+def errors_in(records: Frame, context: CheckContext) -> Frame:
+    """The records at an error level; where a service writes no levels, those whose text reads like an error."""
+    if records.empty:
+        return records
+    levels = context.service.instrumentation.logs.error_levels
+    by_level = records["level"].isin(levels)
+    unlevelled = records["level"].eq("") & records["message"].str.contains(
+        r"\b(?:ERROR|FATAL|CRITICAL|Traceback|panic:|Exception)\b", regex=True, na=False
+    )
+    return Frame(records[by_level | unlevelled])
+
+
+def _summary(recent: Frame, patterns: Frame, records: Frame, focus: Window) -> str:
+    pods = records["pod"].nunique() if len(records) else 0
+    stretch = f"between {format_instant(focus.start)} and {format_instant(focus.end)}"
+    if recent.empty:
+        return f"No errors in the logs of {pods} pods {stretch}."
+    top = patterns.iloc[0]
+    share = top["count"] / len(recent)
+    kind = KIND_WORDS[str(top["kind"])]
+    example = " ".join(str(top["example"]).split())[:140]
+    return f"{len(recent)} errors in the logs of {recent['pod'].nunique()} of {pods} pods {stretch}; {share:.0%} of them: {example} ({kind})."
+
+
+def _tables(patterns: Frame, recent: Frame) -> tuple[tuple[str, Frame], ...]:
+    if patterns.empty:
+        return ()
+    latest = recent.sort_values("time").tail(20)[["time", "pod", "level", "message"]] if len(recent) else None
+    tables = [("Error patterns", patterns)]
+    if latest is not None:
+        tables.append(("Latest errors", Frame(latest)))
+    return tuple(tables)
+
+
+def _figure(kinds: pd.Series) -> BarFigure:
+    counts = kinds.value_counts()
+    rows = frame(
+        {"category": [KIND_WORDS[str(kind)] for kind in counts.index], "value": counts.to_numpy(dtype="float64")}, unit="records"
+    )
+    worst = KIND_WORDS[str(counts.index[0])]
+    return BarFigure(title=f"{counts.iloc[0] / counts.sum():.0%} of the errors: {worst}", unit="records", frame=rows)
+
+
+def _notes(records: Frame) -> list[str]:
+    notes = []
+    truncated, unread = records.attrs.get("truncated"), records.attrs.get("unread")
+    if truncated:
+        notes.append(f"Older lines were left out for {len(truncated)} pods, so that first seen is the oldest line read.")
+    if unread:
+        names = ", ".join(sorted(unread)[:3])
+        notes.append(f"{len(unread)} containers could not be read: {names}.")
+    return notes
+
+
+def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: CheckContext) -> Signal:
+    name = f"log_{kind}_errors"
+    matching = recent[kinds.loc[recent.index] == kind] if len(recent) else recent
+    words = KIND_WORDS[kind]
+    if len(matching) < _MINIMUM_COUNT or len(matching) < _MINIMUM_SHARE * len(recent):
+        return Signal(name=name, presence=Presence.ABSENT, text=f"the logs show {len(matching)} errors of the kind: {words}")
+    since = _began(errors[kinds == kind], context.gap)
+    example = " ".join(str(matching["message"].iloc[-1]).split())[:120]
+    return Signal(
+        name=name,
+        presence=Presence.PRESENT,
+        text=f"{len(matching)} of {len(recent)} errors in the logs: {words}, such as: {example}",
+        since=since,
+        subject=_dependency(matching, context) if kind == "downstream" else None,
+        value=len(matching) / len(recent),
+        unit="ratio",
+    )
+
+
+def _began(matching: Frame, gap: timedelta) -> datetime | None:
+    """The begin of the latest burst: the same error an hour ago, since cured, must not date this one."""
+    if matching.empty:
+        return None
+    flags = pd.Series(True, index=pd.DatetimeIndex(matching["time"]).sort_values())
+    return spans(flags, gap=gap)[-1][0]
+
+
+def _dependency(matching: Frame, context: CheckContext) -> str | None:
+    """The dependency that most of these errors name."""
+    names = [downstream.name for downstream in context.service.dependencies.downstream]
+    counts = {name: int(matching["message"].str.contains(name, case=False, regex=False).sum()) for name in names}
+    best = max(counts, key=lambda name: counts[name], default=None)
+    return best if best is not None and counts[best] else None

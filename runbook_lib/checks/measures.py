@@ -1,0 +1,58 @@
+"""The service's own metrics by our names, whatever its instrumentation calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runbook_lib.checks.asking import Question
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.frame import Frame
+from runbook_lib.models.window import Window
+from runbook_lib.service.instrumentation import Expression
+
+_FINE_POINTS = 1000  # a single series may be fetched finer than a figure needs, so that its onset is dated well
+
+
+def over_time(context: CheckContext, name: str, *, fine: bool = False, **values: str) -> Question:
+    """Ask for an expression over the window. The answer is a Frame with our label names, or None when it is not exported."""
+    return Question(
+        context.sources.metrics, lambda: _evaluate(context, name, values, lambda promql: _range(context, promql, fine))
+    )
+
+
+def now(context: CheckContext, name: str, **values: str) -> Question:
+    """Ask for an expression at the end of the window. The answer is as for `over_time`."""
+    at = None if context.live else context.now
+    return Question(
+        context.sources.metrics,
+        lambda: _evaluate(context, name, values, lambda promql: context.sources.metrics.instant(promql, at=at)),
+    )
+
+
+def promql_of(context: CheckContext, name: str, **values: str) -> str:
+    """The PromQL of an expression, empty when it is not exported. Raises SourceError when that cannot be found out."""
+    expression = context.expressions().get(name)
+    return expression.promql_for(**values) if expression else ""
+
+
+def _range(context: CheckContext, promql: str, fine: bool) -> Frame:
+    window: Window = context.window
+    step = max(window.seconds / _FINE_POINTS, 1.0) if fine else None
+    return context.sources.metrics.range(promql, window=window, step_seconds=step)
+
+
+def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: Callable[[str], Frame]) -> Frame | None:
+    expression = context.expressions().get(name)
+    if expression is None:
+        return None
+    answer = fetch(expression.promql_for(**values))
+    answer.attrs["unit"] = expression.unit
+    return _renamed(answer, expression)
+
+
+def _renamed(answer: Frame, expression: Expression) -> Frame:
+    """Our column names for the labels of the answer."""
+    names = {label: ours for ours, label in expression.labels.items() if label in answer.columns and label != ours}
+    renamed = answer.rename(columns=names)
+    renamed.attrs.update(answer.attrs)
+    return Frame(renamed)

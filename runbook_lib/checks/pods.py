@@ -1,0 +1,100 @@
+"""The state of the application's pods, in words, and what the cluster says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame
+
+_COLUMNS = ["pod", "state", "ready", "restarts", "last_state", "version", "revision", "node", "started_at"]
+
+
+def pod_status(context: CheckContext) -> Finding:
+    """Are all pods ready, do they restart, and what do their events say?"""
+    cluster = context.sources.cluster
+    answers = ask(
+        {
+            "pods": Question(cluster, lambda: cluster.pods(context.selector)),
+            "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
+            "events": Question(cluster, lambda: cluster.events(window=context.window, names=[context.deployment])),
+            "autoscaler": Question(cluster, lambda: cluster.autoscaler(context.deployment)),
+        },
+        deadline_seconds=context.deadline_seconds,
+    )
+    pods, deployment = answers.get("pods"), answers.get("deployment")
+    summary = _summary(pods, deployment, answers)
+    return Finding(
+        name="pod_status",
+        title="Pods",
+        summary=summary,
+        status=_status(pods, deployment),
+        command=f"kubectl -n {context.namespace} get pods -l {context.selector} -o wide",
+        tables=tuple(_tables(pods, answers.get("events"))),
+        notes=tuple(_notes(answers.get("autoscaler"))),
+        signals=(_not_ready(pods, answers),),
+        sources=answers.sources,
+    )
+
+
+def _summary(pods: Frame | None, deployment: Mapping[str, Any] | None, answers: Answers) -> str:
+    if pods is None:
+        return f"The pods could not be read: {answers.why_missing('pods')}."
+    ready = int(pods["ready"].sum()) if len(pods) else 0
+    wanted = deployment["replicas"] if deployment is not None else len(pods)
+    parts = [f"{ready} of {wanted} pods are ready"]
+    restarts = int(pods["restarts"].sum()) if len(pods) else 0
+    if restarts:
+        parts.append(f"their containers restarted {restarts} times")
+    waiting = pods[pods["state"].str.startswith("waiting", na=False)] if len(pods) else pods
+    if len(waiting):
+        parts.append(f"{len(waiting)} wait: {waiting['state'].iloc[0].removeprefix('waiting: ')}")
+    return "; ".join(parts) + "."
+
+
+def _status(pods: Frame | None, deployment: Mapping[str, Any] | None) -> FindingStatus:
+    if pods is None:
+        return FindingStatus.UNKNOWN
+    ready = int(pods["ready"].sum()) if len(pods) else 0
+    wanted = int(deployment["replicas"]) if deployment is not None else len(pods)
+    if ready == 0 and wanted:
+        return FindingStatus.CRITICAL
+    return FindingStatus.WARNING if ready < wanted else FindingStatus.NORMAL
+
+
+def _tables(pods: Frame | None, events: Frame | None) -> list[tuple[str, Frame]]:
+    tables = []
+    if pods is not None and len(pods):
+        worst_first = pods.assign(_rank=pods["ready"].astype(int) * 10_000 - pods["restarts"]).sort_values("_rank")
+        tables.append(("Pods", Frame(worst_first[_COLUMNS])))
+    if events is not None and len(events):
+        warnings = events[events["type"] == "Warning"]
+        shown = warnings if len(warnings) else events
+        tables.append(("Events", Frame(shown.sort_values("time", ascending=False).head(20))))
+    return tables
+
+
+def _notes(autoscaler: Mapping[str, Any] | None) -> list[str]:
+    if autoscaler is None:
+        return []
+    return [
+        f"The autoscaler {autoscaler['name']} keeps {autoscaler['min_replicas']} to {autoscaler['max_replicas']} replicas "
+        f"(now {autoscaler['current_replicas']}): change it, not the deployment, to scale."
+    ]
+
+
+def _not_ready(pods: Frame | None, answers: Answers) -> Signal:
+    name = "pods_not_ready"
+    if pods is None:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods are not known: {answers.why_missing('pods')}")
+    unready = pods[~pods["ready"].astype(bool)] if len(pods) else pods
+    if unready.empty:
+        return Signal(name=name, presence=Presence.ABSENT, text="all pods are ready")
+    since = pd.to_datetime(unready["last_terminated_at"], utc=True).min()
+    text = f"{len(unready)} of {len(pods)} pods are not ready"
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=None if pd.isna(since) else since.to_pydatetime())
