@@ -95,8 +95,8 @@ def _culprit(history: Frame, context: CheckContext) -> _Rollout | None:
     all created the service and changed nothing."""
     if history.empty:
         return None
-    episode = context.episode()
-    latest = episode.onset + timedelta(seconds=context.rate_window_seconds) + _SETTLING if episode else context.now
+    onset = context.onset
+    latest = onset + timedelta(seconds=context.rate_window_seconds) + _SETTLING if onset else context.now
     rows = history.sort_values("revision")
     moments = [_began(row, context) for row in rows.to_dict("records")]
     begun = [index for index, at in enumerate(moments) if at is not None and at <= latest]
@@ -148,7 +148,9 @@ def _edits(rollout: _Rollout | None, difference: Frame | None, config: Frame | N
             continue
         # a config map that is read as environment takes effect with the restart that follows it
         effective = max(at, rollout.at) if at is not None and rollout is not None and rollout.at > at else at
-        edits.append(_Edit(f"configmap/{row['config_map']}", str(row["key"]), "config", _text(row["old"]), _text(row["new"]), effective))
+        edits.append(
+            _Edit(f"configmap/{row['config_map']}", str(row["key"]), "config", _text(row["old"]), _text(row["new"]), effective)
+        )
     return edits
 
 
@@ -160,14 +162,18 @@ def _is_restart(edit: _Edit) -> bool:
     return edit.kind in ("annotation", "label") and (_RESTART in edit.path or edit.kind == "label")
 
 
-def _summary(context: CheckContext, history: Frame | None, rollout: _Rollout | None, edits: Sequence[_Edit], answers: Answers) -> str:
+def _summary(
+    context: CheckContext, history: Frame | None, rollout: _Rollout | None, edits: Sequence[_Edit], answers: Answers
+) -> str:
     if history is None:
         return f"The rollout history could not be read: {answers.why_missing('history')}."
     if rollout is None and not edits:
         return f"Nothing was rolled out or reconfigured in the window ({format_duration(context.window.duration)})."
     parts = []
     if rollout is not None:
-        parts.append(f"Revision {rollout.revision} of {context.deployment} was rolled out at {format_instant(rollout.at)}{_relation(context, rollout)}")
+        parts.append(
+            f"Revision {rollout.revision} of {context.deployment} was rolled out at {format_instant(rollout.at)}{_relation(context, rollout)}"
+        )
     changed = [edit for edit in edits if not _is_restart(edit)]
     if changed:
         first = ", ".join(f"{edit.path}: {edit.old or '(none)'} → {edit.new or '(none)'}" for edit in changed[:3])
@@ -179,10 +185,10 @@ def _summary(context: CheckContext, history: Frame | None, rollout: _Rollout | N
 
 
 def _relation(context: CheckContext, rollout: _Rollout) -> str:
-    episode = context.episode()
-    if episode is None:
+    onset = context.onset
+    if onset is None:
         return ""
-    apart = episode.onset - rollout.at
+    apart = onset - rollout.at
     if apart >= timedelta(0):
         return f", {format_duration(apart)} before the onset"
     return f", {format_duration(-apart)} after the first rise of the symptom"
@@ -191,7 +197,7 @@ def _relation(context: CheckContext, rollout: _Rollout) -> str:
 def _status(history: Frame | None, meaningful: Sequence[_Edit], context: CheckContext) -> FindingStatus:
     if history is None:
         return FindingStatus.UNKNOWN
-    if meaningful and context.episode() is not None:
+    if meaningful and context.onset is not None:
         return FindingStatus.WARNING
     return FindingStatus.INFO if meaningful else FindingStatus.NORMAL
 
@@ -213,11 +219,20 @@ def _tables(history: Frame | None, edits: Sequence[_Edit]) -> list[tuple[str, Fr
 
 def _gitops_note(history: Frame | None) -> str:
     managed = history.attrs.get("managed_by") if history is not None else None
-    return f"The deployment is managed by {managed}: a rollback in the cluster is undone by it, so revert it there too." if managed else ""
+    return (
+        f"The deployment is managed by {managed}: a rollback in the cluster is undone by it, so revert it there too."
+        if managed
+        else ""
+    )
 
 
 def _signals(
-    context: CheckContext, history: Frame | None, rollout: _Rollout | None, edits: Sequence[_Edit], answers: Answers, difference: Answers
+    context: CheckContext,
+    history: Frame | None,
+    rollout: _Rollout | None,
+    edits: Sequence[_Edit],
+    answers: Answers,
+    difference: Answers,
 ) -> list[Signal]:
     if history is None or difference.errors:
         reason = answers.why_missing("history") or difference.why_missing("diff")
@@ -227,11 +242,29 @@ def _signals(
     config = [edit for edit in edits if edit.kind == "config"]
     subject = f"deployment/{context.deployment} revision {rollout.revision}" if rollout is not None else None
     return [
-        _signal("rollout_before_onset", template, "was changed by the rollout", "no rollout changed the pods before the symptom", subject),
+        _signal(
+            "rollout_before_onset",
+            template,
+            "was changed by the rollout",
+            "no rollout changed the pods before the symptom",
+            subject,
+        ),
         _signal("configuration_changed", config, "was changed in the configuration", "no configuration was changed", None),
-        _signal("diff_shrinks_pool", _shrinks_pool(edits, context), "made the pool smaller", "no change made the pool smaller", subject),
+        _signal(
+            "diff_shrinks_pool",
+            _shrinks_pool(edits, context),
+            "made the pool smaller",
+            "no change made the pool smaller",
+            subject,
+        ),
         *_downstream_signals(edits, context, subject),
-        _signal("diff_shrinks_memory", _shrinks_memory(edits), "lowered the memory limit", "no change lowered the memory limit", subject),
+        _signal(
+            "diff_shrinks_memory",
+            _shrinks_memory(edits),
+            "lowered the memory limit",
+            "no change lowered the memory limit",
+            subject,
+        ),
         _signal("diff_changes_code", _changes_code(edits), "is new", "no new image, command or setting was rolled out", subject),
     ]
 
@@ -243,7 +276,11 @@ def _signal(name: str, edits: Sequence[_Edit], present: str, absent: str, subjec
     times = [edit.at for edit in edits if edit.at is not None]
     where = subject if subject and any(edit.kind != "config" for edit in edits) else edits[0].where
     return Signal(
-        name=name, presence=Presence.PRESENT, text=f"{where}: {told} {present}", since=min(times) if times else None, subject=where
+        name=name,
+        presence=Presence.PRESENT,
+        text=f"{where}: {told} {present}",
+        since=min(times) if times else None,
+        subject=where,
     )
 
 
@@ -282,11 +319,15 @@ def _concerns(edit: _Edit, downstream: Downstream) -> bool:
     if any(key in edit.path for key in downstream.setting_keys):
         return True
     word = re.sub(r"[^a-z0-9]+", "_", downstream.name.lower())
-    return word in re.sub(r"[^a-z0-9]+", "_", edit.path.lower()) or bool(re.search(rf"//{re.escape(downstream.name)}\b", edit.old))
+    return word in re.sub(r"[^a-z0-9]+", "_", edit.path.lower()) or bool(
+        re.search(rf"//{re.escape(downstream.name)}\b", edit.old)
+    )
 
 
 def _shrinks_memory(edits: Sequence[_Edit]) -> list[_Edit]:
-    return [edit for edit in edits if edit.kind == "resources" and "memory" in edit.path and "limit" in edit.path and _smaller(edit)]
+    return [
+        edit for edit in edits if edit.kind == "resources" and "memory" in edit.path and "limit" in edit.path and _smaller(edit)
+    ]
 
 
 def _changes_code(edits: Sequence[_Edit]) -> list[_Edit]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runbook_lib.analysis.episodes import Episode
+from runbook_lib.errors import SourceError
+from runbook_lib.models.cause import Symptom
 from runbook_lib.models.window import Window, format_duration
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions
@@ -21,7 +22,7 @@ class CheckContext:
 
     live: the window ends now, so that the present state of a system belongs to it. now: the end of the window.
     expressions: the service's PromQL; waits for their discovery and raises SourceError when Prometheus cannot be asked.
-    episode: the symptom's episode; waits for the symptom's own check; None when there is none or it is not known.
+    symptom: what the symptom's own check measured; waits for it. The symptom's check itself must not ask for it.
     """
 
     service: Service
@@ -30,7 +31,7 @@ class CheckContext:
     live: bool
     sources: Sources
     expressions: Callable[[], Expressions]
-    episode: Callable[[], Episode | None]
+    symptom: Callable[[], Symptom]
     deadline_seconds: float
 
     @property
@@ -49,20 +50,24 @@ class CheckContext:
         kubernetes = self.service.connections.kubernetes
         return kubernetes.namespace if kubernetes else ""
 
+    @property
+    def onset(self) -> datetime | None:
+        """When the symptom began; None when it is not breached, or that could not be measured."""
+        symptom = self.symptom()
+        return symptom.onset_at if symptom.breached else None
+
     def focus(self) -> Window:
         """The stretch that signals are about: the symptom's episode with a margin before it, else the last minutes."""
-        episode = self.episode()
-        if episode is None:
+        symptom = self.symptom()
+        if not symptom.breached or symptom.onset_at is None:
             return Window(max(self.window.start, self.now - _CALM), self.now)
         margin = timedelta(seconds=self.rate_window_seconds)
-        start = max(self.window.start, episode.onset - margin)
-        return Window(start, max(episode.last, start + timedelta(seconds=1)))
+        start = max(self.window.start, symptom.onset_at - margin)
+        return Window(start, max(symptom.last_seen_at or self.now, start + timedelta(seconds=1)))
 
     @property
     def rate_window_seconds(self) -> float:
         """The range over which rates are taken, in seconds; five minutes while Prometheus cannot be asked."""
-        from runbook_lib.errors import SourceError
-
         try:
             return self.expressions().rate_window_seconds
         except SourceError:

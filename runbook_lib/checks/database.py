@@ -116,7 +116,9 @@ def database_tables(context: CheckContext) -> Finding:
 def _pool(answers: Answers, context: CheckContext) -> _Pool:
     in_use, size = answers.get("in_use"), answers.get("size")
     if in_use is None or size is None:
-        return _Pool(shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=_failing(answers, context), measured=False)
+        return _Pool(
+            shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=_failing(answers, context), measured=False
+        )
     used, sizes = split(in_use, "pod"), split(size, "pod")
     shares = {pod: ratio(series, sizes[pod]) for pod, series in used.items() if pod in sizes}
     episodes = [found for series in shares.values() if (found := _full_episode(series, context)) is not None]
@@ -206,7 +208,9 @@ def _summary(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
     if not parts:
         return f"The database connections could not be read: {answers.why_missing('limits') or answers.why_missing('in_use')}."
     if sessions is None:
-        parts.append(f"the database itself could not be asked ({answers.why_missing('limits') or answers.why_missing('sessions')})")
+        parts.append(
+            f"the database itself could not be asked ({answers.why_missing('limits') or answers.why_missing('sessions')})"
+        )
     return "; ".join(parts) + "."
 
 
@@ -277,7 +281,9 @@ def _saturated(pool: _Pool, answers: Answers) -> Signal:
         reason = answers.why_missing("in_use") or "the service exports no metric of its connection pool"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pool's use is not known: {reason}")
     if pool.full:
-        text = f"the connection pool is full on {pool.full_pods} of {len(pool.shares)} pods since {format_instant(pool.full.onset)}"
+        text = (
+            f"the connection pool is full on {pool.full_pods} of {len(pool.shares)} pods since {format_instant(pool.full.onset)}"
+        )
         return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.full.onset, value=pool.full.peak, unit="ratio")
     return Signal(name=name, presence=Presence.ABSENT, text=f"{pool.in_use:.0f} of {pool.size:.0f} pooled connections are in use")
 
@@ -300,10 +306,14 @@ def _exhausted(context: CheckContext, sessions: _Sessions | None, answers: Answe
         text = f"the database refuses new connections: {refused.error}"
         return Signal(name=name, presence=Presence.PRESENT, text=text)
     if sessions is None:
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the server's connections are not known: {answers.why_missing('limits')}")
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"the server's connections are not known: {answers.why_missing('limits')}"
+        )
     text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
     full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
-    return Signal(name=name, presence=Presence.PRESENT if full else Presence.ABSENT, text=text, value=sessions.used, unit="connections")
+    return Signal(
+        name=name, presence=Presence.PRESENT if full else Presence.ABSENT, text=text, value=sessions.used, unit="connections"
+    )
 
 
 def _held(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answers: Answers) -> Signal:

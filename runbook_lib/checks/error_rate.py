@@ -83,6 +83,7 @@ def error_symptom(context: CheckContext, finding: Finding) -> Symptom:
         threshold=threshold,
         breached=signal.presence is Presence.PRESENT,
         onset_at=signal.since,
+        last_seen_at=signal.until,
         text=finding.summary,
     )
 
@@ -197,7 +198,7 @@ def _ratio_signal(context: CheckContext, current: float | None, episode: Episode
         return Signal(name="errors_high", presence=Presence.ABSENT, text=text, value=current, unit="ratio")
     value = current if episode.ongoing else episode.peak
     text = f"{value:.1%} of requests fail, limit {limit:.0%}"
-    return Signal(name="errors_high", presence=Presence.PRESENT, text=text, since=episode.onset, value=value, unit="ratio")
+    return Signal(name="errors_high", presence=Presence.PRESENT, text=text, since=episode.onset, value=value, unit="ratio", until=episode.last)
 
 
 def _not_broken_down(answers: Answers) -> Finding:

@@ -103,7 +103,9 @@ def _killed(pods: Frame | None, context: CheckContext) -> Frame | None:
 
 def _summary(pods: list[_PodMemory], killed: Frame | None, answers: Answers) -> str:
     if not pods:
-        return f"Memory could not be measured: {answers.why_missing('used') or 'Prometheus has no container metrics of these pods'}."
+        return (
+            f"Memory could not be measured: {answers.why_missing('used') or 'Prometheus has no container metrics of these pods'}."
+        )
     fullest = max(pods, key=lambda pod: pod.peak_ratio or 0.0)
     share = f" ({fullest.peak_ratio:.0%} of its limit)" if fullest.peak_ratio is not None else " (it has no limit)"
     parts = [f"{fullest.pod} uses {fullest.used_bytes / _MIB:,.0f} MiB{share}"]
@@ -112,7 +114,9 @@ def _summary(pods: list[_PodMemory], killed: Frame | None, answers: Answers) -> 
         fastest = max(growing, key=lambda pod: pod.growth.per_second if pod.growth else 0.0)
         rate = (fastest.growth.per_second if fastest.growth else 0.0) * 60 / _MIB
         since = min(pod.since for pod in growing if pod.since is not None)
-        parts.append(f"{len(growing)} of {len(pods)} pods grow, the fastest by {rate:,.1f} MiB per minute, since {format_instant(since)}")
+        parts.append(
+            f"{len(growing)} of {len(pods)} pods grow, the fastest by {rate:,.1f} MiB per minute, since {format_instant(since)}"
+        )
     if killed is not None and len(killed):
         parts.append(f"{len(killed)} containers were killed for lack of memory (OOMKilled)")
     return "; ".join(parts) + "."
@@ -153,9 +157,13 @@ def _full_in(pod: _PodMemory) -> str:
 def _figure(parts: dict[str, pd.Series], limits: dict[str, pd.Series], summary: str) -> LineFigure | None:
     if not parts:
         return None
-    known = [as_series(Frame({"time": series.index, "value": series.to_numpy()})).iloc[-1] for series in limits.values() if len(series)]
+    known = [
+        as_series(Frame({"time": series.index, "value": series.to_numpy()})).iloc[-1] for series in limits.values() if len(series)
+    ]
     thresholds = (Threshold(float(max(known)), "limit", "critical"),) if known else ()
-    return LineFigure(title=summary.split(";")[0], unit="bytes", frame=long(largest(parts, 8), unit="bytes"), thresholds=thresholds)
+    return LineFigure(
+        title=summary.split(";")[0], unit="bytes", frame=long(largest(parts, 8), unit="bytes"), thresholds=thresholds
+    )
 
 
 def _growing(pods: list[_PodMemory], answers: Answers) -> Signal:
@@ -182,7 +190,9 @@ def _near_limit(pods: list[_PodMemory], context: CheckContext, answers: Answers)
     fullest = max(known, key=lambda pod: pod.peak_ratio or 0.0)
     near = (fullest.peak_ratio or 0.0) >= context.service.thresholds.memory_ratio.warning
     text = f"{fullest.pod} reached {fullest.peak_ratio:.0%} of its memory limit"
-    return Signal(name=name, presence=Presence.PRESENT if near else Presence.ABSENT, text=text, value=fullest.peak_ratio, unit="ratio")
+    return Signal(
+        name=name, presence=Presence.PRESENT if near else Presence.ABSENT, text=text, value=fullest.peak_ratio, unit="ratio"
+    )
 
 
 def _oom(killed: Frame | None, answers: Answers) -> Signal:

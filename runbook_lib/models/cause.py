@@ -104,7 +104,10 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Symptom:
-    """The measured symptom of the issue: `value` and `threshold` in `unit`; None when it could not be measured."""
+    """The measured symptom of the issue: `value` and `threshold` in `unit`; None when it could not be measured.
+
+    onset_at to last_seen_at is the episode that the causes are tied to; None when the symptom is not breached.
+    """
 
     name: str
     title: str
@@ -113,7 +116,7 @@ class Symptom:
     threshold: float
     breached: bool | None
     onset_at: datetime | None = None
-    recovered_at: datetime | None = None
+    last_seen_at: datetime | None = None
     text: str = ""
 
 

@@ -45,7 +45,7 @@ class SourceStatus:
 class Signal:
     """One fact that causes are reasoned from; the names are declared in the playbook's rules.
 
-    `since` is when it began (UTC), None when that is not known. `subject` is what it is about (`payments`,
+    `since` is when it began and `until` when it was last seen (UTC), None when that is not known. `subject` is what it is about (`payments`,
     `deployment/orders revision 14`). `value` is in `unit`. `text` is a sentence for the person who has to believe it.
     """
 
@@ -53,6 +53,7 @@ class Signal:
     presence: Presence
     text: str
     since: datetime | None = None
+    until: datetime | None = None
     subject: str | None = None
     value: float | None = None
     unit: str | None = None

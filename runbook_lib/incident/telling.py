@@ -1,0 +1,208 @@
+"""The sentences of an incident: is it this issue, what is wrong, did it help, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.models.cause import Cause, Diagnosis, Symptom, Verdict
+from runbook_lib.models.figure import Marker
+from runbook_lib.models.finding import Finding, FindingStatus
+from runbook_lib.models.frame import frame
+from runbook_lib.models.plan import Outcome
+from runbook_lib.models.window import format_instant
+from runbook_lib.playbooks.declaration import Playbook
+from runbook_lib.service import Service
+
+
+def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
+    """Whether the measured symptom is that of this issue, and what to do when it is not."""
+    if symptom.breached:
+        began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
+        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, above {written(symptom.threshold, symptom.unit)}."
+        return _match(summary, FindingStatus.CRITICAL, ())
+    if symptom.breached is None:
+        summary = f"Not known: {symptom.text}"
+        notes = ("Go on: the other steps still show what can be seen. Nothing is confirmed without the symptom.",)
+        return _match(summary, FindingStatus.UNKNOWN, notes)
+    summary = f"No: {symptom.title} is {written(symptom.value, symptom.unit)}, within {written(symptom.threshold, symptom.unit)}."
+    notes = (
+        "Apply nothing below. If the alert has just ended, look at an earlier window with start and end.",
+        *(f"For {signal.replace('_', ' ')}, open {issue}." for signal, issue in playbook.not_this_issue),
+        *_dashboards(service),
+    )
+    return _match(summary, FindingStatus.NORMAL, notes)
+
+
+def _match(summary: str, status: FindingStatus, notes: tuple[str, ...]) -> Finding:
+    return Finding(name="is_it_this_issue", title="Is it this issue?", summary=summary, status=status, notes=notes)
+
+
+def _dashboards(service: Service) -> tuple[str, ...]:
+    return tuple(f"{dashboard.name}: {dashboard.url}" for dashboard in service.dashboards[:2])
+
+
+def diagnosis(
+    playbook: Playbook, service: Service, symptom: Symptom, causes: Sequence[Cause], findings: Sequence[Finding], *, at: datetime
+) -> Diagnosis:
+    """The ranked causes with a summary for the first screen and the next steps."""
+    missing = {
+        status.name: f"{status.name} ({status.status.replace('_', ' ')}: {status.error})"
+        for finding in findings
+        for status in finding.sources
+        if status.status not in ("ok", "not_configured")
+    }
+    offered = tuple(_offered(cause, playbook) for cause in causes)
+    roots = [cause for cause in offered if cause.verdict is Verdict.CONFIRMED and cause.because_of is None]
+    return Diagnosis(
+        symptoms=(symptom,),
+        causes=offered,
+        summary=_summary(service, symptom, roots, sorted(missing)),
+        at=at,
+        missing_sources=tuple(missing[name] for name in sorted(missing)),
+        next_steps=tuple(_next_steps(service, symptom, roots)),
+    )
+
+
+def _offered(cause: Cause, playbook: Playbook) -> Cause:
+    return replace(cause, actions=tuple(action for action in cause.actions if action in playbook.actions))
+
+
+def _summary(service: Service, symptom: Symptom, roots: Sequence[Cause], missing: Sequence[str]) -> str:
+    if symptom.breached is None:
+        text = f"{symptom.title} of {service.name} could not be measured, so that no cause can be confirmed."
+    elif not symptom.breached:
+        value = written(symptom.value, symptom.unit)
+        text = f"{service.name} is well: {symptom.title} is {value}, within {written(symptom.threshold, symptom.unit)}."
+    else:
+        began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
+        text = f"{symptom.title.capitalize()} of {service.name} is {written(symptom.value, symptom.unit)}{began}. "
+        text += " ".join(f"Cause: {cause.title} - {cause.why}." for cause in roots) if roots else "No cause is confirmed."
+    return f"{text} Not available: {', '.join(missing)}." if missing else text
+
+
+def _next_steps(service: Service, symptom: Symptom, roots: Sequence[Cause]) -> list[str]:
+    if symptom.breached is False:
+        return ["Nothing to do here: the symptom is within its threshold."]
+    steps = [f"{action.replace('_', ' ')}: incident.resolve.{action}()" for cause in roots for action in cause.actions[:1]]
+    if not roots:
+        steps.append("No cause is confirmed: read the suspected and unknown ones, and query the sources directly.")
+    return steps + _escalation(service, confirmed=bool(roots))
+
+
+def _escalation(service: Service, *, confirmed: bool) -> list[str]:
+    later = [level for level in service.escalation.levels if level.level > 1]
+    if not later:
+        return []
+    level = min(later, key=lambda one: one.level)
+    who = ", ".join(contact.name for contact in level.contacts) or level.title
+    when = f"after {level.after_minutes} minutes without recovery" if level.after_minutes else "if it is not resolved"
+    return [f"Escalate to {level.title} ({who}) {when if confirmed else 'now, since no cause is confirmed, or ' + when}."]
+
+
+def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> Finding:
+    """The symptom now against its threshold and against what it was at the opening."""
+    changed = [outcome for outcome in outcomes if outcome.status in ("executed", "undone")]
+    was, value = written(before.value, before.unit), written(now.value, now.unit)
+    limit = written(now.threshold, now.unit)
+    done = f" after {', '.join(outcome.action.replace('_', ' ') for outcome in changed)}" if changed else ""
+    if now.breached is None:
+        summary, status = f"Whether {now.title} recovered is not known: {now.text}", FindingStatus.UNKNOWN
+    elif now.breached:
+        summary, status = (
+            f"Not recovered: {now.title} is {value}{done} (limit {limit}, at the opening {was}).",
+            FindingStatus.CRITICAL,
+        )
+    elif before.breached:
+        summary, status = f"Recovered{done}: {now.title} is {value}, within {limit} (at the opening {was}).", FindingStatus.NORMAL
+    else:
+        summary, status = f"{now.title.capitalize()} is {value}, within {limit}, as it was at the opening.", FindingStatus.NORMAL
+    rows = [("at the opening", before.value, before.unit), ("now", now.value, now.unit), ("limit", now.threshold, now.unit)]
+    return Finding(
+        name="verification",
+        title="Verification",
+        summary=summary,
+        status=status,
+        tables=((now.title.capitalize(), frame(rows, columns=["when", "value", "unit"])),),
+        notes=tuple(f"{outcome.action}: {outcome.effect_text}" for outcome in changed if outcome.effect_text),
+    )
+
+
+def prevention(playbook: Playbook, service: Service) -> Finding:
+    """What keeps this from happening again."""
+    notes = [*playbook.prevention]
+    notes += [f"{title}: {link}" for title, link in service.documentation.items()]
+    return Finding(
+        name="prevention",
+        title="Prevention",
+        summary=f"What keeps a {playbook.title.lower()} from coming back to {service.name}.",
+        status=FindingStatus.INFO,
+        notes=tuple(notes),
+    )
+
+
+def closing(service: Service, found: Diagnosis, outcomes: Sequence[Outcome], directory: Path) -> Finding:
+    """What was found and done, where it is kept, and the next step."""
+    done = [f"{outcome.action} on {outcome.target}: {outcome.status} - {outcome.text}" for outcome in outcomes]
+    return Finding(
+        name="closing",
+        title="Closed",
+        summary=found.summary,
+        status=FindingStatus.INFO,
+        notes=(*done, *found.next_steps, f"Archive: {directory}", *_channels(service)),
+    )
+
+
+def _channels(service: Service) -> list[str]:
+    channels = service.alert_channels
+    return [f"Tell {channel}." for channel in (channels.slack,) if channel]
+
+
+def markers(
+    symptom: Symptom, changes: Finding | None, alert: Mapping[str, Any], outcomes: Sequence[Outcome]
+) -> tuple[Marker, ...]:
+    """The instants that every figure over time shows."""
+    found = []
+    if symptom.breached and symptom.onset_at is not None:
+        found.append(Marker(symptom.onset_at, "onset", "onset"))
+    for signal in changes.signals if changes is not None else ():
+        if signal.name in ("rollout_before_onset", "configuration_changed") and signal.since is not None:
+            found.append(Marker(signal.since, (signal.subject or "change").removeprefix("deployment/"), "deploy"))
+    if alert.get("startsAt"):
+        found.append(Marker(pd.Timestamp(alert["startsAt"]).to_pydatetime(), "alert", "alert"))
+    found += [Marker(outcome.at, outcome.action, "action") for outcome in outcomes if outcome.status in ("executed", "undone")]
+    return tuple(found)
+
+
+def severity(service: Service, symptom: Symptom | None, alert: Mapping[str, Any]) -> str | None:
+    """SEV-1 to SEV-4: what the alert says, else from the service's tier and how far the symptom is beyond its threshold."""
+    label = (alert.get("labels") or {}).get("severity", "")
+    if str(label).upper().startswith("SEV-"):
+        return str(label).upper()
+    if symptom is None or not symptom.breached:
+        return None
+    half_down = symptom.unit == "ratio" and symptom.value is not None and symptom.value >= 0.5
+    return f"SEV-{min(4, service.overview.tier + (0 if half_down else 1))}"
+
+
+def impact(service: Service, symptom: Symptom | None) -> str:
+    """Who is hurt: the measured part and what the team says of it."""
+    if symptom is None or not symptom.breached:
+        return ""
+    share = written(symptom.value, symptom.unit)
+    said = f" {service.overview.business_impact}" if service.overview.business_impact else ""
+    return f"{share} of the requests to {service.name} fail.{said}" if symptom.name == "error_rate" else f"{symptom.text}{said}"
+
+
+def written(value: float | None, unit: str) -> str:
+    """A value with its unit, as a person writes it."""
+    if value is None:
+        return "not known"
+    if unit == "ratio":
+        return f"{value:.1%}"
+    return f"{value:g} {unit}"

@@ -1,0 +1,182 @@
+"""High error rate: more than 5 % of the requests fail with a 5xx."""
+
+from __future__ import annotations
+
+from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.database import database_connections, database_tables
+from runbook_lib.checks.downstream import circuit_breakers, downstream_health
+from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_symptom
+from runbook_lib.checks.key_metrics import key_metrics
+from runbook_lib.checks.logs import error_logs
+from runbook_lib.checks.memory import memory
+from runbook_lib.checks.pods import pod_status
+from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
+from runbook_lib.playbooks.declaration import CheckStep, Playbook
+
+_DIFF_EXPLAINS_POOL = Conjunction(
+    name="diff_explains_pool",
+    all_of=("diff_shrinks_pool", "pool_saturated"),
+    text="the pool is full since a change made it smaller",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_POOL_LOGS = Conjunction(
+    name="diff_explains_pool_errors",
+    all_of=("diff_shrinks_pool", "log_database_pool_errors"),
+    text="no connection is free since a change made the pool smaller",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_DOWNSTREAM = Conjunction(
+    name="diff_explains_downstream",
+    all_of=("diff_touches_downstream", "downstream_calls_failing"),
+    none_of=("downstream_unhealthy",),
+    text="calls fail since a change to where or how they are made",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_DOWNSTREAM_LOGS = Conjunction(
+    name="diff_explains_downstream_errors",
+    all_of=("diff_touches_downstream", "log_downstream_errors"),
+    none_of=("downstream_unhealthy",),
+    text="calls fail since a change to where or how they are made",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_MEMORY = Conjunction(
+    name="diff_explains_memory",
+    all_of=("diff_shrinks_memory", "memory_near_limit"),
+    text="memory is short since a change lowered its limit",
+)
+_NEW_CODE_THROWS = Conjunction(
+    name="new_code_throws",
+    all_of=("diff_changes_code", "log_application_errors"),
+    text="the code throws since it was changed",
+    close_in_time=True,
+)
+_NEW_VERSION_FAILS = Conjunction(
+    name="new_version_fails",
+    all_of=("rollout_before_onset", "errors_differ_by_version"),
+    text="one version fails and the other does not",
+)
+
+PLAYBOOK = Playbook(
+    name="high_error_rate",
+    title="High error rate",
+    when_to_use="The alert 'error rate exceeds 5 % for 5 minutes', a spike of 5xx on the dashboard, or customers whose operations fail.",
+    alert="HighErrorRate",
+    symptom=error_symptom,
+    symptom_checks=("error_ratio",),
+    checks=(
+        CheckStep(name="error_ratio", title="Error rate", run=error_ratio, needs=("prometheus",)),
+        CheckStep(name="key_metrics", title="Key metrics", run=key_metrics, needs=("prometheus",)),
+        CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
+        CheckStep(name="error_breakdown", title="Which requests fail", run=error_breakdown, needs=("prometheus",)),
+        CheckStep(
+            name="database_connections", title="Database connections", run=database_connections, needs=("prometheus", "postgres")
+        ),
+        CheckStep(name="database_tables", title="Table sizes", run=database_tables, needs=("postgres",)),
+        CheckStep(name="downstream_health", title="Downstream services", run=downstream_health, needs=("prometheus", "http")),
+        CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
+        CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
+        CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
+        CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
+    ),
+    conjunctions=(
+        _DIFF_EXPLAINS_POOL,
+        _DIFF_EXPLAINS_POOL_LOGS,
+        _DIFF_EXPLAINS_DOWNSTREAM,
+        _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
+        _DIFF_EXPLAINS_MEMORY,
+        _NEW_CODE_THROWS,
+        _NEW_VERSION_FAILS,
+    ),
+    causes=(
+        CauseRule(
+            name="db_pool_exhausted",
+            title="Database connection pool exhausted",
+            mechanism=(
+                ("pool_saturated", "server_connections_exhausted", "log_database_pool_errors"),
+                ("pool_starved", "log_database_pool_errors"),
+            ),
+            supports=("connections_held_beyond_request", "sessions_blocked"),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_pool_errors",)),
+                ExplainedBy(cause="database_unavailable"),
+                ExplainedBy(
+                    cause="downstream_timeout",
+                    when=("connections_wait_in_transaction",),
+                    unless=("connections_held_beyond_request", "sessions_blocked"),
+                ),
+            ),
+            remedies=(
+                Remedy(action="restart_pods", unless=("sessions_blocked",)),
+                Remedy(action="raise_pool_size", unless=("sessions_blocked", "server_connections_exhausted")),
+            ),
+        ),
+        CauseRule(
+            name="downstream_timeout",
+            title="A downstream service fails or does not answer in time",
+            mechanism=(("downstream_calls_failing", "log_downstream_errors"),),
+            supports=("downstream_slow", "downstream_unhealthy"),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream",)),
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream_errors",)),
+            ),
+            remedies=(Remedy(action="open_circuit_breaker"),),
+        ),
+        CauseRule(
+            name="memory_leak",
+            title="Memory leak in the application",
+            mechanism=(("memory_growing",), ("memory_near_limit", "oom_kills"), ("oom_kills", "log_memory_errors")),
+            onset=("memory_growing",),
+            supports=("log_memory_errors", "oom_kills"),
+            explained_by=(ExplainedBy(cause="bad_deployment", when=("diff_explains_memory",)),),
+            remedies=(Remedy(action="restart_pods"),),
+        ),
+        CauseRule(
+            name="bad_deployment",
+            title="Recent deployment",
+            mechanism=(
+                ("rollout_before_onset", "configuration_changed"),
+                (
+                    "diff_explains_pool",
+                    "diff_explains_pool_errors",
+                    "diff_explains_downstream",
+                    "diff_explains_downstream_errors",
+                    "diff_explains_memory",
+                    "new_code_throws",
+                    "new_version_fails",
+                ),
+            ),
+            onset=("rollout_before_onset", "configuration_changed"),
+            supports=("diff_explains_pool", "diff_explains_downstream", "new_code_throws", "new_version_fails"),
+            remedies=(
+                Remedy(action="rollback_deployment", when=("rollout_before_onset",)),
+                Remedy(action="restore_configuration", when=("configuration_changed",)),
+            ),
+            lookback_seconds=3600,
+        ),
+        CauseRule(
+            name="database_unavailable",
+            title="Database unavailable",
+            mechanism=(("log_database_errors",), ("database_unreachable",)),
+            onset=("log_database_errors",),
+        ),
+        CauseRule(
+            name="cache_unavailable",
+            title="Cache unavailable",
+            mechanism=(("log_cache_errors",),),
+        ),
+    ),
+    actions=(
+        "restart_pods",
+        "raise_pool_size",
+        "open_circuit_breaker",
+        "rollback_deployment",
+        "restore_configuration",
+    ),
+    prevention=(
+        "Size connection pools so that all replicas together stay below the database's max_connections, and return connections on every path.",
+        "Retry with exponential backoff and jitter, only what is idempotent, and within the caller's own deadline.",
+        "Put a timeout and a circuit breaker with a fallback on every downstream call.",
+        "Roll out gradually (canary or blue-green) and roll back automatically on a rising error ratio.",
+    ),
+)
