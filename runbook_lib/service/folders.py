@@ -37,7 +37,8 @@ def _found(name: str, given: str | Path | None, *, shipped: bool) -> Path:
     if chosen:
         return Path(chosen).expanduser()
     here = Path.cwd()
-    for folder in (here, here.parent, *(_SHIPPED if shipped else ())):
+    folders: tuple[Path, ...] = (here, here.parent, *(_SHIPPED if shipped else ()))
+    for folder in folders:
         if (folder / name).is_dir():
             return folder / name
     return here / name
