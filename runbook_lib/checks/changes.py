@@ -171,9 +171,8 @@ def _summary(
         return f"Nothing was rolled out or reconfigured in the window ({format_duration(context.window.duration)})."
     parts = []
     if rollout is not None:
-        parts.append(
-            f"Revision {rollout.revision} of {context.deployment} was rolled out at {format_instant(rollout.at)}{_relation(context, rollout)}"
-        )
+        moment = f"{format_instant(rollout.at)}{_relation(context, rollout)}"
+        parts.append(f"Revision {rollout.revision} of {context.deployment} was rolled out at {moment}")
     changed = [edit for edit in edits if not _is_restart(edit)]
     if changed:
         first = ", ".join(f"{edit.path}: {edit.old or '(none)'} → {edit.new or '(none)'}" for edit in changed[:3])

@@ -71,7 +71,7 @@ def database_connections(context: CheckContext) -> Finding:
         deadline_seconds=context.deadline_seconds,
     )
     pool = _pool(answers, context)
-    sessions = _sessions(answers, context, pool)
+    sessions = _sessions(answers, context)
     summary = _summary(context, pool, sessions, answers)
     return Finding(
         name="database_connections",
@@ -171,7 +171,7 @@ def _hold_limit_seconds(context: CheckContext) -> float:
     return max(_SHORTEST_HOLD_SECONDS, 2 * max(timeouts, default=0.0))
 
 
-def _sessions(answers: Answers, context: CheckContext, pool: _Pool) -> _Sessions | None:
+def _sessions(answers: Answers, context: CheckContext) -> _Sessions | None:
     limits, sessions = answers.get("limits"), answers.get("sessions")
     if limits is None or sessions is None:
         return None
@@ -324,7 +324,8 @@ def _held(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answer
     if sessions.held < enough:
         return Signal(name=name, presence=Presence.ABSENT, text="no transaction is kept open for longer than a request lasts")
     age = timedelta(seconds=sessions.held_seconds)
-    text = f"{sessions.held} connections are idle in transaction, the oldest for {format_duration(age)}: longer than any request lasts"
+    oldest = f"the oldest for {format_duration(age)}: longer than any request lasts"
+    text = f"{sessions.held} connections are idle in transaction, {oldest}"
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=context.now - age if context.live else None)
 
 

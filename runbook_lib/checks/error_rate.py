@@ -198,7 +198,15 @@ def _ratio_signal(context: CheckContext, current: float | None, episode: Episode
         return Signal(name="errors_high", presence=Presence.ABSENT, text=text, value=current, unit="ratio")
     value = current if episode.ongoing else episode.peak
     text = f"{value:.1%} of requests fail, limit {limit:.0%}"
-    return Signal(name="errors_high", presence=Presence.PRESENT, text=text, since=episode.onset, value=value, unit="ratio", until=episode.last)
+    return Signal(
+        name="errors_high",
+        presence=Presence.PRESENT,
+        text=text,
+        since=episode.onset,
+        until=episode.last,
+        value=value,
+        unit="ratio",
+    )
 
 
 def _not_broken_down(answers: Answers) -> Finding:

@@ -40,7 +40,8 @@ def error_logs(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    command = f"kubectl -n {context.namespace} logs -l {context.selector} --all-containers --prefix --since={context.since_option()} | grep -i error"
+    options = f"-l {context.selector} --all-containers --prefix --since={context.since_option()}"
+    command = f"kubectl -n {context.namespace} logs {options} | grep -i error"
     records = answers.get("logs")
     if records is None:
         text = f"The logs could not be read: {answers.why_missing('logs')}."
@@ -93,7 +94,8 @@ def _summary(recent: Frame, patterns: Frame, records: Frame, focus: Window) -> s
     share = top["count"] / len(recent)
     kind = KIND_WORDS[str(top["kind"])]
     example = " ".join(str(top["example"]).split())[:140]
-    return f"{len(recent)} errors in the logs of {recent['pod'].nunique()} of {pods} pods {stretch}; {share:.0%} of them: {example} ({kind})."
+    failing = recent["pod"].nunique()
+    return f"{len(recent)} errors in the logs of {failing} of {pods} pods {stretch}; {share:.0%} of them: {example} ({kind})."
 
 
 def _tables(patterns: Frame, recent: Frame) -> tuple[tuple[str, Frame], ...]:

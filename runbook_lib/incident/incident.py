@@ -11,7 +11,6 @@ from typing import Any
 from runbook_lib.incident.resolution import Resolution, ResolutionSettings
 
 from runbook_lib.analysis.diagnosis import judge
-from runbook_lib.errors import SourceError
 from runbook_lib.incident import connecting, telling
 from runbook_lib.incident.exploring import DatabaseExplorer, LogsExplorer, MetricsExplorer
 from runbook_lib.incident.investigation import Investigation, Scope
@@ -25,9 +24,9 @@ from runbook_lib.incident.recording import (
     symptom_record,
     timeline,
 )
-from runbook_lib.models.cause import Diagnosis, Symptom, Verdict
+from runbook_lib.models.cause import Diagnosis, Symptom
 from runbook_lib.models.figure import LineFigure, Marker
-from runbook_lib.models.finding import Finding, FindingStatus
+from runbook_lib.models.finding import Finding
 from runbook_lib.models.plan import Proposal
 from runbook_lib.models.record import IncidentRecord
 from runbook_lib.models.window import Window

@@ -24,7 +24,8 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     """Whether the measured symptom is that of this issue, and what to do when it is not."""
     if symptom.breached:
         began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
-        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, above {written(symptom.threshold, symptom.unit)}."
+        limit = written(symptom.threshold, symptom.unit)
+        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, above {limit}."
         return _match(summary, FindingStatus.CRITICAL, ())
     if symptom.breached is None:
         summary = f"Not known: {symptom.text}"

@@ -86,10 +86,12 @@ class Window:
 
     @property
     def duration(self) -> timedelta:
+        """From start to end."""
         return self.end - self.start
 
     @property
     def seconds(self) -> float:
+        """From start to end, in seconds."""
         return self.duration.total_seconds()
 
     def __contains__(self, instant: datetime) -> bool:

@@ -59,7 +59,9 @@ _NEW_VERSION_FAILS = Conjunction(
 PLAYBOOK = Playbook(
     name="high_error_rate",
     title="High error rate",
-    when_to_use="The alert 'error rate exceeds 5 % for 5 minutes', a spike of 5xx on the dashboard, or customers whose operations fail.",
+    when_to_use=(
+        "The alert 'error rate exceeds 5 % for 5 minutes', a spike of 5xx on the dashboard, or customers whose operations fail."
+    ),
     alert="HighErrorRate",
     symptom=error_symptom,
     symptom_checks=("error_ratio",),
@@ -174,7 +176,8 @@ PLAYBOOK = Playbook(
         "restore_configuration",
     ),
     prevention=(
-        "Size connection pools so that all replicas together stay below the database's max_connections, and return connections on every path.",
+        "Size connection pools so that all replicas together stay below the database's max_connections, and return "
+        "connections on every path.",
         "Retry with exponential backoff and jitter, only what is idempotent, and within the caller's own deadline.",
         "Put a timeout and a circuit breaker with a fallback on every downstream call.",
         "Roll out gradually (canary or blue-green) and roll back automatically on a rising error ratio.",
