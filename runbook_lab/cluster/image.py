@@ -1,0 +1,22 @@
+"""What a container image is in the lab: a command on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a pod's `image: name` stands for.
+
+    `command` is the entry point; a manifest's `command` replaces it, and its `args` come after it. `env` stands below the manifest's
+    own variables. `workdir` is where processes start (default: the pod's own directory). `tools_path` are directories put in front of
+    PATH for the container and for what is executed in it, e.g. those with `psql` or `redis-cli`.
+    """
+
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    workdir: Path | None = None
+    tools_path: tuple[str, ...] = ()

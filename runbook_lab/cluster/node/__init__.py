@@ -1,0 +1,1 @@
+"""The lab cluster's one node: it runs pods as real processes of this machine."""

@@ -1,0 +1,76 @@
+"""What the API asks of the node on which the pods run, and the refusals it has to expect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class NodeError(Exception):
+    """The node cannot do what was asked; the message is the one a kubelet gives (an API server answers 400 with it)."""
+
+
+class ContainerNotFound(NodeError):
+    """The pod runs no such container on this node; the API server answers 404."""
+
+
+class ExecError(NodeError):
+    """The command could not be started in the container; the message is that of a container runtime (the API server answers 500)."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container used around one moment: processor [cores] and memory working set [bytes]."""
+
+    cpu_cores: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class PodUsage:
+    """What a pod's containers use. `at` is the time of the sample (UTC), `window_seconds` the time over which the cores were measured."""
+
+    pod: str
+    namespace: str
+    labels: Mapping[str, str]
+    containers: Mapping[str, Usage]
+    at: datetime
+    window_seconds: float
+
+
+class Node(Protocol):
+    """The node's side of the API's subresources `log` and `exec`, and of metrics.k8s.io."""
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        previous: bool = False,
+        follow: bool = False,
+        tail_lines: int | None = None,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        limit_bytes: int | None = None,
+    ) -> AsyncIterator[bytes]:
+        """Give a container's output, a chunk of whole lines at a time, oldest first.
+
+        `previous` reads the instance before the running one. `follow` goes on until the instance ends. Raises NodeError before the
+        first chunk when there is nothing to read from (a container that waits to start, no previous instance).
+        """
+
+    async def exec(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, tty: bool = False
+    ) -> asyncio.subprocess.Process:
+        """Start a command with the container's environment; stdin, stdout and stderr are pipes.
+
+        With `tty` the command has a terminal of its own, and all it writes comes on stdout. Raises ContainerNotFound, NodeError for a
+        container that does not run, and ExecError for a command that cannot be started. The caller ends the process when its client leaves.
+        """
+
+    def usage(self, namespace: str | None = None) -> list[PodUsage]:
+        """Give the last sample of each running pod (of one namespace, or of all)."""
