@@ -1,7 +1,8 @@
 """Accepted alerts on disk, one file each, so that a crash at any moment loses none.
 
 A file moves from `waiting/` to `running/` to `finished/`; a file is written whole before it
-appears. Whoever accepts a job has it on disk, synced, before saying so. One process serves a queue at a time; its threads share it under a lock.
+appears. Whoever accepts a job has it on disk, synced, before saying so. One process serves a queue at a time; its threads share
+it under a lock.
 """
 
 from __future__ import annotations

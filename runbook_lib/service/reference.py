@@ -113,10 +113,10 @@ class Reference:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Reference):
             return NotImplemented
-        return (self.text, self.base) == (other.text, other.base)
+        return self.text == other.text
 
     def __hash__(self) -> int:
-        return hash((self.text, self.base))
+        return hash(self.text)
 
     @classmethod
     def _validated(cls, value: Any, info: ValidationInfo) -> Reference:
@@ -129,8 +129,7 @@ class Reference:
             raise PydanticCustomError(
                 "reference_type", "must be text such as env:NAME or file:PATH; found {found}", {"found": type(value).__name__}
             )
-        base = (info.context or {}).get("base")
-        reference = cls(value.strip(), base=base)
+        reference = cls(value.strip(), base=(info.context or {}).get("base"))
         reference._check()
         return reference
 

@@ -1,0 +1,71 @@
+"""Everything that `runbook serve` starts, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbook_lib.receiver.application import Receiver
+from runbook_lib.receiver.queue import Job, JobQueue
+from runbook_lib.receiver.routes import load_routes
+from runbook_lib.receiver.workers import RunCommand, Workers
+
+__all__ = ["Serving", "serve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How to serve. `deadline_seconds` ends a run that hangs; `capacity` bounds the alerts that wait."""
+
+    host: str
+    port: int
+    token: str
+    command: RunCommand
+    queue: Path
+    workers: int = 2
+    deadline_seconds: float = 600.0
+    capacity: int = 100
+
+
+def serve(serving: Serving, *, told: Callable[[str], None]) -> None:
+    """Take alerts and run their notebooks until SIGINT or SIGTERM. `told` is given a line for each thing that happens.
+
+    Raises ConfigurationError when the routes are wrong or the queue is served by another process.
+    """
+    import uvicorn
+
+    routes = load_routes(serving.command.parameters)
+    queue = JobQueue(serving.queue, capacity=serving.capacity)
+
+    def resolved(job: Job) -> None:
+        _note_resolved(job, told)
+
+    workers = Workers(
+        queue, serving.command, count=serving.workers, deadline_seconds=serving.deadline_seconds, told=told, resolved=resolved
+    )
+    receiver = Receiver(routes=routes, queue=queue, workers=workers, token=serving.token, told=told, resolved=resolved)
+    # Its own logging is off: what happens is told once, in our words, and a request's headers never reach a log.
+    config = uvicorn.Config(
+        receiver.application(), host=serving.host, port=serving.port, log_config=None, access_log=False, server_header=False
+    )
+    workers.start()
+    told(f"alerts are taken at http://{serving.host}:{serving.port}/alerts, {queue.counts()['waiting']} wait from before")
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        workers.stop()
+
+
+def _note_resolved(job: Job, told: Callable[[str], None]) -> None:
+    from runbook_lib.archive.folder import note
+    from runbook_lib.errors import ArchiveError
+
+    if job.archive is None or job.resolved_at is None:
+        return
+    at = datetime.fromisoformat(job.resolved_at).astimezone(UTC)
+    try:
+        note(Path(job.archive), at=at, kind="alert", text=f"{job.alert['labels'].get('alertname', 'the alert')} is resolved")
+    except ArchiveError as error:
+        told(f"{job.id}: the resolution could not be noted: {error}")
