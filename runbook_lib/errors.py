@@ -15,6 +15,7 @@ __all__ = [
     "RunbookError",
     "SourceAnswerInvalid",
     "SourceError",
+    "SourceMissingObject",
     "SourceNotConfigured",
     "SourceRefused",
     "SourceTimeout",
@@ -68,6 +69,12 @@ class SourceAnswerInvalid(SourceError):
     """The system answered something that is not its protocol (a proxy's page, HTTP 500, cut-off data)."""
 
     status = "invalid_answer"
+
+
+class SourceMissingObject(SourceError):
+    """The system answers, and has no object of this name. It was deleted, or the service file names it wrongly."""
+
+    status = "not_configured"
 
 
 class SourceNotConfigured(SourceError):

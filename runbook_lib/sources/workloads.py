@@ -1,0 +1,133 @@
+"""Deployments, autoscalers and disruption budgets as plain mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from runbook_lib.sources.selectors import selector_text, selects
+from runbook_lib.sources.tables import instant
+
+__all__ = ["REVISION", "autoscaler_of", "budget_of", "deployment_facts", "managed_by", "names_read", "revision_of"]
+
+REVISION = "deployment.kubernetes.io/revision"
+
+Object = Mapping[str, Any]
+
+# Controllers that put their own state back: what is changed beside them is undone within minutes.
+_RECONCILERS = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+    "fleet.cattle.io/bundle-id": "Fleet",
+    "configsync.gke.io/resource-id": "Config Sync",
+}
+
+
+def deployment_facts(deployment: Object) -> dict[str, Any]:
+    """What an engineer asks of a deployment first; the keys are those of `Cluster.deployment`.
+
+    `selector` is written as `kubectl -l` takes it; `strategy` has type, max_surge and max_unavailable.
+    """
+    metadata, spec, status = deployment["metadata"], deployment.get("spec") or {}, deployment.get("status") or {}
+    template = (spec.get("template") or {}).get("spec") or {}
+    strategy = spec.get("strategy") or {}
+    rolling = strategy.get("rollingUpdate") or {}
+    return {
+        "name": metadata["name"],
+        "replicas": int(spec.get("replicas", 1)),
+        "ready": int(status.get("readyReplicas") or 0),
+        "updated": int(status.get("updatedReplicas") or 0),
+        "available": int(status.get("availableReplicas") or 0),
+        "revision": revision_of(metadata),
+        "generation": int(metadata.get("generation") or 0),
+        "observed_generation": int(status.get("observedGeneration") or 0),
+        "paused": bool(spec.get("paused")),
+        "images": {container["name"]: container.get("image") or "" for container in template.get("containers") or ()},
+        "selector": selector_text(spec.get("selector")),
+        "strategy": {
+            "type": strategy.get("type") or "RollingUpdate",
+            "max_surge": rolling.get("maxSurge"),
+            "max_unavailable": rolling.get("maxUnavailable"),
+        },
+        "resource_version": str(metadata.get("resourceVersion") or ""),
+        "config_maps": names_read(template, "configMap"),
+        "secrets": names_read(template, "secret"),
+        "created_at": instant(metadata.get("creationTimestamp")),
+        "conditions": _conditions(status),
+        "managed_by": managed_by(metadata),
+    }
+
+
+def revision_of(metadata: Object) -> int | None:
+    """The revision that the deployment controller wrote; None before it did."""
+    text = (metadata.get("annotations") or {}).get(REVISION) or ""
+    return int(text) if text.isdigit() else None
+
+
+def managed_by(metadata: Object) -> str:
+    """The GitOps controller that keeps the object as it is in a repository; empty when there is none."""
+    marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+    return next((name for mark, name in _RECONCILERS.items() if mark in marks), "")
+
+
+def names_read(template: Object, kind: str) -> list[str]:
+    """Names of the config maps (kind `configMap`) or secrets (`secret`) that a pod template reads, sorted."""
+    return sorted({name for name in (*_environment_names(template, kind), *_volume_names(template, kind)) if name})
+
+
+def _environment_names(template: Object, kind: str) -> Iterator[str | None]:
+    for container in (*(template.get("initContainers") or ()), *(template.get("containers") or ())):
+        for source in container.get("envFrom") or ():
+            yield (source.get(f"{kind}Ref") or {}).get("name")
+        for variable in container.get("env") or ():
+            yield ((variable.get("valueFrom") or {}).get(f"{kind}KeyRef") or {}).get("name")
+
+
+def _volume_names(template: Object, kind: str) -> Iterator[str | None]:
+    for volume in template.get("volumes") or ():
+        source = volume.get(kind) or {}
+        yield source.get("secretName") if kind == "secret" else source.get("name")
+        for projected in (volume.get("projected") or {}).get("sources") or ():
+            yield (projected.get(kind) or {}).get("name")
+
+
+def _conditions(status: Object) -> list[dict[str, Any]]:
+    return [
+        {**{key: str(condition.get(key) or "") for key in ("type", "status", "reason", "message")},
+         "since": instant(condition.get("lastTransitionTime"))}
+        for condition in status.get("conditions") or ()
+    ]  # fmt: skip
+
+
+def autoscaler_of(autoscalers: Iterable[Object], deployment: str) -> dict[str, Any] | None:
+    """The autoscaler of a deployment; None when no autoscaler scales it. KEDA and the like work through one of these."""
+    for autoscaler in autoscalers:
+        spec, status = autoscaler.get("spec") or {}, autoscaler.get("status") or {}
+        target = spec.get("scaleTargetRef") or {}
+        if target.get("kind") == "Deployment" and target.get("name") == deployment:
+            return {
+                "name": autoscaler["metadata"]["name"],
+                "min_replicas": int(spec.get("minReplicas", 1)),
+                "max_replicas": int(spec["maxReplicas"]),
+                "current_replicas": int(status.get("currentReplicas") or 0),
+                "desired_replicas": int(status.get("desiredReplicas") or 0),
+                "conditions": _conditions(status),
+            }
+    return None
+
+
+def budget_of(budgets: Sequence[Object], labels: Mapping[str, str]) -> dict[str, Any] | None:
+    """The disruption budget that covers pods with these labels; of several the one that allows least. None when none does."""
+    covering = [budget for budget in budgets if selects((budget.get("spec") or {}).get("selector"), labels)]
+    if not covering:
+        return None
+    budget = min(covering, key=lambda one: int((one.get("status") or {}).get("disruptionsAllowed") or 0))
+    spec, status = budget.get("spec") or {}, budget.get("status") or {}
+    return {
+        "name": budget["metadata"]["name"],
+        "disruptions_allowed": int(status.get("disruptionsAllowed") or 0),
+        "min_available": spec.get("minAvailable"),
+        "max_unavailable": spec.get("maxUnavailable"),
+    }
