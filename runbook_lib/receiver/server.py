@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runbook_lib.errors import ArchiveError, ConfigurationError
 from runbook_lib.receiver.application import Receiver
 from runbook_lib.receiver.queue import Job, JobQueue
 from runbook_lib.receiver.routes import load_routes
@@ -32,7 +36,7 @@ class Serving:
 def serve(serving: Serving, *, told: Callable[[str], None]) -> None:
     """Take alerts and run their notebooks until SIGINT or SIGTERM. `told` is given a line for each thing that happens.
 
-    Raises ConfigurationError when the routes are wrong or the queue is served by another process.
+    Raises ConfigurationError when the routes are wrong, the port is taken, or the queue is served by another process.
     """
     import uvicorn
 
@@ -47,20 +51,31 @@ def serve(serving: Serving, *, told: Callable[[str], None]) -> None:
     )
     receiver = Receiver(routes=routes, queue=queue, workers=workers, token=serving.token, told=told, resolved=resolved)
     # Its own logging is off: what happens is told once, in our words, and a request's headers never reach a log.
-    config = uvicorn.Config(
-        receiver.application(), host=serving.host, port=serving.port, log_config=None, access_log=False, server_header=False
-    )
-    workers.start()
-    told(f"alerts are taken at http://{serving.host}:{serving.port}/alerts, {queue.counts()['waiting']} wait from before")
+    config = uvicorn.Config(receiver.application(), log_config=None, access_log=False, server_header=False)
+    # uvicorn raises the signal that ended it once more, which would end us before the workers are stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _listening(serving.host, serving.port) as listening:
+        port = listening.getsockname()[1]
+        told(f"alerts are taken at http://{serving.host}:{port}/alerts, {queue.counts()['waiting']} wait from before")
+        workers.start()
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            workers.stop()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        uvicorn.Server(config).run()
-    finally:
-        workers.stop()
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
+        ) from error
 
 
 def _note_resolved(job: Job, told: Callable[[str], None]) -> None:
     from runbook_lib.archive.folder import note
-    from runbook_lib.errors import ArchiveError
 
     if job.archive is None or job.resolved_at is None:
         return
