@@ -35,6 +35,7 @@ _RESTARTS = 2
 
 _Result = TypeVar("_Result")
 _Lines = tuple[list[bytes], bool]
+_Enough = Callable[[bytes], bool] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,10 @@ class KubernetesApi:
         maximum_bytes: int,
         enough: Callable[[bytes], bool] | None,
     ) -> _Lines:
-        """The lines of a container's log, until `enough`, when given, says so of the last one, and whether the rest was left unread: after
-        `maximum_bytes`, or because the time was up. To be called from a thread that may be left behind."""
+        """The lines of a container's log, and whether the rest was left unread: after `maximum_bytes`, or the time was up.
+
+        Stops early when `enough` says so of the last line. To be called from a thread that may be left behind.
+        """
         asked = Asked(verb="get", resource="pods/log", namespace=self.namespace, name=pod)
         question = _Question(asked, Kind("pods").path(self.namespace, pod, "log"), query)
         try:
@@ -270,7 +273,7 @@ def _content(response: Any, deadline: Deadline) -> bytes:
     return b"".join(chunks)
 
 
-def _lines(response: Any, deadline: Deadline, maximum_bytes: int, enough: Callable[[bytes], bool] | None) -> _Lines:
+def _lines(response: Any, deadline: Deadline, maximum_bytes: int, enough: _Enough) -> _Lines:
     from urllib3.exceptions import TimeoutError as ReadTimeout
 
     lines: list[bytes] = []

@@ -1,0 +1,202 @@
+"""PostgreSQL, read in short read-only transactions that leave nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.errors import SourceError, SourceRefused, SourceTimeout
+from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame
+from runbook_lib.service.models import PostgresConnection
+from runbook_lib.sources.blocking import roots
+from runbook_lib.sources.cells import frame_of
+from runbook_lib.sources.postgres_errors import NAME
+from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
+from runbook_lib.sources.statements import acting_function, first_word, named, normalised, rendered
+from runbook_lib.sources.tables import table
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["PostgresDatabase"]
+
+_MAXIMUM_BYTES = 32 * 2**20
+_BATCH_ROWS = 500
+_CURSOR = ("select", "with", "values", "table")
+_READING = (*_CURSOR, "show", "explain")
+
+_CONNECTION_COLUMNS = {
+    "application": "text", "user": "text", "database": "text", "state": "text", "client": "text", "count": "integer",
+    "oldest_seconds": "number",
+}  # fmt: skip
+_SESSION_COLUMNS = {
+    "pid": "integer", "application": "text", "user": "text", "database": "text", "client": "text", "kind": "text",
+    "state": "text", "wait_event": "text", "backend_start": "time", "transaction_start": "time", "query_start": "time",
+    "state_seconds": "number", "transaction_seconds": "number", "query": "text", "blocked_by": "any",
+}  # fmt: skip
+_BLOCKING_COLUMNS = {
+    "blocked_pid": "integer", "blocked_application": "text", "blocked_seconds": "number", "blocked_query": "text",
+    "blocking_pid": "integer", "blocking_application": "text", "blocking_state": "text", "blocking_seconds": "number",
+    "blocking_query": "text", "blocking_user": "text", "blocking_backend_start": "time", "relation": "text", "mode": "text",
+    "root_pid": "integer", "waiters": "integer",
+}  # fmt: skip
+_TABLE_COLUMNS = {
+    "schema": "text", "table": "text", "total_bytes": "number", "table_bytes": "number", "index_bytes": "number",
+    "live_rows": "number", "dead_rows": "number", "last_autovacuum_at": "time",
+}  # fmt: skip
+
+Row = tuple[Any, ...]
+
+
+class PostgresDatabase:
+    """One database; see `Database` in interface.py for what each method answers.
+
+    Every call opens a connection and closes it, two at once at most, also through PgBouncer in transaction mode. Statements of
+    other sessions are shown with `?` for their constants, which may be personal data. `attrs["notes"]` says in sentences what
+    this role may not see.
+    """
+
+    name = NAME
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        self._sessions = ReadOnlySessions(connection)
+
+    def probe(self) -> SourceStatus:
+        """Open a transaction."""
+        started = time.monotonic()
+        try:
+            self._sessions.transaction(lambda _: None)
+        except SourceError as error:
+            return SourceStatus(name=self.name, status=error.status, error=error.reason)  # type: ignore[arg-type]
+        return SourceStatus(name=self.name, status="ok", seconds=time.monotonic() - started)
+
+    def close(self) -> None:
+        """No connection outlives its call."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
+        """Any statement that reads; `parameters` stand in it as `%(name)s`.
+
+        Long cells are cut; `attrs["truncated"]` is True when rows were left out. Raises SourceRefused for what changes
+        something, UsageError for what PostgreSQL cannot parse or find.
+        """
+        kind, acting = first_word(sql), acting_function(sql)
+        if kind not in _READING:
+            raise SourceRefused(
+                NAME, f"only {', '.join(_READING)} are allowed here; found {kind or 'nothing'}; changes are made by actions"
+            )
+        if acting:
+            raise SourceRefused(
+                NAME, f"{acting}() changes something even in a read-only transaction; changes are made by actions"
+            )
+        read = _through_cursor if kind in _CURSOR else _directly
+        columns, rows, more = self._sessions.transaction(lambda session: read(session, sql, parameters, limit), theirs=True)
+        built = frame_of(columns, rows, source=NAME, query=sql, command=self._sessions.psql(rendered(sql, parameters or {})))
+        notes = [f"only the first {len(rows)} rows were read"] if more else []
+        built.attrs.update({"truncated": more, "notes": notes})
+        return built
+
+    def limits(self) -> Mapping[str, Any]:
+        """How many connections the server takes and has; also `role_limit` and `database_limit`, None when unlimited."""
+        row = self._read("limits", {})[0][0]
+        keys = ("max_connections", "reserved_connections", "used_connections", "role_limit", "database_limit")
+        facts: dict[str, Any] = dict(zip((*keys, "started_at", "version", "in_recovery"), row, strict=True))
+        for key in ("role_limit", "database_limit"):
+            facts[key] = None if facts[key] is None or facts[key] < 0 else facts[key]
+        return facts
+
+    def connections(self) -> Frame:
+        """Client connections by who holds them and in what state; `hidden` where this role may not see it."""
+        rows, notes = self._read("connections", {})
+        return self._table(rows, _CONNECTION_COLUMNS, "connections", {}, notes)
+
+    def sessions(self, *, minimum_seconds: float = 1.0, limit: int = 200, literals: bool = False) -> Frame:
+        """Sessions at work or idle in transaction, oldest first; `kind` tells clients from autovacuum and replication, which
+        come last. `literals=True` shows the statements as they are."""
+        parameters = {"minimum_seconds": minimum_seconds, "limit": limit, "own_name": OWN_NAME}
+        rows, notes = self._read("sessions", parameters)
+        built = self._table(rows, _SESSION_COLUMNS, "sessions", parameters, notes)
+        if not literals:
+            built["query"] = built["query"].map(normalised).astype("str")
+        return built
+
+    def blocking_chains(self) -> Frame:
+        """Who waits for whose lock, the longest wait first, with the session at the root of each chain."""
+        parameters = {"limit": 1_000}
+        rows, notes = self._read("blocking", parameters)
+        names = list(_BLOCKING_COLUMNS)
+        blocked, blocking = names.index("blocked_pid"), names.index("blocking_pid")
+        found = roots((row[blocked], row[blocking]) for row in rows)
+        rows = [(*row, *found[row[blocked], row[blocking]]) for row in rows]
+        built = self._table(rows, _BLOCKING_COLUMNS, "blocking", parameters, notes)
+        for column in ("blocked_query", "blocking_query"):
+            built[column] = built[column].map(normalised).astype("str")
+        return built
+
+    def table_sizes(self, *, limit: int = 50) -> Frame:
+        """The largest tables. While one of them is locked exclusively, sizes as of the last ANALYZE, and a note that says so."""
+        parameters = {"limit": limit}
+        try:
+            rows, notes = self._read("table_sizes", parameters)
+            return self._table(rows, _TABLE_COLUMNS, "table_sizes", parameters, notes)
+        except SourceTimeout as waited:
+            rows, notes = self._read("table_size_estimates", parameters)
+            note = f"sizes are those of the last VACUUM or ANALYZE, since measuring had to wait: {waited.reason}"
+            return self._table(rows, _TABLE_COLUMNS, "table_size_estimates", parameters, [note, *notes])
+
+    def _read(self, name: str, parameters: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
+        """The rows of a named statement, and a note when the role may not see other sessions."""
+
+        def work(session: Connection[Any]) -> tuple[list[Row], list[str]]:
+            rows = session.execute(_text(named(name)), parameters).fetchall()
+            return rows, _hidden(session)
+
+        return self._sessions.transaction(work)
+
+    def _table(
+        self, rows: Sequence[Row], columns: Mapping[str, str], name: str, parameters: Mapping[str, Any], notes: Sequence[str]
+    ) -> Frame:
+        command = self._sessions.psql(rendered(named(name), parameters))
+        built = table(rows, columns, source=NAME, query=name, command=command)
+        built.attrs["notes"] = list(notes)
+        return built
+
+
+def _text(sql: str) -> Any:
+    """psycopg's types ask for literals, so that nobody puts values into statements; these come from files and engineers."""
+    return sql
+
+
+def _hidden(session: Connection[Any]) -> list[str]:
+    row = session.execute(_text(named("hidden_sessions"))).fetchone()
+    if row is None or not row[0]:
+        return []
+    return [f"the details of {row[0]} sessions of other roles are hidden from {row[1]}; grant pg_monitor to {row[1]} to see them"]
+
+
+def _through_cursor(
+    session: Connection[Any], sql: str, parameters: Mapping[str, Any] | None, limit: int
+) -> tuple[list[str], list[Row], bool]:
+    """Rows in batches through a server-side cursor, so that a large answer stays on the server."""
+    rows: list[Row] = []
+    size = 0
+    with session.cursor(name="runbook") as cursor:
+        cursor.execute(_text(sql.strip().rstrip(";")), parameters)
+        columns = [column.name for column in cursor.description or ()]
+        while len(rows) <= limit and size < _MAXIMUM_BYTES:
+            batch = cursor.fetchmany(min(_BATCH_ROWS, limit + 1 - len(rows)))
+            if not batch:
+                return columns, rows, False
+            rows.extend(batch)
+            size += sum(len(cell) for row in batch for cell in row if isinstance(cell, (str, bytes)))
+    return columns, rows[:limit], True
+
+
+def _directly(
+    session: Connection[Any], sql: str, parameters: Mapping[str, Any] | None, limit: int
+) -> tuple[list[str], list[Row], bool]:
+    """SHOW and EXPLAIN know no cursor. The binary format makes psycopg use the protocol that takes one statement only."""
+    cursor = session.execute(_text(sql), parameters, binary=True)
+    rows = cursor.fetchmany(limit + 1)
+    return [column.name for column in cursor.description or ()], rows[:limit], len(rows) > limit

@@ -1,0 +1,29 @@
+-- Who waits for a lock, and who holds or asks for it before them.
+-- From pg_locks, which shows every role's locks, rather than from wait events, which pg_stat_activity hides without pg_monitor.
+-- A blocking pid of 0 is a prepared transaction: nobody's session, to be ended with ROLLBACK PREPARED.
+WITH waiting AS (
+    SELECT pid, min(mode) AS mode, min(relation::regclass::text) AS relation
+    FROM pg_catalog.pg_locks
+    WHERE NOT granted AND pid IS NOT NULL
+    GROUP BY pid
+)
+SELECT DISTINCT
+    w.pid AS blocked_pid,
+    coalesce(blocked.application_name, '') AS blocked_application,
+    extract(epoch FROM clock_timestamp() - coalesce(blocked.query_start, blocked.xact_start))::float8 AS blocked_seconds,
+    coalesce(blocked.query, '') AS blocked_query,
+    blocker.pid AS blocking_pid,
+    CASE WHEN blocker.pid = 0 THEN 'prepared transaction' ELSE coalesce(blocking.application_name, '') END AS blocking_application,
+    coalesce(blocking.state, CASE WHEN blocker.pid = 0 THEN 'prepared' ELSE 'hidden' END) AS blocking_state,
+    extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.query_start))::float8 AS blocking_seconds,
+    coalesce(blocking.query, '') AS blocking_query,
+    coalesce(blocking.usename::text, '') AS blocking_user,
+    blocking.backend_start AS blocking_backend_start,
+    coalesce(w.relation, '') AS relation,
+    w.mode
+FROM waiting AS w
+CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocker (pid)
+LEFT JOIN pg_catalog.pg_stat_activity AS blocked ON blocked.pid = w.pid
+LEFT JOIN pg_catalog.pg_stat_activity AS blocking ON blocking.pid = blocker.pid
+ORDER BY blocked_seconds DESC NULLS LAST, blocked_pid, blocking_pid
+LIMIT %(limit)s
