@@ -32,6 +32,8 @@ class Plan:
     bound_to: what the plan was made on (resourceVersion; pid and backend start); the guard refuses when it has moved.
     seconds_until_effect: how long until one can see that it worked. `arguments` is what execute needs, JSON only.
     repair: True for a repair of the root cause, False for a mitigation.
+    id, made_at: which plan this is, and when (UTC) it saw the target; a plan is carried out at most once, and soon or not at all.
+    undoes: the id of the plan whose change this one takes back; empty otherwise.
     """
 
     action: str
@@ -50,6 +52,9 @@ class Plan:
     bound_to: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    id: str = ""
+    made_at: datetime | None = None
+    undoes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""Changes to real systems, all of them through `guard`: planned, checked, approved, audited, verified, undone."""
