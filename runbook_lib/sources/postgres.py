@@ -83,9 +83,8 @@ class PostgresDatabase:
         """
         kind, acting = first_word(sql), acting_function(sql)
         if kind not in _READING:
-            raise SourceRefused(
-                NAME, f"only {', '.join(_READING)} are allowed here; found {kind or 'nothing'}; changes are made by actions"
-            )
+            reason = f"only statements that read are allowed here ({', '.join(_READING)}); found {kind or 'nothing'}"
+            raise SourceRefused(NAME, f"{reason}; changes are made by actions")
         if acting:
             raise SourceRefused(
                 NAME, f"{acting}() changes something even in a read-only transaction; changes are made by actions"

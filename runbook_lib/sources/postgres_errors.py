@@ -52,8 +52,8 @@ def _by_state(error: BaseException, state: str, *, theirs: bool) -> RunbookError
             return SourceTimeout(NAME, f"the statement was cancelled: {text}")
         case "55P03":
             return SourceTimeout(NAME, f"a lock was not granted in time: {text}")
-        case "25006":
-            return SourceRefused(NAME, f"only read-only statements are allowed here: {text}; changes are made by actions")
+        case "25006" | "0A000" if state == "25006" or "data-modifying" in text:
+            return SourceRefused(NAME, f"only statements that read are allowed here: {text}; changes are made by actions")
         case "42501":
             return SourceRefused(NAME, f"{text}; grant it to this role, or use one that may")
         case "53300":

@@ -48,7 +48,7 @@ class ReadOnlySessions:
         self.seconds = connection.connect_timeout_seconds + connection.statement_timeout_seconds + 1
 
     def transaction(self, work: Callable[[Connection[Any]], _Result], *, theirs: bool = False) -> _Result:
-        """Run `work` in a transaction and roll it back. `theirs`: mistakes in the statement are the caller's, hence UsageErrors."""
+        """Run `work` in a transaction and roll it back. `theirs`: mistakes in the statement are the caller's: UsageErrors."""
         deadline = Deadline(self.seconds)
         opened: list[Connection[Any]] = []
 

@@ -1,0 +1,323 @@
+import re
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+import pytest
+
+from runbook_lib.errors import (
+    SourceAnswerInvalid,
+    SourceNotConfigured,
+    SourceRefused,
+    SourceTimeout,
+    UsageError,
+)
+from runbook_lib.service.models import PostgresConnection
+from runbook_lib.sources.postgres import PostgresDatabase
+from tests.unit.sources.postgres_fixtures import Server, server
+
+__all__ = ["server"]
+
+
+@contextmanager
+def listening(answer: bytes | None = None):
+    """A server that accepts, and then says this, or nothing at all."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            kept = []
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                kept.append(connection)
+                if answer is not None:
+                    connection.recv(1024)
+                    connection.sendall(answer)
+                    connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def wait_until(condition, seconds=5.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+
+
+class Blocked:
+    """Sessions that wait in a row: the first holds a row of a table, each next one wants it."""
+
+    def __init__(self, server: Server, stack: ExitStack) -> None:
+        self.holder = stack.enter_context(server.connect(autocommit=False, application_name="holder"))
+        self.holder.execute("create table if not exists accounts (id int primary key, owner text)")
+        self.holder.execute("insert into accounts values (1, 'Ann') on conflict do nothing")
+        self.holder.commit()
+        self.holder.execute("update accounts set owner = 'Bob' where id = 1")
+        self.waiter = stack.enter_context(server.connect(application_name="waiter"))
+        stack.callback(self.holder.rollback)
+        self.thread = threading.Thread(target=self._wait, daemon=True)
+        self.thread.start()
+        stack.callback(self.thread.join, 5)
+        stack.callback(self.holder.rollback)
+        watcher = stack.enter_context(server.connect())
+        wait_until(lambda: watcher.execute("select count(*) from pg_locks where not granted").fetchone()[0])
+
+    def _wait(self) -> None:
+        self.waiter.execute("update accounts set owner = 'Eve' where id = 1")
+
+
+def test_the_limits_are_those_of_the_server(server):
+    limits = server.source().limits()
+    assert limits["max_connections"] == 100
+    assert limits["reserved_connections"] == 3
+    assert 1 <= limits["used_connections"] < 10
+    assert limits["started_at"].tzinfo is not None
+    assert limits["in_recovery"] is False
+    assert re.match(r"\d+", limits["version"])
+
+
+def test_connections_are_counted_by_application_and_state(server):
+    with server.connect(autocommit=False, application_name="shop") as one, server.connect(application_name="shop") as two:
+        one.execute("select 1")
+        two.execute("select 1")
+        found = server.source().connections()
+        shop = found[found["application"] == "shop"]
+        assert sorted(shop["state"]) == ["idle", "idle in transaction"]
+        assert shop["count"].sum() == 2
+        assert found.attrs["notes"] == []
+        assert found.command.startswith("psql ")
+        one.rollback()
+
+
+def test_a_role_without_rights_is_told_what_is_hidden_and_what_to_grant(server):
+    with server.connect(application_name="shop"):
+        blind, seeing = server.source(user="reader").connections(), server.source(user="watcher").connections()
+    assert "hidden" in set(blind["state"])
+    assert blind["application"].isin(["shop"]).any()
+    assert "grant pg_monitor to reader" in blind.attrs["notes"][0]
+    assert "hidden" not in set(seeing["state"])
+    assert seeing.attrs["notes"] == []
+
+
+def test_sessions_show_statements_without_their_constants_unless_asked(server):
+    with ExitStack() as stack:
+        Blocked(server, stack)
+        found = server.source().sessions(minimum_seconds=0)
+        waiting = found[found["application"] == "waiter"].iloc[0]
+        holding = found[found["application"] == "holder"].iloc[0]
+        assert waiting["query"] == "update accounts set owner = ? where id = ?"
+        assert waiting["blocked_by"] == [holding["pid"]]
+        assert waiting["wait_event"].startswith("Lock: ")
+        assert holding["state"] == "idle in transaction"
+        assert holding["transaction_seconds"] >= 0
+        assert "runbook" not in set(found["application"])
+        assert list(found["transaction_start"]) == sorted(found["transaction_start"])
+        literal = server.source().sessions(minimum_seconds=0, literals=True)
+        assert literal["query"].str.contains("Eve").any()
+
+
+def test_sessions_younger_than_asked_for_are_left_out(server):
+    with server.connect(autocommit=False, application_name="young") as young:
+        young.execute("select 1")
+        assert "young" not in set(server.source().sessions(minimum_seconds=60)["application"])
+        young.rollback()
+
+
+@pytest.mark.parametrize("user", [None, "reader"])
+def test_a_blocking_chain_names_its_root_even_to_a_role_without_rights(server, user):
+    with ExitStack() as stack:
+        blocked = Blocked(server, stack)
+        chain = server.source(user=user).blocking_chains().iloc[0]
+        assert chain["blocked_pid"] == blocked.waiter.info.backend_pid
+        assert chain["blocking_pid"] == chain["root_pid"] == blocked.holder.info.backend_pid
+        assert chain["waiters"] == 1
+        assert chain["blocking_application"] == "holder"
+        assert "Ann" not in chain["blocking_query"]
+        assert "Bob" not in chain["blocking_query"]
+
+
+def test_without_blocking_there_is_an_empty_frame_of_the_same_columns(server):
+    chains = server.source().blocking_chains()
+    assert chains.empty
+    assert {"blocked_pid", "root_pid", "waiters"} <= set(chains.columns)
+
+
+def test_table_sizes_are_taken_by_oid_whatever_the_name(server):
+    with server.connect() as admin:
+        admin.execute('create table if not exists "Odd "".Näme" as select g as id from generate_series(1, 5000) g')
+        admin.execute('create index on "Odd "".Näme" (id)')
+        found = server.source().table_sizes(limit=5)
+        odd = found[found["table"] == 'Odd ".Näme'].iloc[0]
+        assert odd["total_bytes"] == odd["table_bytes"] + odd["index_bytes"] > 100_000
+        assert len(found) <= 5
+
+
+def test_while_a_table_is_locked_its_size_is_estimated_and_said_to_be(server):
+    with server.connect() as admin:
+        admin.execute("create table if not exists locked as select g as id from generate_series(1, 5000) g; analyze locked")
+    with server.connect(autocommit=False) as migration:
+        migration.execute("lock table locked in access exclusive mode")
+        found = server.source().table_sizes()
+        assert found[found["table"] == "locked"].iloc[0]["total_bytes"] > 100_000
+        assert "those of the last VACUUM or ANALYZE" in found.attrs["notes"][0]
+        migration.rollback()
+
+
+def test_a_query_returns_a_frame_with_utc_times_and_says_when_rows_were_left_out(server):
+    found = server.source().query(
+        "select g, now() as at, 1.5::numeric as n from generate_series(1, 20) g where g > %(least)s;", {"least": 2}, limit=10
+    )
+    assert len(found) == 10
+    assert found.attrs["truncated"] is True
+    assert str(found["at"].dtype) == "datetime64[us, UTC]"
+    assert found["n"].iloc[0] == 1.5
+    assert "where g > 2" in found.command
+
+
+def test_cells_are_cut_and_columns_of_one_name_numbered(server):
+    found = server.source().query("select repeat('x', 5000) as a, 'y'::bytea as a")
+    assert list(found.columns) == ["a", "a_2"]
+    assert found["a"].iloc[0].endswith("… (5,000 characters)")
+    assert found["a_2"].iloc[0] == "\\x79"
+
+
+def test_what_is_no_select_but_reads_is_answered(server):
+    assert server.source().query("show server_version").iloc[0, 0].startswith("1")
+    assert "Result" in server.source().query("explain select 1").iloc[0, 0]
+    assert server.source().query("select 'a%' as a where 'ab' like 'a%'")["a"].iloc[0] == "a%"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create table made (id int)",
+        "delete from accounts",
+        "set transaction read write",
+        "copy (select 1) to program 'true'",
+        "select pg_terminate_backend(pg_backend_pid())",
+        "select lo_create(0)",
+        "select nextval('numbers')",
+        "select * from numbered for update",
+        "with gone as (delete from numbered returning id) select * from gone",
+        "explain analyze delete from numbered",
+    ],
+)
+def test_a_statement_that_changes_something_is_refused_and_changes_nothing(server, sql):
+    with server.connect() as admin:
+        admin.execute("create sequence if not exists numbers; create table if not exists numbered as select 1 as id")
+        admin.execute("create table if not exists accounts (id int primary key, owner text)")
+        with pytest.raises(SourceRefused, match="changes are made by actions"):
+            server.source().query(sql)
+        assert admin.execute("select count(*) from numbered").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("sql", ["select 1; create table made_after (id int)", "show all; create table made_after (id int)"])
+def test_a_second_statement_is_never_run(server, sql):
+    with pytest.raises(UsageError, match="multiple commands"):
+        server.source().query(sql)
+    with server.connect() as admin:
+        assert admin.execute("select to_regclass('made_after')").fetchone() == (None,)
+
+
+def test_even_explain_leaves_nothing_behind(server):
+    server.source().query("explain analyze create table explained as select 1")
+    with server.connect() as admin:
+        assert admin.execute("select to_regclass('explained')").fetchone() == (None,)
+
+
+def test_a_mistake_in_a_statement_is_the_engineers_and_says_what_is_wrong(server):
+    with pytest.raises(UsageError, match='relation "nowhere" does not exist'):
+        server.source().query("select * from nowhere")
+
+
+def test_a_table_that_may_not_be_read_is_refused_by_name(server):
+    with server.connect() as admin:
+        admin.execute("create table if not exists private (id int)")
+    with pytest.raises(SourceRefused, match="permission denied for table private"):
+        server.source(user="reader").query("select * from private")
+
+
+def test_a_statement_that_takes_too_long_is_cancelled(server):
+    with pytest.raises(SourceTimeout, match="statement timeout"):
+        server.source(statement_timeout_seconds=0.1).query("select pg_sleep(30)")
+
+
+def test_a_full_server_is_refused_with_the_reason_named(server):
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(server.connect(user="watcher"))
+            except psycopg.OperationalError:
+                break
+        with pytest.raises(SourceRefused, match=r"no free connection: (remaining connection slots|sorry, too many clients)"):
+            server.source(user="reader").limits()
+        assert server.source(user="reader").probe().status == "refused"
+
+
+def test_a_role_at_its_own_limit_is_refused_with_the_reason_named(server):
+    with server.connect(user="crowd"), pytest.raises(SourceRefused, match='too many connections for role "crowd"'):
+        server.source(user="crowd").limits()
+
+
+@pytest.mark.parametrize(("setting", "reason"), [({"user": "nobody"}, "role"), ({"dbname": "nothing"}, "database")])
+def test_a_wrong_name_is_refused_in_the_servers_words(server, setting, reason):
+    source = PostgresDatabase(PostgresConnection(dsn=psycopg.conninfo.make_conninfo(server.uri, **setting)))
+    with pytest.raises(SourceRefused, match=f'{reason} ".*" does not exist'):
+        source.limits()
+
+
+def test_no_connection_stays_open(server):
+    source = server.source()
+    for _ in range(3):
+        source.limits()
+    with server.connect() as admin:
+        query = "select count(*) from pg_stat_activity where application_name = 'runbook'"
+        wait_until(lambda: admin.execute(query).fetchone() == (0,))
+
+
+def test_a_closed_port_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    source = PostgresDatabase(PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop"))
+    assert source.probe().status == "unreachable"
+
+
+def test_a_server_that_accepts_and_never_answers_times_out():
+    with listening() as port:
+        source = PostgresDatabase(
+            PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop", connect_timeout_seconds=2)
+        )
+        began = time.monotonic()
+        with pytest.raises(SourceTimeout):
+            source.limits()
+        assert time.monotonic() - began < 4
+
+
+def test_a_server_that_is_no_postgresql_gives_an_invalid_answer():
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n<html>") as port:
+        source = PostgresDatabase(PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop"))
+        with pytest.raises(SourceAnswerInvalid):
+            source.limits()
+
+
+def test_a_password_stands_neither_in_an_error_nor_in_a_command(server, monkeypatch, tmp_path):
+    (tmp_path / "dsn").write_text(psycopg.conninfo.make_conninfo(server.uri, password="hunter2-in-dsn"))
+    monkeypatch.setenv("ORDERS_PASSWORD", "hunter2-in-env")
+    source = PostgresDatabase(PostgresConnection(dsn=f"file:{tmp_path}/dsn", password="env:ORDERS_PASSWORD"))
+    assert "hunter2" not in str(source.connections().attrs)
+    (tmp_path / "dsn").write_text("hunter2 is no dsn")
+    with pytest.raises(SourceNotConfigured) as wrong:
+        source.limits()
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_a_missing_reference_says_which(monkeypatch):
+    monkeypatch.delenv("ORDERS_DSN", raising=False)
+    with pytest.raises(SourceNotConfigured, match="ORDERS_DSN"):
+        PostgresDatabase(PostgresConnection(dsn="env:ORDERS_DSN")).limits()
