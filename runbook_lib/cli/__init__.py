@@ -14,6 +14,6 @@ def main() -> None:
     from runbook_lib.errors import RunbookError
 
     try:
-        application(sys.argv[1:])()
+        application(sys.argv[1:])(prog_name="runbook")
     except RunbookError as error:
         sys.exit(exit_code_of(error))

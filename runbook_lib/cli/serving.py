@@ -31,10 +31,10 @@ def serve(
     notebooks: NotebooksFolder = None,
     outputs: OutputsFolder = None,
 ) -> None:
-    """Take alerts from Alertmanager and run the runbooks that they call for.
+    """Take alerts and run the runbooks that they call for.
 
-    parameters/alert_routes.yaml says which alert starts which runbook. What was accepted is on disk and survives a crash.
-    Ctrl-C ends it; runs that are on then wait for the next start.
+    Alertmanager posts to /alerts; alert_routes.yaml in the parameters says which alert starts which runbook. What was accepted
+    is on disk and survives a crash. Ctrl-C ends it; runs that are on then wait for the next start.
 
     \b
     Example:

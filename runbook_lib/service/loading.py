@@ -18,7 +18,7 @@ from runbook_lib.service.reference import Reference
 from runbook_lib.service.secrets import SECRET_NAME, holds_secret
 from runbook_lib.service.yaml_source import Location, YamlSource
 
-__all__ = ["TOP_LEVEL", "load_service", "service_from"]
+__all__ = ["TOP_LEVEL", "load_service", "service_file", "service_from"]
 
 TOP_LEVEL = "service"
 """The one key of a service file, so that `papermill -f` injects one variable of this name."""
@@ -66,12 +66,24 @@ def service_from(
         return value
     if isinstance(value, Mapping):
         return _from_mapping(value, parameters)
+    path = service_file(value, environment, parameters)
+    service = load_service(path)
+    if path.name.removesuffix(path.suffix) == f"{value}.{environment}" != f"{service.name}.{service.environment}":
+        raise ConfigurationError(
+            f"{path}: the file's name says {value} in {environment}, its content {service.name} in {service.environment}; "
+            "make them agree"
+        )
+    return service
+
+
+def service_file(value: str | Path, environment: str | None = None, parameters: str | Path | None = None) -> Path:
+    """Find the file of a service by its name and environment, or take the path as it is. Raises as service_from does."""
     text = str(value).strip()
     if not text:
         raise ConfigurationError("no service is given; name one (orders) or a service file (parameters/orders.lab.yaml)")
     if isinstance(value, Path) or text.endswith(_SUFFIXES) or "/" in text:
-        return load_service(Path(text).expanduser())
-    return _from_name(text, environment or None, parameters_folder(parameters))
+        return Path(text).expanduser()
+    return _file_of(text, environment or None, parameters_folder(parameters))
 
 
 def _from_mapping(value: Mapping[str, Any], parameters: str | Path | None) -> Service:
@@ -82,23 +94,17 @@ def _from_mapping(value: Mapping[str, Any], parameters: str | Path | None) -> Se
         raise ConfigurationError("\n".join(f"parameter service: {text}" for _, text in found.problems)) from None
 
 
-def _from_name(name: str, environment: str | None, folder: Path) -> Service:
+def _file_of(name: str, environment: str | None, folder: Path) -> Path:
     files = _service_files(folder, name)
     if environment is None:
         if len(files) == 1:
-            return load_service(next(iter(files.values())))
+            return next(iter(files.values()))
         mend = f"choose an environment: {', '.join(sorted(files))}" if files else _known(folder)
         raise ConfigurationError(f"no service {name} without an environment in {folder}; {mend}")
     if environment not in files:
         mend = f"it exists for {', '.join(sorted(files))}" if files else _known(folder)
         raise ConfigurationError(f"{folder / f'{name}.{environment}.yaml'}: there is no such file; {mend}")
-    service = load_service(files[environment])
-    if (service.name, service.environment) != (name, environment):
-        raise ConfigurationError(
-            f"{files[environment]}: the file's name says {name} in {environment}, its content {service.name} in "
-            f"{service.environment}; make them agree"
-        )
-    return service
+    return files[environment]
 
 
 def _service_files(folder: Path, name: str) -> dict[str, Path]:

@@ -1,0 +1,198 @@
+"""Looking a service over before an incident does: references, connections, permissions, named objects, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from runbook_lib.errors import ConfigurationError, SourceError, SourceNotConfigured
+from runbook_lib.service import Reference, Service
+from runbook_lib.sources.interface import Cluster, Source, Sources
+
+__all__ = ["Examination", "examine", "usable"]
+
+State = Literal["ok", "note", "wrong"]
+
+_MEND = {
+    "unreachable": "check that it runs, and its address in the service file",
+    "timeout": "it may be overloaded, or a firewall drops the packets; raise its timeout_seconds if it is only slow",
+    "refused": "check the credentials that its references give, and what their identity may do",
+    "invalid_answer": "something else answers at this address, perhaps a proxy or a login page",
+    "not_configured": "",
+}
+
+# What the checks read. Verb, group, resource, subresource.
+_READS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("list", "", "pods", None),
+    ("get", "", "pods", "log"),
+    ("list", "", "events", None),
+    ("get", "", "configmaps", None),
+    ("get", "apps", "deployments", None),
+    ("list", "apps", "replicasets", None),
+    ("list", "discovery.k8s.io", "endpointslices", None),
+    ("list", "autoscaling", "horizontalpodautoscalers", None),
+    ("list", "policy", "poddisruptionbudgets", None),
+    ("list", "networking.k8s.io", "networkpolicies", None),
+    ("list", "metrics.k8s.io", "pods", None),
+)
+# What the actions change.
+_WRITES: tuple[tuple[str, str, str, str | None], ...] = (
+    ("patch", "apps", "deployments", None),
+    ("patch", "", "configmaps", None),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """One thing looked at. `note`: a run works without it and shows less, or does less. `wrong`: it must be mended."""
+
+    area: Literal["reference", "connection", "permission", "object", "metric"]
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def usable(examinations: Sequence[Examination]) -> bool:
+    """A run would work: nothing is wrong."""
+    return not any(examination.state == "wrong" for examination in examinations)
+
+
+def examine(
+    service: Service, sources: Sources, *, operator: Callable[[], Cluster], expressions: Callable[[], Any]
+) -> Iterator[Examination]:
+    """Look at everything that the service file names, connections first; what needs a dead one is left out.
+
+    operator: opens the cluster as the identity that actions use. expressions: discovers the service's metrics.
+    """
+    yield from _references(service)
+    answers: dict[str, Examination] = {}
+    for answer in _connections(sources):
+        answers[answer.name] = answer
+        yield answer
+    if answers["kubernetes"].state == "ok":
+        yield from _permissions(sources.cluster, _READS, "reading")
+        yield from _objects(service, sources.cluster)
+        yield from _operator_permissions(operator)
+    if answers["prometheus"].state == "ok":
+        yield from _metrics(sources, expressions)
+
+
+def _references(service: Service) -> Iterator[Examination]:
+    """Every reference of the file, fetched and thrown away."""
+    for field, reference in _references_in(service, "service"):
+        try:
+            reference.resolve()
+        except ConfigurationError as error:
+            yield Examination(
+                area="reference", name=field, state="wrong", found=str(error), mend="make the reference resolve here"
+            )
+        else:
+            if not reference.is_literal:
+                yield Examination(area="reference", name=field, state="ok", found=f"{reference} resolves")
+
+
+def _references_in(value: Any, field: str) -> Iterator[tuple[str, Reference]]:
+    if isinstance(value, Reference):
+        yield field, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _references_in(getattr(value, name), f"{field}.{name}")
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _references_in(item, f"{field}[{index}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _references_in(item, f"{field}.{name}")
+
+
+def _connections(sources: Sources) -> Iterator[Examination]:
+    """The probe of every source, all at once: a dead one costs its own timeout, not everybody's."""
+    asked: tuple[Source, ...] = (
+        sources.metrics,
+        sources.cluster,
+        sources.logs,
+        sources.database,
+        sources.cache,
+        sources.http,
+    )
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        for status in pool.map(lambda source: source.probe(), asked):
+            if status.status == "ok":
+                took = f" in {status.seconds * 1000:.0f} ms" if status.seconds is not None else ""
+                yield Examination(area="connection", name=status.name, state="ok", found=f"answers{took}")
+            elif status.status == "not_configured":
+                yield Examination(
+                    area="connection",
+                    name=status.name,
+                    state="note",
+                    found="not configured; what it would show stays unknown",
+                    mend="add it under connections if the service has one",
+                )
+            else:
+                found = status.error or status.status
+                yield Examination(area="connection", name=status.name, state="wrong", found=found, mend=_MEND[status.status])
+
+
+def _permissions(cluster: Cluster, needs: Sequence[tuple[str, str, str, str | None]], what: str) -> Iterator[Examination]:
+    """What an identity may do, by SelfSubjectAccessReview. A permission that lacks takes something away and breaks nothing."""
+    try:
+        who = cluster.identity()
+        yield Examination(area="permission", name=what, state="ok", found=f"as {who}")
+        for verb, group, resource, subresource in needs:
+            name = f"{verb} {resource}{f'/{subresource}' if subresource else ''}{f'.{group}' if group else ''}"
+            if cluster.can(verb, resource, group=group, subresource=subresource):
+                yield Examination(area="permission", name=name, state="ok", found="allowed")
+            else:
+                mend = f"give {who} the verb {verb} on {name.partition(' ')[2]} in namespace {cluster.namespace}"
+                yield Examination(area="permission", name=name, state="note", found=f"not allowed; needed for {what}", mend=mend)
+    except SourceError as error:
+        yield Examination(area="permission", name=what, state="wrong", found=str(error), mend=_MEND[error.status])
+
+
+def _operator_permissions(operator: Callable[[], Cluster]) -> Iterator[Examination]:
+    try:
+        cluster = operator()
+    except SourceNotConfigured as error:
+        yield Examination(area="permission", name="actions", state="wrong", found=str(error), mend="correct operator_context")
+    else:
+        yield from _permissions(cluster, _WRITES, "actions")
+
+
+def _objects(service: Service, cluster: Cluster) -> Iterator[Examination]:
+    """The objects that the service file names, looked for in the cluster."""
+    application = service.components.application
+    yield _object(
+        "deployment",
+        application.deployment,
+        lambda: cluster.deployment(application.deployment),
+        "components.application.deployment",
+    )
+    yield _pods(application.selector, cluster)
+    if application.config_map:
+        name = application.config_map
+        yield _object("config map", name, lambda: cluster.config_map(name), "components.application.config_map")
+
+
+def _object(kind: str, name: str, read: Callable[[], Any], field: str) -> Examination:
+    try:
+        read()
+    except SourceError as error:
+        return Examination(area="object", name=f"{kind} {name}", state="wrong", found=str(error), mend=f"correct {field}")
+    return Examination(area="object", name=f"{kind} {name}", state="ok", found="there")
+
+
+def _pods(selector: str, cluster: Cluster) -> Examination:
+    try:
+        found = len(cluster.pods(selector))
+    except SourceError as error:
+        return Examination(area="object", name=f"pods {selector}", state="wrong", found=str(error), mend=_MEND[error.status])
+    if found:
+        return Examination(area="object", name=f"pods {selector}", state="ok", found=f"{found} pods")
+    # None may be right for a service that is down: a reason to look, not a wrong file.
+    mend = "correct components.application.selector, unless the service is scaled down"
+    return Examination(area="object", name=f"pods {selector}", state="note", found="no pod has these labels", mend=mend)
