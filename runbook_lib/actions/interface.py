@@ -199,7 +199,8 @@ class Action:
 
     plan(context, **arguments): the plan, bound to what was seen, or why there is none. changes(context, plan): its writes, in
     order.
-    undo(context, plan): the plan that takes an executed one back, or why there is none.
+    undo(context, plan): the plan that takes an executed one back, or why there is none. All three may raise a SourceError or
+    ChangeRefused; the guard makes refusals of them.
     """
 
     name: str

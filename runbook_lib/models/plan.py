@@ -33,6 +33,7 @@ class Plan:
     seconds_until_effect: how long until one can see that it worked. `arguments` is what execute needs, JSON only.
     repair: True for a repair of the root cause, False for a mitigation.
     id, made_at: which plan this is, and when (UTC) it saw the target; a plan is carried out at most once, and soon or not at all.
+    uses: what it takes of the policy's limits: pods_at_once, pool_size, replicas.
     undoes: the id of the plan whose change this one takes back; empty otherwise.
     """
 
@@ -52,6 +53,7 @@ class Plan:
     bound_to: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    uses: Mapping[str, int] = field(default_factory=dict)
     id: str = ""
     made_at: datetime | None = None
     undoes: str = ""

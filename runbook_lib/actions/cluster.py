@@ -1,0 +1,194 @@
+"""The operator's hand in the cluster: reading what a plan is made on, and patching it, every request bounded in time.
+
+The official client brings the login, TLS and the connections; objects stay plain JSON, so that a template is written back
+exactly as it was read - the client's typed models would drop fields that they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission
+from runbook_lib.errors import (
+    SourceAnswerInvalid,
+    SourceMissingObject,
+    SourceRefused,
+    SourceTimeout,
+    SourceUnreachable,
+)
+from runbook_lib.models.plan import Refusal
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+__all__ = ["CONFIG_MAPS", "DEPLOYMENTS", "PODS", "REPLICA_SETS", "SECRETS", "Operator", "PatchRejected", "Resource", "operator"]
+
+Object = Mapping[str, Any]
+
+FIELD_MANAGER = "runbook"
+"""Under this name the cluster records who wrote a field."""
+
+_NAME = "kubernetes"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object: where the API serves it, and what kubectl calls one."""
+
+    plural: str
+    kind: str
+    group: str = ""
+    version: str = "v1"
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """The path of the collection, or of one object."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return f"{root}/namespaces/{quote(namespace, safe='')}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+    def may(self, verb: str, name: str = "") -> Permission:
+        """The permission for a verb on it."""
+        return Permission(verb=verb, resource=self.plural, group=self.group, name=name)
+
+
+DEPLOYMENTS = Resource("deployments", "deployment", "apps")
+REPLICA_SETS = Resource("replicasets", "replicaset", "apps")
+CONFIG_MAPS = Resource("configmaps", "configmap")
+SECRETS = Resource("secrets", "secret")
+PODS = Resource("pods", "pod")
+AUTOSCALERS = Resource("horizontalpodautoscalers", "hpa", "autoscaling", "v2")
+DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
+
+
+class PatchRejected(Exception):  # noqa: N818 - the caller turns it into a refusal
+    """The cluster did not accept a patch (HTTP 400, 409 or 422); nothing was changed."""
+
+
+def operator(context: ActionContext) -> Operator:
+    """The operator's access to the service's namespace. Raises ChangeRefused when there is none."""
+    connection = context.service.connections.kubernetes
+    if context.api_client is None or connection is None:
+        raise ChangeRefused(
+            Refusal(
+                by="connection",
+                reason="the cluster cannot be changed: the service has no working connection to it for actions",
+                mend="set connections.kubernetes in the service file, with operator_context when reading and changing differ",
+            )
+        )
+    return Operator(context.api_client, namespace=connection.namespace, seconds=connection.timeout_seconds)
+
+
+class Operator:
+    """One identity's access to one namespace. Reads raise a SourceError; `seconds` bounds each request."""
+
+    def __init__(self, client: ApiClient, *, namespace: str, seconds: float) -> None:
+        self.namespace = namespace
+        self._client = client
+        self._seconds = seconds
+
+    def get(self, resource: Resource, name: str) -> Object:
+        """One object. Raises SourceMissingObject when there is none of this name."""
+        return self._ask("GET", resource.path(self.namespace, name), what=f"get {resource.kind}/{name}")
+
+    def exists(self, resource: Resource, name: str) -> bool:
+        """Whether there is an object of this name. Asks for its metadata alone: the values of a secret stay in the cluster."""
+        try:
+            self._ask("GET", resource.path(self.namespace, name), what=f"get {resource.kind}/{name}", accept=_METADATA_ONLY)
+        except SourceMissingObject:
+            return False
+        return True
+
+    def list(self, resource: Resource, labels: Mapping[str, str] | str = "") -> Sequence[Object]:
+        """The objects of the namespace that match a label selector."""
+        text = labels if isinstance(labels, str) else ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        path = resource.path(self.namespace) + (f"?{urlencode({'labelSelector': text})}" if text else "")
+        return list(self._ask("GET", path, what=f"list {resource.plural}").get("items") or ())
+
+    def patch(self, resource: Resource, name: str, operations: Sequence[Object], *, dry_run: bool) -> Object:
+        """Apply a JSON patch (RFC 6902); a dry run goes through admission and validation and is not stored.
+
+        Raises PatchRejected when the cluster does not accept it - also when one of its `test` operations fails.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        path = f"{resource.path(self.namespace, name)}?{urlencode(query)}"
+        what = f"patch {resource.kind}/{name}"
+        return self._ask("PATCH", path, what=what, body=list(operations), content_type="application/json-patch+json")
+
+    def allowed(self, permission: Permission) -> bool:
+        """Ask a SelfSubjectAccessReview, which every authenticated identity may."""
+        attributes = {"namespace": self.namespace, "verb": permission.verb, "group": permission.group}
+        attributes |= {"resource": permission.resource} | ({"name": permission.name} if permission.name else {})
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = self._ask("POST", path, what="ask for permissions", body=body)
+        return (answer.get("status") or {}).get("allowed") is True
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> dict[str, Any]:
+        from urllib3 import Timeout
+        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+
+        client = self._client
+        token = (client.configuration.auth_settings().get("BearerToken") or {}).get("value")
+        headers = {**client.default_headers, "Accept": accept, "User-Agent": FIELD_MANAGER}
+        headers |= {"Authorization": str(token)} if token else {}
+        headers |= {"Content-Type": content_type} if body is not None else {}
+        try:
+            response = client.rest_client.pool_manager.request(
+                method,
+                client.configuration.host + path,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=Timeout(total=self._seconds),
+                retries=False,  # a write whose answer was lost is looked up, never sent again
+                redirect=False,
+            )
+        except (ConnectTimeoutError, NewConnectionError) as error:
+            raise SourceUnreachable(_NAME, f"{what}: {client.configuration.host} does not accept connections") from error
+        except ReadTimeoutError as error:
+            raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:g} s") from error
+        except HTTPError as error:
+            raise SourceUnreachable(_NAME, f"{what}: {error}") from error
+        return _answer(response.status, response.data, what)
+
+
+def _answer(status: int, content: bytes, what: str) -> dict[str, Any]:
+    """The object of a 2xx; else what the API server's refusal means."""
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        parsed = None
+    if 200 <= status < 300:
+        if not isinstance(parsed, dict):
+            raise SourceAnswerInvalid(_NAME, f"{what}: the answer is no Kubernetes object")
+        return parsed
+    message = parsed.get("message") if isinstance(parsed, dict) else None
+    raise _refused(status, f"{what}: {message or f'HTTP {status}'}")
+
+
+def _refused(status: int, text: str) -> Exception:
+    if status in (401, 403):
+        return SourceRefused(_NAME, text)
+    if status == 404:
+        return SourceMissingObject(_NAME, text)
+    if status in (400, 409, 422):
+        return PatchRejected(text)
+    if status in (429, 503, 504):
+        return SourceTimeout(_NAME, f"{text} (the API server is overloaded)")
+    return SourceAnswerInvalid(_NAME, text)

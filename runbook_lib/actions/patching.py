@@ -1,0 +1,150 @@
+"""A change to one Kubernetes object: a JSON patch that carries the state it was planned on as its own precondition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbook_lib.actions.cluster import DEPLOYMENTS, PODS, REPLICA_SETS, Operator, PatchRejected, Resource
+from runbook_lib.actions.interface import ChangeRefused, Permission, Settling
+from runbook_lib.actions.rollout_status import rollout_settling
+from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject, SourceRefused
+from runbook_lib.models.plan import Refusal
+
+__all__ = ["ObjectPatch", "binding", "pointer"]
+
+Operation = Mapping[str, Any]
+
+_MISSING = object()
+
+
+def binding(resource: Resource, found: Mapping[str, Any]) -> dict[str, str]:
+    """What a plan on this object is bound to: which object it is, and the version of what people write into it.
+
+    For a deployment that is the generation and not the resourceVersion, which moves with every status: while pods crash, no
+    plan would ever be fresh.
+    """
+    version = "generation" if resource is DEPLOYMENTS else "resourceVersion"
+    return {"uid": str(found["metadata"]["uid"]), version: str(found["metadata"][version])}
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON pointer (RFC 6901) to these keys."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+@dataclass
+class ObjectPatch:
+    """Patch one object. `operations` and `inverse` (RFC 6902) are each other's undoing; `bound_to` is of `binding`."""
+
+    operator: Operator
+    resource: Resource
+    name: str
+    bound_to: Mapping[str, str]
+    operations: Sequence[Operation]
+    inverse: Sequence[Operation]
+    text: str
+    awaits_rollout: bool = field(default=False, kw_only=True)
+    _left_as: dict[str, str] | None = field(default=None, init=False)
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """Patch and read the object; see the pods of a rollout."""
+        needed = [self.resource.may("get", self.name), self.resource.may("patch", self.name)]
+        return [*needed, REPLICA_SETS.may("list"), PODS.may("list")] if self.awaits_rollout else needed
+
+    def preview(self) -> None:
+        """Send the very same patch with dryRun=All."""
+        try:
+            self._patch(self.operations, self.bound_to, dry_run=True)
+        except SourceError as error:
+            raise ChangeRefused(self._not_possible(error)) from error
+
+    def apply(self) -> str:
+        """Send the patch. When its answer is lost, look whether it arrived."""
+        try:
+            found = self._patch(self.operations, self.bound_to, dry_run=False)
+        except (SourceRefused, SourceMissingObject) as error:
+            raise ChangeRefused(self._not_possible(error)) from error
+        except SourceError as error:
+            found = self._after_lost_answer(error)
+        self._left_as = binding(self.resource, found)
+        return f"{self.text}: done"
+
+    def revert(self) -> str:
+        """Send the inverse patch, bound to the object as `apply` left it."""
+        if self._left_as is None:
+            return f"{self.text}: nothing to take back"
+        try:
+            self._patch(self.inverse, self._left_as, dry_run=False)
+        except ChangeRefused as refused:
+            raise ActionFailed(f"{self.text} could not be taken back: {refused.refusal.reason}") from refused
+        except SourceError as error:
+            raise ActionFailed(f"{self.text} could not be taken back: {error.reason}") from error
+        self._left_as = None
+        return f"{self.text}: taken back"
+
+    def settling(self) -> Settling:
+        """A stored object has taken effect; a deployment once its rollout is through."""
+        if not self.awaits_rollout:
+            return Settling(done=True, text=f"{self.resource.kind}/{self.name} is stored")
+        try:
+            return rollout_settling(self.operator, self.name)
+        except SourceError as error:
+            return Settling(done=False, text=f"the rollout cannot be seen: {error.reason}")
+
+    def _patch(self, operations: Sequence[Operation], bound_to: Mapping[str, str], *, dry_run: bool) -> Mapping[str, Any]:
+        tests = [{"op": "test", "path": pointer("metadata", key), "value": _typed(key, value)} for key, value in bound_to.items()]
+        try:
+            return self.operator.patch(self.resource, self.name, [*tests, *operations], dry_run=dry_run)
+        except PatchRejected as rejected:
+            raise ChangeRefused(self._why(rejected, bound_to)) from rejected
+
+    def _why(self, rejected: PatchRejected, bound_to: Mapping[str, str]) -> Refusal:
+        """Whether the object moved, or the cluster does not want this change. The message does not tell: look again."""
+        try:
+            now = binding(self.resource, self.operator.get(self.resource, self.name))
+        except SourceError:
+            now = dict(bound_to)
+        if now == dict(bound_to):
+            return Refusal(by="the cluster", reason=str(rejected), mend="see what its admission rules want")
+        moved = ", ".join(f"{key} {bound_to[key]} is now {now[key]}" for key in bound_to if now[key] != bound_to[key])
+        return Refusal(
+            by="unchanged since the plan",
+            reason=f"{self.resource.kind}/{self.name} was changed since the plan was made ({moved})",
+            mend="run the cell again and read the new plan",
+        )
+
+    def _not_possible(self, error: SourceError) -> Refusal:
+        mend = "give the operator's role the permission" if isinstance(error, SourceRefused) else "try again in a moment"
+        return Refusal(by="the cluster", reason=error.reason, mend=mend)
+
+    def _after_lost_answer(self, lost: SourceError) -> Mapping[str, Any]:
+        try:
+            found = self.operator.get(self.resource, self.name)
+        except SourceError as error:
+            raise ActionFailed(
+                f"{self.text}: whether it was done is not known ({lost.reason}; {error.reason}); look at it by hand"
+            ) from error
+        if binding(self.resource, found) == dict(self.bound_to):
+            raise ActionFailed(f"{self.text}: not done ({lost.reason})") from lost
+        if all(_at(found, operation["path"]) == operation.get("value", _MISSING) for operation in self.operations):
+            return found
+        raise ActionFailed(f"{self.text}: the object changed, and not as planned ({lost.reason}); look at it by hand") from lost
+
+
+def _typed(key: str, value: str) -> str | int:
+    """A generation is a number in the object, and a JSON patch's test compares types too."""
+    return int(value) if key == "generation" else value
+
+
+def _at(found: Any, path: str) -> Any:
+    """The value at a JSON pointer."""
+    for part in path.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        try:
+            found = found[int(key)] if isinstance(found, list) else found[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return _MISSING
+    return found
