@@ -60,7 +60,7 @@ def _flat_template(template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Paths and texts of all leaves. A list whose elements have an identity is a mapping by it; any other is one value."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         reference = _reference(path, value)
         if reference is not None:
             yield path, reference
@@ -74,7 +74,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
         for inner in value:
             rest = {key: element for key, element in inner.items() if key != identity}
             yield from _flat(f"{path}[{inner[identity]}]", rest or {"present": True})
-    else:
+    elif value != []:  # an empty list is the same as none
         yield path, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 

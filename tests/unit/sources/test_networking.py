@@ -1,0 +1,51 @@
+from runbook_lib.sources.networking import endpoint_rows, legacy_endpoint_rows, policy_rows
+
+POD = {"targetRef": {"kind": "Pod", "name": "orders-1"}, "nodeName": "node-1"}
+
+
+def test_an_endpoint_without_a_ready_condition_is_ready():
+    ports = [{"port": 8080}]
+    endpoints = [
+        {"addresses": ["10.0.0.1"], **POD},
+        {"addresses": ["10.0.0.2"], "conditions": {"ready": False}},
+        {"addresses": ["10.0.0.3"], "conditions": {"ready": True}},
+    ]
+    found = endpoint_rows([{"ports": ports, "endpoints": endpoints}, {"ports": ports, "endpoints": endpoints[:1]}])
+    assert found[0] == ("10.0.0.1", 8080, True, "orders-1", "node-1")
+    assert [row[2] for row in found] == [True, False, True]
+
+
+def test_the_older_endpoints_give_the_same_rows():
+    subsets = [{"ports": [{"port": 8080}], "addresses": [{"ip": "10.0.0.1", **POD}], "notReadyAddresses": [{"ip": "10.0.0.2"}]}]
+    assert legacy_endpoint_rows({"subsets": subsets}) == [
+        ("10.0.0.1", 8080, True, "orders-1", "node-1"),
+        ("10.0.0.2", 8080, False, "", ""),
+    ]
+    assert legacy_endpoint_rows({}) == []
+
+
+def policy(name, **spec):
+    return {"metadata": {"name": name}, "spec": {"podSelector": {}, **spec}}
+
+
+def test_a_policy_is_read_out_in_sentences():
+    gateway = {"podSelector": {"matchLabels": {"app": "gateway"}}, "namespaceSelector": {"matchLabels": {"team": "edge"}}}
+    rules = [{"from": [gateway, {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}}], "ports": [{"port": 8080}]}]
+    ((_, types, ingress, egress),) = policy_rows([policy("edge", ingress=rules)], {"app": "orders"})
+    assert types == "Ingress"
+    assert ingress == "from pods app=gateway in namespaces team=edge or 10.0.0.0/8 except 10.9.0.0/16 on 8080/TCP"
+    assert egress == "not restricted"
+
+
+def test_a_policy_without_rules_allows_nothing_and_one_with_an_empty_rule_everything():
+    denies = policy("deny", policyTypes=["Ingress", "Egress"])
+    allows = policy(
+        "open", ingress=[{}], egress=[{"to": [{"podSelector": {}}], "ports": [{"port": 1, "endPort": 9, "protocol": "UDP"}]}]
+    )
+    first, second = policy_rows([denies, allows], {"app": "orders"})
+    assert first == ("deny", "Ingress, Egress", "nothing is allowed", "nothing is allowed")
+    assert second == ("open", "Ingress, Egress", "from anywhere on any port", "to all pods on 1-9/UDP")
+
+
+def test_a_policy_for_other_pods_is_left_out():
+    assert policy_rows([policy("other", podSelector={"matchLabels": {"app": "payments"}})], {"app": "orders"}) == []
