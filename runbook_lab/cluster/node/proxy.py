@@ -1,0 +1,145 @@
+"""The way to a service: its cluster IP leads in turn to one of its ready pods, as kube-proxy does it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+
+from runbook_lab.cluster.controllers.events import Recorder
+from runbook_lab.cluster.metadata import Key, Object, key_of
+from runbook_lab.cluster.store import Store
+
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_CONNECT_SECONDS = 5.0
+_BUFFER_BYTES = 65536
+
+
+class ServiceProxy:
+    """Listens on every service port that has a ready pod behind it; without one, connections are refused, as in a cluster."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._events = Recorder(store, "kube-proxy")
+        self._due: dict[Key, None] = {}
+        self._work = asyncio.Event()
+        self._listeners: dict[Key, dict[tuple[str, int], _Listener]] = {}
+
+    async def run(self) -> None:
+        """Follow services and endpoints, and proxy, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow("services"))
+                tasks.create_task(self._follow("endpointslices"))
+                tasks.create_task(self._drain())
+        finally:
+            for listeners in self._listeners.values():
+                for listener in listeners.values():
+                    listener.close()
+
+    async def _follow(self, plural: str) -> None:
+        async for _, obj in self._store.watch(plural):
+            namespace, name = key_of(obj)
+            if plural == "endpointslices":
+                name = (obj["metadata"].get("labels") or {}).get(_SERVICE_LABEL, "")
+            self._due[(namespace, name)] = None
+            self._work.set()
+
+    async def _drain(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._due:
+                key, _ = self._due.popitem()
+                await self._sync(key)
+
+    async def _sync(self, key: Key) -> None:
+        """Open, redirect and close listeners as a service's ports and ready pods ask for."""
+        wanted = self._wanted(key)
+        present = self._listeners.setdefault(key, {})
+        for address in present.keys() - wanted.keys():
+            present.pop(address).close()
+        for address, targets in wanted.items():
+            if address not in present:
+                try:
+                    present[address] = await _Listener.open(*address)
+                except OSError as error:  # such as a port below 1024, for a user who may not listen there
+                    self._tell(key, address, error)
+                    continue
+            present[address].targets = targets
+
+    def _tell(self, key: Key, address: tuple[str, int], error: OSError) -> None:
+        service = self._store.get("services", key[1], namespace=key[0])
+        self._events.warning(service, "ListenFailed", f"cannot listen on {address[0]}:{address[1]}: {error.strerror}")
+
+    def _wanted(self, key: Key) -> dict[tuple[str, int], list[tuple[str, int]]]:
+        namespace, name = key
+        services = self._store.list("services", namespace=namespace, fields=f"metadata.name={name}")
+        slices = self._store.list("endpointslices", namespace=namespace, labels={_SERVICE_LABEL: name})
+        if not services or services[0]["spec"].get("clusterIP", "None") in ("", "None"):
+            return {}
+        spec = services[0]["spec"]
+        wanted = {}
+        for port in spec.get("ports") or ():
+            if targets := [target for entry in slices for target in _targets(entry, port)]:
+                wanted[(spec["clusterIP"], port["port"])] = targets
+        return wanted
+
+
+def _targets(entry: Object, port: Object) -> list[tuple[str, int]]:
+    numbers = [item["port"] for item in entry.get("ports") or () if item.get("name", "") == port.get("name", "")]
+    ready = [endpoint for endpoint in entry.get("endpoints") or () if endpoint["conditions"]["ready"]]
+    return [(endpoint["addresses"][0], number) for endpoint in ready for number in numbers]
+
+
+class _Listener:
+    """One port of a service."""
+
+    def __init__(self) -> None:
+        self.targets: list[tuple[str, int]] = []
+        self._turn = itertools.count()
+        self._server: asyncio.Server | None = None
+
+    @classmethod
+    async def open(cls, ip: str, port: int) -> _Listener:
+        listener = cls()
+        listener._server = await asyncio.start_server(listener._serve, ip, port, limit=_BUFFER_BYTES)
+        return listener
+
+    def close(self) -> None:
+        """Take no new connections; those that stand end with their pods."""
+        if self._server:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        targets = self.targets
+        for _ in targets:
+            ip, port = targets[next(self._turn) % len(targets)]
+            with contextlib.suppress(OSError, TimeoutError):
+                pod_reader, pod_writer = await asyncio.wait_for(asyncio.open_connection(ip, port), _CONNECT_SECONDS)
+                await _join(reader, writer, pod_reader, pod_writer)
+                return
+        writer.transport.abort()
+
+
+async def _join(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pod_reader: asyncio.StreamReader, pod_writer: asyncio.StreamWriter
+) -> None:
+    """Copy both ways. Each side's end of data is passed on, and so is a connection that is cut off."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_copy(reader, pod_writer))
+            tasks.create_task(_copy(pod_reader, writer))
+    except* OSError:
+        pod_writer.transport.abort()
+        writer.transport.abort()
+    pod_writer.close()
+    writer.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(_BUFFER_BYTES):
+        target.write(data)
+        await target.drain()
+    if target.can_write_eof():
+        target.write_eof()
