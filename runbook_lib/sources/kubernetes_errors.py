@@ -76,6 +76,8 @@ def failed(error: BaseException, *, asked: Asked, seconds: float, server: str) -
 
     if isinstance(error, SourceError):
         return error
+    if isinstance(error, exceptions.NewConnectionError):  # urllib3 takes it for a kind of timeout
+        return SourceUnreachable(NAME, f"no connection to {server}: {_reason(error)}")
     if isinstance(error, exceptions.ConnectTimeoutError):
         return SourceUnreachable(NAME, f"no connection to {server} within {seconds:g} s; check the address, VPN and firewall")
     if isinstance(error, (DeadlineError, TimeoutError, exceptions.TimeoutError)):
@@ -84,7 +86,7 @@ def failed(error: BaseException, *, asked: Asked, seconds: float, server: str) -
         return SourceUnreachable(
             NAME, f"no trusted connection to {server}: {_reason(error)}; check the cluster's CA in the kubeconfig"
         )
-    if isinstance(error, (exceptions.IncompleteRead, exceptions.DecodeError)):
+    if isinstance(error, exceptions.DecodeError) or "IncompleteRead" in str(error):
         return SourceAnswerInvalid(NAME, f"the answer to {asked} was cut off or damaged: {_reason(error)}")
     if isinstance(error, (exceptions.HTTPError, OSError)):
         return SourceUnreachable(NAME, f"no connection to {server}: {_reason(error)}")

@@ -125,7 +125,7 @@ class PodLogs:
                 continue
             state = container.get("state") or {}
             ended = (container.get("lastState") or {}).get("terminated")
-            if state.get("running") or state.get("terminated"):
+            if "running" in state or "terminated" in state:
                 yield _Target(pod=name, container=container["name"], previous=False)
             elif ended is None:
                 reason = (state.get("waiting") or {}).get("reason") or "no reason given"
