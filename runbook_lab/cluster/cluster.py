@@ -47,7 +47,7 @@ _LOOK_SECONDS = 0.1
 class Cluster:
     """A small Kubernetes cluster whose pods are processes of this machine, for as long as this object runs.
 
-    `home` is where it keeps the kubeconfig, the pods' logs, the hosts files and the pods' data. `images` says what the images of the
+    `home` is where it keeps the kubeconfig, the pods' logs and data, and the hosts files. `images` says what the images of the
     manifests are. `namespace` is the one that the kubeconfig's contexts stand in.
     """
 

@@ -11,9 +11,9 @@ from pathlib import Path
 class Image:
     """What a pod's `image: name` stands for.
 
-    `command` is the entry point; a manifest's `command` replaces it, and its `args` come after it. `env` stands below the manifest's
-    own variables. `workdir` is where processes start (default: the pod's own directory). `tools_path` are directories put in front of
-    PATH for the container and for what is executed in it, e.g. those with `psql` or `redis-cli`.
+    `command` is the entry point; a manifest's `command` replaces it, and its `args` come after it. `env` stands below the
+    manifest's own variables. `workdir` is where processes start (default: the pod's own directory). `tools_path` are directories
+    put in front of PATH for the container and for what is executed in it, e.g. those with `psql` or `redis-cli`.
     """
 
     command: tuple[str, ...]

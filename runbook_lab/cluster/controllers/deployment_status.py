@@ -1,4 +1,4 @@
-"""What a deployment says of itself: counts, and the conditions Available and Progressing that `kubectl rollout status` waits for."""
+"""What a deployment says of itself: counts, and the conditions that `kubectl rollout status` waits for."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Conditions:
         return self._entries.get(kind, {}).get("reason")
 
     def set(self, kind: str, status: str, reason: str, message: str, *, touch: bool = False) -> None:
-        """Set a condition; its transition time moves with its status only. `touch` moves the update time although nothing changed."""
+        """Set a condition; its transition time moves with its status only. `touch` moves the update time in any case."""
         before = self._entries.get(kind)
         if before and (before["status"], before["reason"]) == (status, reason) and not touch:
             return

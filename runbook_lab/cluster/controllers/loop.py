@@ -19,7 +19,7 @@ _RETRY_SECONDS = 1.0
 class Controller(ABC):
     """Brings objects of one resource to what their spec asks for, each time a watched object changes.
 
-    `reconcile` reads the store afresh and runs without interruption, so that it never acts on what another controller has just changed.
+    `reconcile` reads the store afresh and runs without interruption: it never acts on what another controller has just changed.
     """
 
     plural: ClassVar[str]

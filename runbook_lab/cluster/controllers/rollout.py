@@ -45,7 +45,7 @@ def _resolve(value: int | str, total: int, rounded: Any) -> int:
 
 
 def grow_new(new: Pods, *, total_asked: int, desired: int, limits: Bounds) -> int:
-    """Give the size of the new replica set: up to the desired number, as far as the surge allows; straight down when it is too big."""
+    """Give the size of the new replica set: up to the desired number as far as the surge allows, straight down when too big."""
     if new.asked >= desired:
         return desired
     room = desired + limits.surge - total_asked
@@ -79,7 +79,8 @@ def shrink_old(old: Sequence[Pods], new: Pods, *, desired: int, limits: Bounds) 
 def spread(sizes: Sequence[int], *, allowed: int, last_maximum: int) -> list[int]:
     """Share a change of the deployment's size among its replica sets while a rollout is under way (newest first).
 
-    `allowed` is the new size with its surge, `last_maximum` the one before. Each set changes in proportion; the biggest takes the rest.
+    `allowed` is the new size with its surge, `last_maximum` the one before. Each set changes in proportion, the biggest
+    takes what is left.
     """
     total = sum(sizes)
     missing = allowed - total

@@ -55,7 +55,7 @@ class Scheduler(Controller):
         labels = (node["metadata"].get("labels") or {}).items()
         if not (pod["spec"].get("nodeSelector") or {}).items() <= labels:
             return "node(s) didn't match Pod's node affinity/selector"
-        others = [other for other in self.store.list("pods", fields=f"spec.nodeName={self._node}")]
+        others = self.store.list("pods", fields=f"spec.nodeName={self._node}")
         running = [other for other in others if other["status"].get("phase") not in ("Succeeded", "Failed")]
         for resource in ("cpu", "memory"):
             asked = sum(_request(entry, resource) for entry in (pod, *running))

@@ -17,7 +17,7 @@ _REVISION_LABEL = "controller-revision-hash"
 
 
 class StatefulSetController(Controller):
-    """Keeps the ordinal pods of a stateful set. Volume claims are not made: in the lab a pod's data directory follows its name."""
+    """Keeps the ordinal pods of a stateful set. There are no volume claims: in the lab a data directory follows the name."""
 
     plural: ClassVar[str] = "statefulsets"
     watched: ClassVar[tuple[str, ...]] = ("statefulsets", "pods")

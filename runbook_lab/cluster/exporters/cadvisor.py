@@ -16,6 +16,10 @@ from runbook_lab.cluster.quantity import parse_quantity
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
 
 
+# The kernel's scheduling period [µs], in which a quota is counted.
+_CPU_PERIOD = 100_000
+
+
 @dataclass
 class _Figures:
     """The numbers of one container, or the sum of a pod's."""
@@ -48,11 +52,11 @@ _FAMILIES = (
     _Family("container_start_time_seconds", "Start time of the container since unix epoch in seconds.", lambda f: f.started_at),
     _Family("container_last_seen", "Last time a container was seen by the exporter.", lambda f: f.seen_at),
     _Family("container_spec_memory_limit_bytes", "Memory limit for the container.", lambda f: f.limits.get("memory", 0)),
-    _Family("container_spec_cpu_period", "CPU period of the container.", lambda f: 100_000),
+    _Family("container_spec_cpu_period", "CPU period of the container.", lambda _: _CPU_PERIOD),
     _Family(
         "container_spec_cpu_quota",
         "CPU quota of the container.",
-        lambda f: f.limits["cpu"] * 100_000 if "cpu" in f.limits else None,
+        lambda f: f.limits["cpu"] * _CPU_PERIOD if "cpu" in f.limits else None,
     ),
 )
 
@@ -85,7 +89,8 @@ class CadvisorCollector(Collector):
                 continue
             cgroup = f"/kubepods/pod{metadata['uid']}"
             limits = {
-                name: parse_quantity(amount) for name, amount in ((container.spec.get("resources") or {}).get("limits") or {}).items()
+                name: parse_quantity(amount)
+                for name, amount in ((container.spec.get("resources") or {}).get("limits") or {}).items()
             }
             yield _Figures(
                 (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timing:
-    """The node's waits [s]. A kubelet waits 10 s at first and 300 s at most; a lab must show the same within an incident's minutes."""
+    """The node's waits [s]. A kubelet backs off for 10 s at first and 300 s at most; a lab shows the same within a minute."""
 
     backoff_first: float = 1.0
     backoff_longest: float = 15.0
@@ -20,7 +20,7 @@ class Timing:
 
 
 class Backoff:
-    """Doubling delays: none before the first retry, then `first`, twice that, … up to `longest`; forgotten after a long good run."""
+    """Doubling delays: none before the first retry, then the first, twice that, … up to the longest; a long run resets them."""
 
     def __init__(self, timing: Timing, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._timing = timing

@@ -251,10 +251,11 @@ class Container:
             await self._restart(spec, instance, "startup")
 
     async def _watch(self, kind: str, spec: Object, instance: Instance, decided: Callable[[bool], None]) -> None:
+        def failed(why: str) -> None:
+            self._warn("Unhealthy", f"{kind} probe failed: {why}")
+
         probe = Probe(spec, pod=self._pod, ip=self._ip, client=self._machine.client, execute=instance.run)
-        await probe.watch(
-            decided=lambda healthy, _: decided(healthy), failed=lambda why: self._warn("Unhealthy", f"{kind} probe failed: {why}")
-        )
+        await probe.watch(decided=decided, failed=failed)
 
     def _set_ready(self, ready: bool) -> None:
         if self.state.ready != ready:

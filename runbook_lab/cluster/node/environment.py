@@ -36,7 +36,7 @@ class Environment:
         self._container = container
 
     def resolve(self, image: Image, base: Mapping[str, str]) -> dict[str, str]:
-        """Give all variables. `base` are the node's own; then come services, the image's, `envFrom`, and last `env`. Raises ConfigError."""
+        """Give all variables: the node's own (`base`), services, the image's, `envFrom`, last `env`. Raises ConfigError."""
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(base)
         if self._pod["spec"].get("enableServiceLinks", True):
             variables |= service_links(self._store.list("services", namespace=self._namespace))
@@ -128,7 +128,7 @@ def service_links(services: Sequence[Object]) -> dict[str, str]:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Replace `$(NAME)` as Kubernetes does in commands, arguments and values: `$$` is a dollar, an unknown name stays as it is."""
+    """Replace `$(NAME)` in commands, arguments and values: `$$` is a dollar, an unknown name stays as it is."""
 
     def replace(match: re.Match[str]) -> str:
         return "$" if match[1] is None else variables.get(match[1], match[0])

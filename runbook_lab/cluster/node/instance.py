@@ -115,7 +115,7 @@ class Instance:
     async def execute(
         self, command: Sequence[str], *, stdin: int = PIPE, stderr: int = PIPE, tty: bool = False
     ) -> asyncio.subprocess.Process:
-        """Start one more command in the container's environment; it counts as the container's, and ends with it. Raises ExecError."""
+        """Start one more command, which counts as the container's and ends with it. Raises ExecError."""
         launch = Launch(tuple(command), self.launch.environment, self.launch.workdir)
         process = await spawn(launch, stdin=stdin, stderr=stderr, tty=tty)
         self._executed.add(process.pid)

@@ -13,12 +13,12 @@ class NodeError(Exception):
     """The node cannot do what was asked; the message is the one a kubelet gives (an API server answers 400 with it)."""
 
 
-class ContainerNotFound(NodeError):
+class ContainerNotFoundError(NodeError):
     """The pod runs no such container on this node; the API server answers 404."""
 
 
 class ExecError(NodeError):
-    """The command could not be started in the container; the message is that of a container runtime (the API server answers 500)."""
+    """The command could not be started in the container; the message is a container runtime's (the API server answers 500)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class PodUsage:
-    """What a pod's containers use. `at` is the time of the sample (UTC), `window_seconds` the time over which the cores were measured."""
+    """What a pod's containers use: at which moment (UTC), and over which time the cores were measured."""
 
     pod: str
     namespace: str
@@ -59,8 +59,8 @@ class Node(Protocol):
     ) -> AsyncIterator[bytes]:
         """Give a container's output, a chunk of whole lines at a time, oldest first.
 
-        `previous` reads the instance before the running one. `follow` goes on until the instance ends. Raises NodeError before the
-        first chunk when there is nothing to read from (a container that waits to start, no previous instance).
+        `previous` reads the instance before the running one. `follow` goes on until the instance ends. Raises NodeError before
+        the first chunk when there is nothing to read from (a container that waits to start, no previous instance).
         """
 
     async def exec(
@@ -68,8 +68,9 @@ class Node(Protocol):
     ) -> asyncio.subprocess.Process:
         """Start a command with the container's environment; stdin, stdout and stderr are pipes.
 
-        With `tty` the command has a terminal of its own, and all it writes comes on stdout. Raises ContainerNotFound, NodeError for a
-        container that does not run, and ExecError for a command that cannot be started. The caller ends the process when its client leaves.
+        With `tty` the command has a terminal of its own, and all it writes comes on stdout. Raises ContainerNotFoundError,
+        NodeError for a container that does not run, and ExecError for a command that cannot be started. The caller ends the
+        process when its client leaves.
         """
 
     def usage(self, namespace: str | None = None) -> list[PodUsage]:

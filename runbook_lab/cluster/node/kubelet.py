@@ -16,7 +16,7 @@ from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.node import logs as log_files
 from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.container import Container, Machine
-from runbook_lab.cluster.node.interface import ContainerNotFound, NodeError, PodUsage
+from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
 from runbook_lab.cluster.node.network import PodNetwork
 from runbook_lab.cluster.node.node_object import NODE_NAME, beat, create_node
@@ -140,8 +140,8 @@ class Kubelet:
             yield from worker.init_containers
 
     def _kill_for_memory(self, container: Container, sample: Sample) -> None:
-        kibibytes = sample.memory_bytes // 1024
-        message = f"Memory cgroup out of memory: Killed process {container.main_pid} ({container.name}) total-vm:{kibibytes}kB, anon-rss:{kibibytes}kB"
+        killed = f"Killed process {container.main_pid} ({container.name}), anon-rss:{sample.memory_bytes // 1024}kB"
+        message = f"Memory cgroup out of memory: {killed}"
         self._kernel_events.warning(self._store.get("nodes", NODE_NAME), "OOMKilling", message)
         container.kill_for_memory()
 
@@ -220,5 +220,5 @@ class Kubelet:
             if (metadata["namespace"], metadata["name"]) == (namespace, pod):
                 if container := worker.container(name):
                     return container
-                raise ContainerNotFound(f"container {name} is not valid for pod {pod}")
-        raise ContainerNotFound(f'pod "{pod}" does not run on node {NODE_NAME}')
+                raise ContainerNotFoundError(f"container {name} is not valid for pod {pod}")
+        raise ContainerNotFoundError(f'pod "{pod}" does not run on node {NODE_NAME}')

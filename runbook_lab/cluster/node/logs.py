@@ -69,7 +69,7 @@ class LogFile:
             path.unlink(missing_ok=True)
 
     def read(self, position: Position | None = None) -> tuple[list[bytes], Position]:
-        """Give the stored lines after a position (None: all that is kept), with times and streams, and the position after them."""
+        """Give the stored lines after a position (None: all that is kept) as they are on disk, and the position after them."""
         lines: list[bytes] = []
         if position is None:
             lines += _lines_of(self._rotated, 0)

@@ -16,15 +16,15 @@ _FIRST_POD, _LAST_POD = 10, 254
 _ATTEMPTS = 100
 
 
-class NetworkExhausted(RuntimeError):
+class NetworkExhaustedError(RuntimeError):
     """No address is left: fewer pods, or another lab's network."""
 
 
 class PodNetwork:
     """Hands out loopback addresses: one per pod (freed with it), one per service.
 
-    Every address of 127.0.0.0/8 is this machine on Linux, so that each pod can listen on its own port 8080. The network is chosen at
-    random; `kubelet_socket` stays bound to the node's address as long as the network is in use.
+    Every address of 127.0.0.0/8 is this machine on Linux, so that each pod can listen on its own port 8080. The network is chosen
+    at random; `kubelet_socket` stays bound to the node's address as long as the network is in use.
     """
 
     def __init__(self, *, randomness: random.Random | None = None) -> None:
@@ -35,7 +35,7 @@ class PodNetwork:
             if bound := _try_bind(f"{prefix}.1"):
                 break
         else:
-            raise NetworkExhausted(f"expected a free network below 127.0.0.0/8, found none in {_ATTEMPTS} attempts")
+            raise NetworkExhaustedError(f"expected a free network below 127.0.0.0/8, found none in {_ATTEMPTS} attempts")
         self.kubelet_socket = bound
         self.node_ip = f"{prefix}.1"
         self.pods = ipaddress.ip_network(f"{prefix}.0/24")
@@ -69,7 +69,7 @@ class PodNetwork:
 
 def _take(free: deque[str], what: str) -> str:
     if not free:
-        raise NetworkExhausted(f"expected a free {what} address in the lab's network, found all in use")
+        raise NetworkExhaustedError(f"expected a free {what} address in the lab's network, found all in use")
     return free.popleft()
 
 

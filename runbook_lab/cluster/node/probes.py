@@ -39,7 +39,7 @@ class Probe:
         self.successes = int(spec.get("successThreshold", 1))
         self._timeout = float(spec.get("timeoutSeconds", 1))
 
-    async def watch(self, decided: Callable[[bool, str], None], failed: Callable[[str], None]) -> None:
+    async def watch(self, decided: Callable[[bool], None], failed: Callable[[str], None]) -> None:
         """Probe without end: `decided` is told whenever a threshold is reached, `failed` of each single failure."""
         await asyncio.sleep(self.initial_delay)
         run, last = 0, None
@@ -50,7 +50,7 @@ class Probe:
             if not verdict.healthy:
                 failed(verdict.output)
             if run >= (self.successes if verdict.healthy else self.failures):
-                decided(verdict.healthy, verdict.output)
+                decided(verdict.healthy)
             await asyncio.sleep(self.period)
 
     async def _once(self) -> Verdict:

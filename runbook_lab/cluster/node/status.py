@@ -91,7 +91,7 @@ def pod_status(
     failed: bool,
     now: datetime,
 ) -> Object:
-    """Give a pod's whole status; `addresses` has the pod's and the host's IP, `failed` tells of an init container that gave up."""
+    """Give a pod's whole status; `addresses` has the IPs of pod and host, `failed` tells of an init container that gave up."""
     initialized = all(entry.succeeded for entry in init_states)
     policy = pod["spec"].get("restartPolicy", "Always")
     present = "Failed" if failed else phase(states, initialized=initialized, restart_policy=policy)
