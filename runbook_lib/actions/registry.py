@@ -1,0 +1,31 @@
+"""All actions by name: what playbooks, service files and the parameter `approve` may speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from runbook_lib.actions.circuit_breaker import CLOSE_CIRCUIT_BREAKER, OPEN_CIRCUIT_BREAKER
+from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
+from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
+from runbook_lib.actions.interface import Action
+from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
+from runbook_lib.actions.restart import RESTART_PODS
+from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
+
+__all__ = ["ACTIONS"]
+
+ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {
+        action.name: action
+        for action in (
+            RESTART_PODS,
+            RAISE_POOL_SIZE,
+            OPEN_CIRCUIT_BREAKER,
+            CLOSE_CIRCUIT_BREAKER,
+            ROLLBACK_DEPLOYMENT,
+            RESTORE_CONFIGURATION,
+            DISABLE_FEATURE_FLAG,
+        )
+    }
+)

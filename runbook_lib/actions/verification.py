@@ -1,0 +1,108 @@
+"""What came of a change: has it taken effect everywhere, and did the symptom's own metric get better?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from runbook_lib.actions.interface import ActionContext, Change, Gauge, Settling
+from runbook_lib.models.plan import Effect
+from runbook_lib.models.window import format_duration
+
+__all__ = ["Assessment", "assess", "compare", "measure", "settle"]
+
+# Beyond the threshold, the distance to it must shrink or grow by this share to be more than the noise of a rate.
+_BETTER, _WORSE = 0.8, 1.25
+_STEADY_READINGS = 2  # a single good reading may be a gap between the old pods and the new
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assessment:
+    """The effect, and the sentence with its numbers."""
+
+    effect: Effect
+    text: str
+
+
+def settle(context: ActionContext, changes: Sequence[Change]) -> Settling:
+    """Wait until all changes have taken effect, for as long as they get further.
+
+    Gives up when nothing moved for policy.verify_within_seconds; the reason why it is stuck is in the answer.
+    """
+    patience = timedelta(seconds=context.service.policy.verify_within_seconds)
+    moved_at, last = context.now(), None
+    while True:
+        states = [change.settling() for change in changes]
+        if all(state.done for state in states):
+            return Settling(done=True, text="; ".join(dict.fromkeys(state.text for state in states)))
+        waiting = [state for state in states if not state.done]
+        now = Settling(done=False, text="; ".join(dict.fromkeys(state.text for state in waiting)), stuck=_reasons(waiting))
+        context.progress(now.text + (f" - {now.stuck}" if now.stuck else ""))
+        if last is None or now.text != last.text:
+            moved_at, last = context.now(), now
+        if context.now() - moved_at >= patience:
+            still = f"nothing moved for {format_duration(patience)}"
+            return Settling(done=False, text=now.text, stuck=f"{now.stuck} ({still})" if now.stuck else still)
+        context.sleep(context.poll_seconds)
+
+
+def _reasons(states: Sequence[Settling]) -> str:
+    return "; ".join(dict.fromkeys(state.stuck for state in states if state.stuck))
+
+
+def measure(context: ActionContext) -> float | None:
+    """The symptom now, in its gauge's unit; None when nothing measures it, or it cannot be measured."""
+    return context.symptom.read() if context.symptom is not None else None
+
+
+def assess(context: ActionContext, before: float | None, *, patient: bool) -> Assessment:
+    """Compare the symptom with what it was before the change.
+
+    patient: wait until it has recovered, or policy.verify_within_seconds have passed; else look once.
+    """
+    gauge = context.symptom
+    if gauge is None:
+        return Assessment(effect="unknown", text="the effect is not known: nothing measures the symptom")
+    started, good, after = context.now(), 0, None
+    deadline = started + timedelta(seconds=context.service.policy.verify_within_seconds if patient else 0)
+    while True:
+        value = gauge.read()
+        after = value if value is not None else after
+        good = good + 1 if value is not None and gauge.recovered(value) else 0
+        if good >= _STEADY_READINGS or context.now() >= deadline:
+            break
+        context.progress(f"{gauge.title} is {written(gauge, value)}; waiting for {written(gauge, gauge.threshold)}")
+        context.sleep(context.poll_seconds)
+    return _assessed(gauge, before, after, context.now() - started)
+
+
+def _assessed(gauge: Gauge, before: float | None, after: float | None, waited: timedelta) -> Assessment:
+    effect = compare(gauge, before, after)
+    if after is None:
+        return Assessment(effect=effect, text=f"the effect is not known: {gauge.title} cannot be measured")
+    limit = f"{'within' if gauge.recovered(after) else 'beyond'} {written(gauge, gauge.threshold)}"
+    text = f"{gauge.title}: {written(gauge, before)} before, {written(gauge, after)} {_after(waited)}, {limit}"
+    return Assessment(effect=effect, text=text)
+
+
+def _after(waited: timedelta) -> str:
+    return f"{format_duration(waited)} after it took effect" if waited >= timedelta(seconds=1) else "after"
+
+
+def compare(gauge: Gauge, before: float | None, after: float | None) -> Effect:
+    """Better, same or worse: by the threshold when it was crossed, else by the distance from it."""
+    if before is None or after is None:
+        return "unknown"
+    was_well, is_well = gauge.recovered(before), gauge.recovered(after)
+    if is_well or was_well:
+        return "same" if is_well == was_well else "better" if is_well else "worse"
+    ratio = abs(after - gauge.threshold) / abs(before - gauge.threshold)
+    return "better" if ratio <= _BETTER else "worse" if ratio >= _WORSE else "same"
+
+
+def written(gauge: Gauge, value: float | None) -> str:
+    """A value with its unit, as a person writes it."""
+    if value is None:
+        return "not known"
+    return f"{value:.1%}" if gauge.unit == "ratio" else f"{value:.4g} {gauge.unit}"
