@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SourceError, SourceRefused, SourceTimeout
@@ -50,12 +51,28 @@ _TABLE_COLUMNS = {
 Row = tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The rows of a named statement, and of how many sessions `role` may not see the details."""
+
+    rows: list[Row]
+    hidden: int
+    role: str
+
+    @property
+    def notes(self) -> list[str]:
+        if not self.hidden:
+            return []
+        who = f"{self.hidden} sessions of other roles"
+        return [f"the details of {who} are hidden from {self.role}; grant pg_monitor to {self.role} to see them"]
+
+
 class PostgresDatabase:
     """One database; see `Database` in interface.py for what each method answers.
 
     Every call opens a connection and closes it, two at once at most, also through PgBouncer in transaction mode. Statements of
-    other sessions are shown with `?` for their constants, which may be personal data. `attrs["notes"]` says in sentences what
-    this role may not see.
+    other sessions are shown with `?` for their constants, which may be personal data. `attrs["hidden"]` counts the sessions
+    whose details this role may not see, `attrs["notes"]` says so in sentences.
     """
 
     name = NAME
@@ -98,7 +115,7 @@ class PostgresDatabase:
 
     def limits(self) -> Mapping[str, Any]:
         """How many connections the server takes and has; also `role_limit` and `database_limit`, None when unlimited."""
-        row = self._read("limits", {})[0][0]
+        row = self._read("limits", {}).rows[0]
         keys = ("max_connections", "reserved_connections", "used_connections", "role_limit", "database_limit")
         facts: dict[str, Any] = dict(zip((*keys, "started_at", "version", "in_recovery"), row, strict=True))
         for key in ("role_limit", "database_limit"):
@@ -107,15 +124,13 @@ class PostgresDatabase:
 
     def connections(self) -> Frame:
         """Client connections by who holds them and in what state; `hidden` where this role may not see it."""
-        rows, notes = self._read("connections", {})
-        return self._table(rows, _CONNECTION_COLUMNS, "connections", {}, notes)
+        return self._table(self._read("connections", {}), _CONNECTION_COLUMNS, "connections", {})
 
     def sessions(self, *, minimum_seconds: float = 1.0, limit: int = 200, literals: bool = False) -> Frame:
         """Sessions at work or idle in transaction, oldest first; `kind` tells clients from autovacuum and replication, which
         come last. `literals=True` shows the statements as they are."""
         parameters = {"minimum_seconds": minimum_seconds, "limit": limit, "own_name": OWN_NAME}
-        rows, notes = self._read("sessions", parameters)
-        built = self._table(rows, _SESSION_COLUMNS, "sessions", parameters, notes)
+        built = self._table(self._read("sessions", parameters), _SESSION_COLUMNS, "sessions", parameters)
         if not literals:
             built["query"] = built["query"].map(normalised).astype("str")
         return built
@@ -123,12 +138,12 @@ class PostgresDatabase:
     def blocking_chains(self) -> Frame:
         """Who waits for whose lock, the longest wait first, with the session at the root of each chain."""
         parameters = {"limit": 1_000}
-        rows, notes = self._read("blocking", parameters)
+        answer = self._read("blocking", parameters)
         names = list(_BLOCKING_COLUMNS)
         blocked, blocking = names.index("blocked_pid"), names.index("blocking_pid")
-        found = roots((row[blocked], row[blocking]) for row in rows)
-        rows = [(*row, *found[row[blocked], row[blocking]]) for row in rows]
-        built = self._table(rows, _BLOCKING_COLUMNS, "blocking", parameters, notes)
+        found = roots((row[blocked], row[blocking]) for row in answer.rows)
+        rooted = [(*row, *found[row[blocked], row[blocking]]) for row in answer.rows]
+        built = self._table(replace(answer, rows=rooted), _BLOCKING_COLUMNS, "blocking", parameters)
         for column in ("blocked_query", "blocking_query"):
             built[column] = built[column].map(normalised).astype("str")
         return built
@@ -137,41 +152,34 @@ class PostgresDatabase:
         """The largest tables. While one of them is locked exclusively, sizes as of the last ANALYZE, and a note that says so."""
         parameters = {"limit": limit}
         try:
-            rows, notes = self._read("table_sizes", parameters)
-            return self._table(rows, _TABLE_COLUMNS, "table_sizes", parameters, notes)
+            return self._table(self._read("table_sizes", parameters), _TABLE_COLUMNS, "table_sizes", parameters)
         except SourceTimeout as waited:
-            rows, notes = self._read("table_size_estimates", parameters)
+            name = "table_size_estimates"
+            built = self._table(self._read(name, parameters), _TABLE_COLUMNS, name, parameters)
             note = f"sizes are those of the last VACUUM or ANALYZE, since measuring had to wait: {waited.reason}"
-            return self._table(rows, _TABLE_COLUMNS, "table_size_estimates", parameters, [note, *notes])
+            built.attrs["notes"] = [note, *built.attrs["notes"]]
+            return built
 
-    def _read(self, name: str, parameters: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
-        """The rows of a named statement, and a note when the role may not see other sessions."""
+    def _read(self, name: str, parameters: Mapping[str, Any]) -> _Answer:
+        """Run a named statement, and ask in the same transaction what this role may not see."""
 
-        def work(session: Connection[Any]) -> tuple[list[Row], list[str]]:
+        def work(session: Connection[Any]) -> _Answer:
             rows = session.execute(_text(named(name)), parameters).fetchall()
-            return rows, _hidden(session)
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
+            return _Answer(rows, *hidden)
 
         return self._sessions.transaction(work)
 
-    def _table(
-        self, rows: Sequence[Row], columns: Mapping[str, str], name: str, parameters: Mapping[str, Any], notes: Sequence[str]
-    ) -> Frame:
+    def _table(self, answer: _Answer, columns: Mapping[str, str], name: str, parameters: Mapping[str, Any]) -> Frame:
         command = self._sessions.psql(rendered(named(name), parameters))
-        built = table(rows, columns, source=NAME, query=name, command=command)
-        built.attrs["notes"] = list(notes)
+        built = table(answer.rows, columns, source=NAME, query=name, command=command)
+        built.attrs.update({"notes": answer.notes, "hidden": answer.hidden})
         return built
 
 
 def _text(sql: str) -> Any:
     """psycopg's types ask for literals, so that nobody puts values into statements; these come from files and engineers."""
     return sql
-
-
-def _hidden(session: Connection[Any]) -> list[str]:
-    row = session.execute(_text(named("hidden_sessions"))).fetchone()
-    if row is None or not row[0]:
-        return []
-    return [f"the details of {row[0]} sessions of other roles are hidden from {row[1]}; grant pg_monitor to {row[1]} to see them"]
 
 
 def _through_cursor(

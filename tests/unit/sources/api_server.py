@@ -93,6 +93,7 @@ def kubeconfig(folder: Any, port: int) -> Any:
 def serving() -> Iterator[ApiServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)

@@ -2,7 +2,7 @@ import re
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import psycopg
 import pytest
@@ -297,6 +297,40 @@ def test_a_server_that_accepts_and_never_answers_times_out():
         with pytest.raises(SourceTimeout):
             source.limits()
         assert time.monotonic() - began < 4
+
+
+def forwarding(server: Server, until: bytes):
+    """A proxy in front of the server that forwards until it sees `until`, and then keeps silent. Gives its port."""
+    parameters = psycopg.conninfo.conninfo_to_dict(server.uri)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source, target):
+        with suppress(OSError):
+            while (content := source.recv(65536)) and until not in content:
+                target.sendall(content)
+
+    def run():
+        while True:
+            client, _ = listener.accept()
+            upstream = socket.socket(socket.AF_UNIX)
+            upstream.connect(f"{parameters['host']}/.s.PGSQL.{parameters.get('port') or 5432}")
+            for pair in ((client, upstream), (upstream, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=run, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def test_a_server_that_falls_silent_in_mid_statement_times_out_and_leaves_room_for_the_next(server):
+    port = forwarding(server, until=b"fall silent")
+    dsn = psycopg.conninfo.make_conninfo(server.uri, host="127.0.0.1", port=port)
+    source = PostgresDatabase(PostgresConnection(dsn=dsn, connect_timeout_seconds=0.2, statement_timeout_seconds=0.1))
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(SourceTimeout):
+            source.query("select 'fall silent'")
+        assert time.monotonic() - began < 3
+    assert source.query("select 1 as one")["one"].iloc[0] == 1
 
 
 def test_a_server_that_is_no_postgresql_gives_an_invalid_answer():
