@@ -1,5 +1,7 @@
 """The refusals of the lab cluster, each with the code, reason and words that a Kubernetes API server uses."""
 
+# ruff: noqa: N818 - they carry the names that Kubernetes gives them
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,10 +1,10 @@
 """Label and field selectors, in the grammar that `-l` and `--field-selector` take."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-Predicate = Any  # Callable[[dict], bool]; the alias keeps the signatures below on one line
+Predicate = Callable[[Mapping[str, Any]], bool]
 
 _SET_BASED = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)$")
 _EQUALITY = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)$")
@@ -51,7 +51,7 @@ class SelectorError(ValueError):
 def parse_labels(selector: str | Mapping[str, str] | None) -> Predicate:
     """Make a test of an object from `app=orders,tier in (a,b),!canary` or from a mapping of equalities."""
     if not selector:
-        return lambda obj: True
+        return lambda _: True
     if isinstance(selector, Mapping):
         wanted = dict(selector)
         return lambda obj: wanted.items() <= _labels(obj).items()
@@ -70,7 +70,7 @@ def parse_label_selector(selector: Mapping[str, Any] | None) -> Predicate:
 def parse_fields(selector: str | None, plural: str) -> Predicate:
     """Make a test of an object from `status.phase=Running,metadata.name!=x`; only the fields of the resource are known."""
     if not selector:
-        return lambda obj: True
+        return lambda _: True
     known = ("metadata.name", "metadata.namespace", *FIELDS.get(plural, ()))
     terms = []
     for part in selector.split(","):

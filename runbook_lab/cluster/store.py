@@ -1,7 +1,7 @@
 """The cluster's objects: in memory, versioned, watched.
 
-Synchronous, for use on one asyncio loop. Objects are plain dicts in the form of the JSON API. What goes in is copied, what comes
-out of `create`, `get`, `list`, `update` and `delete` is a copy; what a watch gives is shared between watchers and must not be written to.
+Synchronous, for use on one asyncio loop. Objects are plain dicts in the form of the JSON API. What goes in is copied, and what comes
+out is a copy, but for what a `Subscription` gives: that is shared between watchers and must not be written to.
 """
 
 import itertools
@@ -21,6 +21,7 @@ from runbook_lab.cluster.selectors import SelectorError, parse_fields, parse_lab
 __all__ = ["AlreadyExists", "Change", "Conflict", "Gone", "Invalid", "NotFound", "Object", "Store", "StoreError", "Subscription"]
 
 Object = dict[str, Any]
+Check = Callable[[Object, Object | None], None]  # called with the new object and what it would replace
 _Key = tuple[str, str]  # namespace ("" where there is none), name
 
 # The letters Kubernetes takes for generated names: no vowels, so no words; no digits that read like letters.
@@ -83,7 +84,7 @@ class Store:
         labels: str | Mapping[str, str] | None = None,
         fields: str | None = None,
     ) -> list[Object]:
-        """Give the objects of a resource (of one namespace, or of all), by namespace and name; BadRequest for a wrong selector."""
+        """Give the objects of a resource (of one namespace, or of all) by namespace and name; BadRequest for a wrong selector."""
         try:
             match_labels, match_fields = parse_labels(labels), parse_fields(fields, plural)
         except SelectorError as error:
@@ -115,9 +116,19 @@ class Store:
     # --- writing
 
     def create(
-        self, plural: str, obj: Object, *, namespace: str | None = None, manager: str = "controller", dry_run: bool = False
+        self,
+        plural: str,
+        obj: Object,
+        *,
+        namespace: str | None = None,
+        manager: str = "controller",
+        dry_run: bool = False,
+        check: Check | None = None,
     ) -> Object:
-        """Add an object, with its defaults, and give it as stored. AlreadyExists where the name is taken."""
+        """Add an object, with its defaults, and give it as stored. AlreadyExists where the name is taken.
+
+        `check` may refuse the completed object by raising; with `dry_run` nothing is kept.
+        """
         resource = BY_PLURAL[plural]
         new = copy_json(obj)
         metadata = new.setdefault("metadata", {})
@@ -138,22 +149,34 @@ class Store:
         if "spec" in new:
             metadata["generation"] = 1
         apply_defaults(plural, new)
+        if check:
+            check(new, None)
         metadata["managedFields"] = managed_fields.track(None, new, manager=manager, subresource=None, now=now)
         return new if dry_run else self._commit("ADDED", resource, key, new, previous=None)
 
     def update(
-        self, plural: str, obj: Object, *, subresource: str | None = None, manager: str = "controller", dry_run: bool = False
+        self,
+        plural: str,
+        obj: Object,
+        *,
+        subresource: str | None = None,
+        manager: str = "controller",
+        dry_run: bool = False,
+        check: Check | None = None,
     ) -> Object:
         """Replace an object, or only its status with `subresource="status"`; an update of the whole leaves the status as it is.
 
-        Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid differs. An update
-        that changes nothing gives no event and no new version. An object that is being deleted is gone with its last finalizer.
+        Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid differs.
+        An update that changes nothing gives no event and no new version. An object that is being deleted is gone with its last
+        finalizer.
         """
         resource = BY_PLURAL[plural]
         given = obj.get("metadata") or {}
         old = self._find(plural, given.get("name", ""), given.get("namespace"))
         self._check_preconditions(resource, old, given)
         new = self._merged(resource, old, obj, subresource)
+        if check:
+            check(new, old)
         if _same(old, new):
             return copy_json(old)
         now = rfc3339(self._clock())
@@ -183,9 +206,10 @@ class Store:
     ) -> Object:
         """Delete an object, and give it as it was last.
 
-        A scheduled pod with a grace period gets its `deletionTimestamp`, and is gone when the kubelet calls `remove`. So does an object with
-        finalizers. Propagation is `Background` (the garbage collector removes dependents later), `Foreground` (the object keeps a finalizer
-        until the collector has removed its dependents) or `Orphan` (dependents lose their owner reference at once).
+        A scheduled pod with a grace period gets its `deletionTimestamp`, and is gone when the kubelet calls `remove`. An object with
+        finalizers gets it, too, and is gone with the last of them. Propagation is `Background` (the garbage collector removes
+        dependents later), `Foreground` (the object keeps the finalizer `foregroundDeletion` until the collector has removed its
+        dependents) or `Orphan` (dependents lose their owner reference at once).
         """
         resource = BY_PLURAL[plural]
         old = self._find(plural, name, namespace)

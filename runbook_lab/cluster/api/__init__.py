@@ -1,0 +1,1 @@
+"""The cluster's HTTP side: what `kubectl` and the client libraries talk to."""

@@ -1,0 +1,209 @@
+"""Get, list, create, update, patch and delete."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from runbook_lab.cluster.api.context import answer, now, services, write_options
+from runbook_lab.cluster.api.options import DeleteOptions, ListOptions, parse_body
+from runbook_lab.cluster.api.representation import Representation, parse_accept
+from runbook_lab.cluster.api.target import Target
+from runbook_lab.cluster.api.watching import watch
+from runbook_lab.cluster.decoding import decode
+from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed
+from runbook_lab.cluster.patch import apply_patch
+from runbook_lab.cluster.store import Object
+from runbook_lab.cluster.tables.table import make_table, metadata_only
+from runbook_lab.cluster.validation import validate
+
+_SINGLE_FORMS = ("Table", "PartialObjectMetadata")
+_LIST_FORMS = ("Table", "PartialObjectMetadataList", "PartialObjectMetadata")
+
+
+async def serve_object(request: web.Request, target: Target) -> web.StreamResponse:
+    """Answer a request on one object, or on its status."""
+    match request.method:
+        case "GET":
+            found = services(request).store.get(target.resource.plural, str(target.name), namespace=target.namespace)
+            return present(request, target, found)
+        case "PUT":
+            return await _replace(request, target)
+        case "PATCH":
+            return await _patch(request, target)
+        case "DELETE" if target.subresource is None:
+            return await _delete(request, target)
+    raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
+
+
+async def serve_collection(request: web.Request, target: Target) -> web.StreamResponse:
+    """Answer a request on the objects of a resource."""
+    match request.method:
+        case "GET":
+            options = ListOptions.read(request.query)
+            form = parse_accept(request.headers.get("Accept"), known=_LIST_FORMS)
+            return await watch(request, target, options, form) if options.watch else _list(request, target, options, form)
+        case "POST":
+            return await _create(request, target)
+        case "DELETE":
+            return await _delete_all(request, target)
+    raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
+
+
+def present(
+    request: web.Request, target: Target, obj: Object, *, status: int = 200, warnings: list[str] | None = None
+) -> web.Response:
+    """Answer with an object, in the form that the client accepts."""
+    form = parse_accept(request.headers.get("Accept"), known=_SINGLE_FORMS)
+    content: Mapping[str, Any] = obj
+    if form.kind == "Table":
+        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        content = _table(request, target, [obj], metadata, form)
+    elif form.kind:
+        content = metadata_only(obj, form.version)
+    return answer(content, status=status, warnings=warnings or [])
+
+
+def _table(request: web.Request, target: Target, items: list[Object], metadata: Object, form: Representation) -> Object:
+    include = request.query.get("includeObject", "Metadata")
+    return make_table(target.resource.plural, items, list_metadata=metadata, now=now(), version=form.version, include=include)
+
+
+def _list(request: web.Request, target: Target, options: ListOptions, form: Representation) -> web.Response:
+    store, pages = services(request).store, services(request).pages
+    if options.continue_token:
+        page = pages.next(options.continue_token, limit=options.limit)
+    else:
+        fields = options.fields
+        if target.name is not None:
+            fields = f"metadata.name={target.name}"
+        items = store.list(target.resource.plural, namespace=target.namespace, labels=options.labels, fields=fields)
+        page = pages.first(items, version=store.version, limit=options.limit)
+    metadata: Object = {"resourceVersion": str(page.version)}
+    if page.continue_token:
+        metadata |= {"continue": page.continue_token, "remainingItemCount": page.remaining}
+    if form.kind == "Table":
+        return answer(_table(request, target, page.items, metadata, form))
+    if form.kind:
+        partial = [metadata_only(item, form.version) for item in page.items]
+        kind = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}"}
+        return answer({**kind, "metadata": metadata, "items": partial})
+    # As on a real server, the items of a list do not repeat what the list's kind says.
+    items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in page.items]
+    kind = {"kind": target.resource.list_kind, "apiVersion": target.resource.api_version}
+    return answer({**kind, "metadata": metadata, "items": items})
+
+
+async def _create(request: web.Request, target: Target) -> web.Response:
+    store, options, resource = services(request).store, write_options(request), target.resource
+    decoded = decode(resource, parse_body(await request.read(), request.content_type), field_validation=options.field_validation)
+    obj = decoded.object
+    metadata = obj.setdefault("metadata", {})
+    _check_namespace(target, metadata)
+    if resource.namespaced:
+        store.get("namespaces", str(target.namespace))
+    if metadata.get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    if resource.has_status:
+        obj.pop("status", None)
+    created = store.create(
+        resource.plural,
+        obj,
+        namespace=target.namespace,
+        manager=options.manager,
+        dry_run=options.dry_run,
+        check=lambda new, old: validate(resource, new, old),
+    )
+    return present(request, target, created, status=201, warnings=decoded.unknown)
+
+
+async def _replace(request: web.Request, target: Target) -> web.Response:
+    body = parse_body(await request.read(), request.content_type)
+    return _write(request, target, body)
+
+
+async def _patch(request: web.Request, target: Target) -> web.Response:
+    body = await request.read()
+    current = services(request).store.get(target.resource.plural, str(target.name), namespace=target.namespace)
+    patched = apply_patch(target.resource, current, request.content_type, body)
+    return _write(request, target, patched)
+
+
+def _write(request: web.Request, target: Target, obj: Any) -> web.Response:
+    options, resource = write_options(request), target.resource
+    decoded = decode(resource, obj, field_validation=options.field_validation)
+    metadata = decoded.object.setdefault("metadata", {})
+    metadata.setdefault("name", target.name)
+    if metadata["name"] != target.name:
+        raise BadRequest(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})", resource=resource
+        )
+    _check_namespace(target, metadata)
+    updated = services(request).store.update(
+        resource.plural,
+        decoded.object,
+        subresource=target.subresource,
+        manager=options.manager,
+        dry_run=options.dry_run,
+        check=lambda new, old: validate(resource, new, old),
+    )
+    return present(request, target, updated, warnings=decoded.unknown)
+
+
+def _check_namespace(target: Target, metadata: Object) -> None:
+    if target.namespace is None:
+        if target.resource.namespaced:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
+        return
+    if metadata.get("namespace") not in (None, "", target.namespace):
+        raise BadRequest(
+            f"the namespace of the provided object does not match the namespace sent on the request "
+            f"({metadata['namespace']} and {target.namespace})"
+        )
+    metadata["namespace"] = target.namespace
+
+
+async def _delete_options(request: web.Request) -> DeleteOptions:
+    body = await request.read()
+    return DeleteOptions.read(request.query, parse_body(body, request.content_type) if body else {})
+
+
+async def _delete(request: web.Request, target: Target) -> web.Response:
+    options, resource = await _delete_options(request), target.resource
+    store, name = services(request).store, str(target.name)
+    deleted = store.delete(
+        resource.plural,
+        name,
+        namespace=target.namespace,
+        grace_seconds=options.grace_seconds,
+        propagation=options.propagation,
+        uid=options.uid,
+        resource_version=options.resource_version,
+        dry_run=options.dry_run,
+    )
+    if "deletionTimestamp" in deleted["metadata"] or resource.plural == "pods":
+        # It lives on for a while; the answer shows until when.
+        return present(request, target, deleted)
+    details = {"name": name, "kind": resource.plural, "uid": deleted["metadata"]["uid"]}
+    if resource.group:
+        details["group"] = resource.group
+    return answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+
+async def _delete_all(request: web.Request, target: Target) -> web.Response:
+    options, listing, resource = await _delete_options(request), ListOptions.read(request.query), target.resource
+    store = services(request).store
+    items = store.list(resource.plural, namespace=target.namespace, labels=listing.labels, fields=listing.fields)
+    deleted = [
+        store.delete(
+            resource.plural,
+            item["metadata"]["name"],
+            namespace=item["metadata"].get("namespace"),
+            grace_seconds=options.grace_seconds,
+            propagation=options.propagation,
+            dry_run=options.dry_run,
+        )
+        for item in items
+    ]
+    kind = {"kind": resource.list_kind, "apiVersion": resource.api_version}
+    return answer({**kind, "metadata": {"resourceVersion": str(store.version)}, "items": deleted})

@@ -1,0 +1,112 @@
+"""Reading an object as the API's types have it: wrong types are refused, unknown fields are reported and dropped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbook_lab.cluster.errors import BadRequest
+from runbook_lab.cluster.resources import Resource
+from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, type_of
+
+_GO_TYPES = {"string": "string", "integer": "int32", "number": "float64", "boolean": "bool", "time": "v1.Time"}
+
+
+@dataclass
+class Decoded:
+    """An object with only known fields, and what was found unknown (`unknown field "spec.replica"`)."""
+
+    object: dict[str, Any]
+    unknown: list[str] = field(default_factory=list)
+
+
+def decode(resource: Resource, obj: Mapping[str, Any], *, field_validation: str = "Warn") -> Decoded:
+    """Read an object of a resource.
+
+    BadRequest for a value of the wrong type, for another kind than the resource's and, with `Strict`, for any unknown field. With `Warn` the
+    caller passes `unknown` on as warnings, with `Ignore` it is empty.
+    """
+    if field_validation not in ("Strict", "Warn", "Ignore"):
+        raise BadRequest(
+            f'fieldValidation: Unsupported value: "{field_validation}": supported values: "Ignore", "Strict", "Warn"'
+        )
+    _check_identity(resource, obj)
+    decoder = _Decoder(resource)
+    kind = type_of(resource)
+    decoded = decoder.object({key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}, kind, "")
+    if decoder.unknown and field_validation == "Strict":
+        listed = ", ".join(decoder.unknown)
+        raise BadRequest(f"{decoder.preamble}: strict decoding error: {listed}")
+    identity = {"apiVersion": resource.api_version, "kind": resource.kind}
+    return Decoded(identity | decoded, [] if field_validation == "Ignore" else decoder.unknown)
+
+
+def _check_identity(resource: Resource, obj: Any) -> None:
+    if not isinstance(obj, Mapping):
+        raise BadRequest(f"couldn't get version/kind; json parse error: cannot unmarshal {_json_name(obj)} into an object")
+    given = (obj.get("apiVersion", resource.api_version), obj.get("kind", resource.kind))
+    if given != (resource.api_version, resource.kind):
+        raise BadRequest(
+            f"the API version and kind in the data ({given[0]}, {given[1]}) do not match the expected ({resource.api_version}, {resource.kind})"
+        )
+
+
+class _Decoder:
+    def __init__(self, resource: Resource) -> None:
+        self.preamble = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+        self.unknown: list[str] = []
+
+    def object(self, value: Mapping[str, Any], kind: ObjectType, path: str) -> dict[str, Any]:
+        result = {}
+        for key, inner in value.items():
+            at = f"{path}.{key}" if path else key
+            declared = kind.fields.get(key)
+            if declared is None:
+                self.unknown.append(f'unknown field "{at}"')
+            elif inner is not None or key == "creationTimestamp":
+                # null means "not set", but the API's own writers send `creationTimestamp: null`, and hashes are made of it.
+                result[key] = inner if inner is None else self.value(inner, declared, kind.name, at)
+        return result
+
+    def value(self, value: Any, declared: FieldType, owner: str, path: str) -> Any:
+        if declared.ref:
+            if not isinstance(value, Mapping):
+                raise self.mismatch(value, owner, path, declared.ref)
+            return self.object(value, object_type(declared.ref), path)
+        if declared.items:
+            if not isinstance(value, list):
+                raise self.mismatch(value, owner, path, "[]" + (declared.items.ref or "string"))
+            return [self.value(entry, declared.items, owner, f"{path}[{index}]") for index, entry in enumerate(value)]
+        if declared.values:
+            if not isinstance(value, Mapping):
+                raise self.mismatch(value, owner, path, "map[string]string")
+            return {key: None if v is None else self.value(v, declared.values, owner, path) for key, v in value.items()}
+        if not _fits(value, declared.simple or "any"):
+            raise self.mismatch(value, owner, path, _GO_TYPES.get(declared.simple or "", "resource.Quantity"))
+        return str(value) if declared.simple == "quantity" else value
+
+    def mismatch(self, value: Any, owner: str, path: str, expected: str) -> BadRequest:
+        return BadRequest(
+            f"{self.preamble}: json: cannot unmarshal {_json_name(value)} into Go struct field {owner}.{path} of type {expected}"
+        )
+
+
+def _fits(value: Any, simple: str) -> bool:
+    if simple in ("string", "time"):
+        return isinstance(value, str)
+    if simple == "boolean":
+        return isinstance(value, bool)
+    if simple == "any":
+        return True
+    if isinstance(value, bool):
+        return False
+    if simple == "integer":
+        return isinstance(value, int)
+    return isinstance(value, int | float) or (simple == "quantity" and isinstance(value, str))
+
+
+def _json_name(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
