@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AdminCall", "AdminClient", "CallFailed", "Endpoint", "endpoint_of_service", "endpoints_of_pods", "same_endpoints"]
 
 
-class CallFailed(SourceError):
+class CallFailed(SourceError):  # noqa: N818 - named like the other errors of the hierarchy
     """An admin endpoint did not answer with a 2xx. The message says what it did instead."""
 
     def __init__(self, reason: str) -> None:

@@ -36,9 +36,8 @@ def holding(directory: Path, name: str, *, holder: str) -> Iterator[None]:
         except OSError as error:
             other = os.read(descriptor, 400).decode(errors="replace").strip()
             reason = f"another change of {name} is under way ({other or 'by whom is not known'})"
-            raise ChangeRefused(
-                Refusal(by="one at a time", reason=reason, mend="wait until it is through, then look again")
-            ) from error
+            mend = "wait until it is through, then look again"
+            raise ChangeRefused(Refusal(by="one at a time", reason=reason, mend=mend)) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, holder.encode())
         yield

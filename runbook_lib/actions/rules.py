@@ -11,7 +11,15 @@ from runbook_lib.models.cause import Cause
 from runbook_lib.models.plan import Plan, Refusal
 from runbook_lib.models.window import format_duration, format_instant
 
-__all__ = ["APPROVAL_RULES", "STANDING_RULES", "Case", "approval_without_asking", "first_refusal"]
+__all__ = [
+    "APPROVAL_RULES",
+    "STANDING_RULES",
+    "Case",
+    "Rule",
+    "approval_without_asking",
+    "first_refusal",
+    "how_to_approve",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +142,8 @@ def _policy_has_grounds(case: Case) -> Refusal | None:
     if case.approval is None or case.approval.source != "policy":
         return None
     needed = case.context.service.policy.auto_approve_confidence
+    if case.plan.risk == "high":
+        return Refusal(by="policy", reason=f"the risk is high: {case.plan.affects}", mend="only a person can approve that")
     if not case.causes:
         return Refusal(by="policy", reason=f"no confirmed cause calls for {case.plan.action}", mend="a person has to look")
     best = max(cause.confidence for cause in case.causes)
