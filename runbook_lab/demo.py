@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbook_lab.home import lab_home
 from runbook_lib.service.folders import outputs_folder
+from runbook_lib.service.reference import expand
 
 FAULT = "db_pool_exhausted"
 _WAIT_SECONDS = 240.0
@@ -27,7 +27,7 @@ _RUNBOOK = (sys.executable, "-m", "runbook_lib")
 
 def main() -> None:
     """Run the demo. Exit 1 when no completed incident came of the alert in time."""
-    home, outputs = lab_home(), outputs_folder().resolve()
+    home, outputs = Path(expand("${RUNBOOK_LAB_HOME:-~/.cache/runbook-lab}")), outputs_folder().resolve()
     was_up = (home / "lab.json").is_file() and _runbook("lab", "status", quiet=True) == 0
     _step("starting the lab (PostgreSQL, Redis, Prometheus, Alertmanager, the shop and its cluster)")
     if _runbook("lab", "up") != 0:

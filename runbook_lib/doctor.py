@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ from runbook_lib.errors import ConfigurationError, SourceError, SourceNotConfigu
 from runbook_lib.service import Reference, Service
 from runbook_lib.sources.interface import Cluster, Source, Sources
 
-__all__ = ["Examination", "examine", "usable"]
+__all__ = ["Examination", "examine", "examine_service", "usable"]
 
 State = Literal["ok", "note", "wrong"]
 
@@ -39,10 +39,21 @@ _READS: tuple[tuple[str, str, str, str | None], ...] = (
     ("list", "networking.k8s.io", "networkpolicies", None),
     ("list", "metrics.k8s.io", "pods", None),
 )
-# What the actions change.
+# What the actions change, with the operator's identity.
 _WRITES: tuple[tuple[str, str, str, str | None], ...] = (
     ("patch", "apps", "deployments", None),
     ("patch", "", "configmaps", None),
+)
+# The metrics that runbooks read, by our names, and what is lost without them. Those that measure symptoms must be there.
+_SYMPTOM_METRICS = ("error_ratio", "request_rate")
+_FURTHER_METRICS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("latency_quantile",), "the latency"),
+    (("memory_working_set", "memory_limit"), "memory against its limit"),
+    (("cpu_usage", "cpu_limit"), "CPU against its limit"),
+    (("pool_in_use", "pool_size"), "the connection pool"),
+    (("downstream_error_ratio", "downstream_latency"), "calls to downstream services"),
+    (("breaker_state",), "circuit breakers"),
+    (("replicas_available", "replicas_desired"), "availability"),
 )
 
 
@@ -62,12 +73,37 @@ def usable(examinations: Sequence[Examination]) -> bool:
     return not any(examination.state == "wrong" for examination in examinations)
 
 
+class Expression(Protocol):
+    """A metric as this service exports it."""
+
+    def promql_for(self, **values: str) -> str:
+        """Its PromQL."""
+
+
+class Expressions(Protocol):
+    """The service's metrics by our names."""
+
+    def get(self, name: str) -> Expression | None:
+        """The expression of this name, None when the service does not export it."""
+
+
+def examine_service(service: Service) -> Iterator[Examination]:
+    """Open the service's sources, look at everything, and close them."""
+    from runbook_lib.sources.opening import discover, open_sources
+
+    sources = open_sources(service)
+    try:
+        yield from examine(service, sources, operator=sources.cluster.operator, expressions=lambda: discover(service, sources))
+    finally:
+        sources.close()
+
+
 def examine(
-    service: Service, sources: Sources, *, operator: Callable[[], Cluster], expressions: Callable[[], Any]
+    service: Service, sources: Sources, *, operator: Callable[[], Cluster], expressions: Callable[[], Expressions]
 ) -> Iterator[Examination]:
     """Look at everything that the service file names, connections first; what needs a dead one is left out.
 
-    operator: opens the cluster as the identity that actions use. expressions: discovers the service's metrics.
+    operator: the cluster as the identity that actions use. expressions: finds out which metrics the service exports.
     """
     yield from _references(service)
     answers: dict[str, Examination] = {}
@@ -79,7 +115,7 @@ def examine(
         yield from _objects(service, sources.cluster)
         yield from _operator_permissions(operator)
     if answers["prometheus"].state == "ok":
-        yield from _metrics(sources, expressions)
+        yield from _metrics(expressions)
 
 
 def _references(service: Service) -> Iterator[Examination]:
@@ -196,3 +232,28 @@ def _pods(selector: str, cluster: Cluster) -> Examination:
     # None may be right for a service that is down: a reason to look, not a wrong file.
     mend = "correct components.application.selector, unless the service is scaled down"
     return Examination(area="object", name=f"pods {selector}", state="note", found="no pod has these labels", mend=mend)
+
+
+def _metrics(expressions: Callable[[], Expressions]) -> Iterator[Examination]:
+    """Which of the metrics that runbooks read the service exports."""
+    try:
+        known = expressions()
+    except SourceError as error:
+        yield Examination(area="metric", name="instrumentation", state="wrong", found=str(error), mend=_MEND[error.status])
+        return
+    except ConfigurationError as error:
+        yield Examination(area="metric", name="instrumentation", state="wrong", found=str(error), mend="correct instrumentation")
+        return
+    for name in _SYMPTOM_METRICS:
+        there = known.get(name) is not None
+        mend = "" if there else f"set instrumentation.preset or .selector, or write it as instrumentation.metrics.{name}"
+        found = "exported" if there else "not exported; without it no symptom can be measured"
+        yield Examination(area="metric", name=name, state="ok" if there else "wrong", found=found, mend=mend)
+    for names, what in _FURTHER_METRICS:
+        missing = [name for name in names if known.get(name) is None]
+        if missing:
+            mend = f"instrumentation.metrics.{missing[0]} can name what the service has instead"
+            found = f"{' and '.join(missing)} not exported; the runbooks will not see it"
+            yield Examination(area="metric", name=what, state="note", found=found, mend=mend)
+        else:
+            yield Examination(area="metric", name=what, state="ok", found="exported")

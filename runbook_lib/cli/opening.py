@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runbook_lib.cli.options import Environment, Issue, NotebooksFolder, OutputsFolder, ParametersFolder, ServiceName
 from runbook_lib.cli.running import End, Parameters, Start, Window
+
+if TYPE_CHECKING:
+    from runbook_lib.archive.runner import RunRequest
 
 __all__ = ["open_notebook"]
 
@@ -49,14 +52,42 @@ def open_notebook(
         end=end,
         folders=(parameters, notebooks, outputs),
     )
-    from runbook_lib.archive.runner import prepare_notebook
-
-    path = prepare_notebook(request)
+    path = _prepared(request)
     if prepare:
         say(str(path))
         return
     warn(f"runbook: {path}")
     _become_jupyterlab(path)
+
+
+def _prepared(request: RunRequest) -> Path:
+    """The notebook with its parameters, in the folder of a new incident."""
+    import secrets
+    from datetime import UTC, datetime
+
+    import nbformat
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    from runbook_lib.service import load_service
+
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%SZ}-{request.issue}-{secrets.token_hex(3)}"
+    folder = request.outputs / load_service(request.service).name / f"{now:%Y-%m-%d}" / name
+    values = {
+        "service": request.service,
+        "environment": request.environment,
+        "window": request.window,
+        "start": request.start,
+        "end": request.end,
+        "archive": str(folder),
+        **request.parameters,
+    }
+    notebook = parameterize_notebook(load_notebook_node(str(request.notebooks / f"{request.issue}.ipynb")), values)
+    folder.mkdir(parents=True)
+    path = folder / "incident.ipynb"
+    nbformat.write(notebook, path)
+    return path
 
 
 def _become_jupyterlab(path: Path) -> None:

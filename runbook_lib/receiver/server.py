@@ -7,12 +7,12 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runbook_lib.errors import ArchiveError, ConfigurationError
 from runbook_lib.receiver.application import Receiver
 from runbook_lib.receiver.queue import Job, JobQueue
+from runbook_lib.receiver.resolution import note_resolved
 from runbook_lib.receiver.routes import load_routes
 from runbook_lib.receiver.workers import RunCommand, Workers
 
@@ -44,7 +44,10 @@ def serve(serving: Serving, *, told: Callable[[str], None]) -> None:
     queue = JobQueue(serving.queue, capacity=serving.capacity)
 
     def resolved(job: Job) -> None:
-        _note_resolved(job, told)
+        try:
+            note_resolved(job)
+        except ArchiveError as error:
+            told(f"{job.id}: {error}")
 
     workers = Workers(
         queue, serving.command, count=serving.workers, deadline_seconds=serving.deadline_seconds, told=told, resolved=resolved
@@ -72,15 +75,3 @@ def _listening(host: str, port: int) -> socket.socket:
         raise ConfigurationError(
             f"cannot listen on {host}, port {port}: {error.strerror}; give another --host or --port"
         ) from error
-
-
-def _note_resolved(job: Job, told: Callable[[str], None]) -> None:
-    from runbook_lib.archive.folder import note
-
-    if job.archive is None or job.resolved_at is None:
-        return
-    at = datetime.fromisoformat(job.resolved_at).astimezone(UTC)
-    try:
-        note(Path(job.archive), at=at, kind="alert", text=f"{job.alert['labels'].get('alertname', 'the alert')} is resolved")
-    except ArchiveError as error:
-        told(f"{job.id}: the resolution could not be noted: {error}")
