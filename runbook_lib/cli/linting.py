@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from runbook_lib.actions.registry import ACTIONS
 from runbook_lib.cli.notebooks import runbooks
 from runbook_lib.errors import ConfigurationError
-from runbook_lib.playbooks import names, playbook
 from runbook_lib.receiver.routes import ROUTES_FILE, load_routes
 from runbook_lib.service import Service, load_service
 
@@ -51,15 +51,13 @@ def _service(path: Path, service: Service, today: date) -> Iterator[Remark]:
     review = service.maintenance.next_review
     if review is not None and review < today:
         yield Remark("warning", f"{path}: the review was due on {review}; look it through and set maintenance.next_review")
-    actions = sorted({action for issue in names() for action in playbook(issue).actions})
+    actions = sorted(ACTIONS)
     policy = service.policy
     for field in ("enabled_actions", "forbidden_actions", "auto_approve"):
         for action in getattr(policy, field):
             if action not in actions:
-                # A team may name an action ahead of the notebook that brings it, so that this is no error.
-                yield Remark(
-                    "warning", f"{path}: policy.{field} names {action}, which no runbook has; {_nearest(action, actions)}"
-                )
+                # Not an error: a team may forbid an action ahead of the release that brings it.
+                yield Remark("warning", f"{path}: policy.{field} names {action}, which is no action; {_nearest(action, actions)}")
 
 
 def _routes(parameters: Path, notebooks: Path) -> Iterator[Remark]:

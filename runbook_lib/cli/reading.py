@@ -91,11 +91,12 @@ def report(
     Example:
       runbook report outputs/orders/2026-05-04/20260504T031240Z-high_error_rate
     """
-    from runbook_lib.archive.report import render
     from runbook_lib.cli.telling import say
     from runbook_lib.errors import UsageError
 
     directory = path.parent if path.name == "incident.ipynb" else path
     if not (directory / "incident.ipynb").is_file():
         raise UsageError(f"{directory}: there is no incident.ipynb; `runbook incidents` lists the folders")
+    from runbook_lib.archive.report import render
+
     say(str(render(directory)))
