@@ -34,6 +34,7 @@ from runbook_lab.cluster.node.node_object import NODE_NAME
 from runbook_lab.cluster.node.processes import Register
 from runbook_lab.cluster.node.proxy import ServiceProxy
 from runbook_lab.cluster.resources import resource_of
+from runbook_lab.cluster.server import ApiServer
 from runbook_lab.cluster.store import NotFound, Store
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Cluster:
             timing=timing,
         )
         self._api_socket = _listen("127.0.0.1", 0)
+        self._api: ApiServer | None = None
         self._runners: list[web.AppRunner] = []
         self._background: asyncio.Task[None] | None = None
 
@@ -124,7 +126,8 @@ class Cluster:
         self._background = asyncio.create_task(self._run())
         self._background.add_done_callback(_report_failure)
         access = Access.issue(self._directory)
-        await self._serve_api(access)
+        self._api = ApiServer(self.store, self.kubelet, access)
+        await self._api.start(self._api_socket)
         listening = self.network.kubelet_socket
         self._runners.append(await serve_metrics(CadvisorCollector(self.kubelet), "/metrics/cadvisor", listening))
         listening = _listen(self.network.node_ip, _STATE_METRICS_PORT)
@@ -136,6 +139,8 @@ class Cluster:
         if self._background:
             self._background.cancel()
             await asyncio.gather(self._background, return_exceptions=True)
+        if self._api:
+            await self._api.stop()
         for runner in self._runners:
             await runner.cleanup()
         self.network.close()
@@ -190,14 +195,6 @@ class Cluster:
             for part in (self.kubelet, ServiceProxy(self.store), self.hosts, *controllers):
                 tasks.create_task(part.run())
             tasks.create_task(self._sweep_events())
-
-    async def _serve_api(self, access: Access) -> None:
-        from runbook_lab.cluster.http import build_app
-
-        runner = web.AppRunner(build_app(self.store, self.kubelet, access), access_log=None)
-        await runner.setup()
-        await web.SockSite(runner, self._api_socket, ssl_context=access.ssl_context()).start()
-        self._runners.append(runner)
 
     async def _sweep_events(self) -> None:
         while True:

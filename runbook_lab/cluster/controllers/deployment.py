@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -30,12 +30,21 @@ class DeploymentController(Controller):
     """Rolls deployments out, with `maxSurge` and `maxUnavailable`, revisions, pausing and a progress deadline."""
 
     plural: ClassVar[str] = "deployments"
-    watched: ClassVar[tuple[str, ...]] = ("deployments", "replicasets")
+    watched: ClassVar[tuple[str, ...]] = ("deployments", "replicasets", "pods")
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(store)
         self._events = Recorder(store, _MANAGER, clock=clock)
         self._clock = clock
+
+    def concerned(self, plural: str, obj: Object) -> Iterable[Key]:
+        """A pod that goes away concerns the deployment above its replica set: Recreate waits for the last one."""
+        if plural != "pods":
+            yield from super().concerned(plural, obj)
+        elif is_terminating(obj) and (owner := controller_of(obj)):
+            namespace = obj["metadata"]["namespace"]
+            for replica_set in self.store.list("replicasets", namespace=namespace, fields=f"metadata.name={owner['name']}"):
+                yield from super().concerned("replicasets", replica_set)
 
     def reconcile(self, key: Key) -> float | None:
         """Move a rollout one step, and report."""
