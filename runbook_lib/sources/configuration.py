@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from runbook_lib.models.window import Window
@@ -18,20 +19,32 @@ CHANGE_COLUMNS = {"config_map": "text", "key": "text", "old": "any", "new": "any
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTENT = ("f:data", "f:binaryData")
 
+_CREATING = timedelta(seconds=1)
+
 Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """The last time that a program wrote content, and all keys whose values are its own."""
+
+    at: datetime
+    manager: str
+    keys: frozenset[str]
+    creation: bool
 
 
 def config_map_facts(config_map: Object) -> dict[str, Any]:
     """Keys: name, data, resource_version, updated_at (when its content was last written; None when nobody tracked it),
     updated_by (the program that did), last_applied (its data as `kubectl apply` last wrote it, None when it never did)."""
     metadata = config_map["metadata"]
-    at, by = _last_written(metadata)
+    last = next(reversed(_writes(metadata)), None)
     return {
         "name": metadata["name"],
         "data": dict(config_map.get("data") or {}),
         "resource_version": str(metadata.get("resourceVersion") or ""),
-        "updated_at": at,
-        "updated_by": by,
+        "updated_at": last.at if last else None,
+        "updated_by": last.manager if last else "",
         "last_applied": _last_applied(metadata),
     }
 
@@ -40,18 +53,21 @@ def change_rows(config_map: Object, *, window: Window) -> list[tuple[Any, ...]]:
     """Rows of CHANGE_COLUMNS for what was written in the window, or differs from what was last applied.
 
     The old value is known only where it was applied with kubectl: Kubernetes keeps no earlier versions of a config map. When
-    something was written in the window and nobody can say which key, the row's key is empty.
+    something was written in the window and nobody can say which key, the row's key is empty. Being created is no change.
     """
     facts = config_map_facts(config_map)
-    data, applied, at = facts["data"], facts["last_applied"], facts["updated_at"]
+    data, applied = facts["data"], facts["last_applied"]
     before = data if applied is None else applied
     drifted = [key for key in sorted(before.keys() | data.keys()) if before.get(key) != data.get(key)]
-    rows = [_row(facts, key, before.get(key), at) for key in drifted]
-    if at is None or at not in window:
+    writes = [write for write in _writes(config_map["metadata"]) if write.at in window and not write.creation]
+    at = {key: write.at for write in writes for key in write.keys}
+    rows = [_row(facts, key, before.get(key), at.get(key, facts["updated_at"])) for key in drifted]
+    # An editor or a patch owns just the keys that it changed; `kubectl apply` owns all keys whatever it changed.
+    if at.keys() < data.keys():
+        rows.extend(_row(facts, key, None, at[key]) for key in sorted(at) if key not in drifted)
+    if rows or not writes:
         return rows
-    written = [key for key in _written_keys(config_map["metadata"], window, all_keys=data.keys()) if key not in drifted]
-    rows.extend(_row(facts, key, None, at) for key in written)
-    return rows or [(facts["name"], "", None, None, at)]
+    return [(facts["name"], "", None, None, writes[-1].at)]
 
 
 def _row(facts: Mapping[str, Any], key: str, old: str | None, at: datetime | None) -> tuple[Any, ...]:
@@ -60,29 +76,17 @@ def _row(facts: Mapping[str, Any], key: str, old: str | None, at: datetime | Non
     return (facts["name"], key, *shown, at)
 
 
-def _last_written(metadata: Object) -> tuple[datetime | None, str]:
-    """When and by which program the content was last written; entries for labels and annotations alone do not count."""
-    entries = [
-        entry for entry in metadata.get("managedFields") or () if any(key in (entry.get("fieldsV1") or {}) for key in _CONTENT)
-    ]
-    times = [(at, str(entry.get("manager") or "")) for entry in entries if (at := instant(entry.get("time")))]
-    return max(times) if times else (None, "")
-
-
-def _written_keys(metadata: Object, window: Window, *, all_keys: Any) -> list[str]:
-    """The keys that programs which wrote in the window own, when that narrows them down.
-
-    An editor or a patch owns just the keys that it changed; `kubectl apply` owns all keys whatever it changed.
-    """
-    owned: set[str] = set()
+def _writes(metadata: Object) -> list[_Write]:
+    """Who wrote content and when, in the order of time; entries for labels and annotations alone do not count."""
+    created = instant(metadata.get("creationTimestamp"))
+    writes = []
     for entry in metadata.get("managedFields") or ():
-        at = instant(entry.get("time"))
-        if at is None or at not in window:
-            continue
-        for field in _CONTENT:
-            keys = (entry.get("fieldsV1") or {}).get(field) or {}
-            owned.update(key.removeprefix("f:") for key in keys if key.startswith("f:"))
-    return sorted(owned & set(all_keys)) if owned < set(all_keys) else []
+        fields, at = entry.get("fieldsV1") or {}, instant(entry.get("time"))
+        content = [key for part in _CONTENT for key in fields.get(part) or () if key.startswith("f:")]
+        if at is not None and any(part in fields for part in _CONTENT):
+            keys = frozenset(key.removeprefix("f:") for key in content)
+            writes.append(_Write(at, str(entry.get("manager") or ""), keys, created is not None and at <= created + _CREATING))
+    return sorted(writes, key=lambda write: write.at)
 
 
 def _last_applied(metadata: Object) -> dict[str, str] | None:

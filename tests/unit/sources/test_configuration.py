@@ -69,6 +69,23 @@ def test_what_was_written_before_the_window_is_no_change():
     assert change_rows(config_map(DATA, wrote("helm", BEFORE, *DATA), applied=DATA), window=WINDOW) == []
 
 
+def test_being_created_in_the_window_is_no_change_but_what_comes_after_is():
+    one = config_map(DATA, wrote("lab", INSIDE, *DATA))
+    one["metadata"]["creationTimestamp"] = INSIDE
+    assert change_rows(one, window=WINDOW) == []
+    one = config_map(
+        DATA, wrote("lab", INSIDE, "PAYMENTS_URL", "LOG"), wrote("kubectl-edit", "2026-05-04T03:30:00Z", "POOL_SIZE")
+    )
+    one["metadata"]["creationTimestamp"] = INSIDE
+    assert changed(one) == {"POOL_SIZE": (None, "5")}
+
+
+def test_a_write_after_a_window_of_the_past_does_not_hide_the_one_in_it():
+    later = wrote("helm", "2026-05-04T05:00:00Z", "LOG")
+    one = config_map(DATA, wrote("kubectl-edit", INSIDE, "POOL_SIZE"), later)
+    assert changed(one) == {"POOL_SIZE": (None, "5")}
+
+
 def test_a_secret_in_a_config_map_is_hidden():
     one = config_map({"DB_PASSWORD": "hunter2"}, wrote("kubectl-edit", INSIDE, "DB_PASSWORD"), applied={"DB_PASSWORD": "hunter1"})
     assert "hunter" not in str(change_rows(one, window=WINDOW))
