@@ -37,7 +37,7 @@ def config_map_patch(cluster: Operator, found: Object, edit: Edit, *, bound_to: 
     operations = [_operation(key, value, present=key in data) for key, value in sorted(edit.items())]
     inverse = [_operation(key, data.get(key), present=edit[key] is not None) for key in sorted(edit)]
     if not data:
-        operations.insert(0, {"op": "add", "path": pointer("data"), "value": {}})
+        operations = [{"op": "add", "path": pointer("data"), "value": dict(edit)}]
     text = f"set {', '.join(sorted(edit))} in configmap/{name}"
     return ObjectPatch(cluster, CONFIG_MAPS, name, bound_to, operations, inverse, text)
 

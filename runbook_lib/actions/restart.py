@@ -49,8 +49,11 @@ def restart(context: ActionContext, found: Object, *, bound_to: Mapping[str, str
     annotations = (found["spec"]["template"].get("metadata") or {}).get("annotations") or {}
     parts = ("spec", "template", "metadata", "annotations")
     stamp = format_instant(context.now())
-    operations: list[Object] = [] if annotations else [{"op": "add", "path": pointer(*parts), "value": {}}]
-    operations.append({"op": "add", "path": pointer(*parts, RESTARTED_AT), "value": stamp})
+    operation = (
+        {"op": "add", "path": pointer(*parts, RESTARTED_AT), "value": stamp}
+        if annotations
+        else {"op": "add", "path": pointer(*parts), "value": {RESTARTED_AT: stamp}}
+    )
     before = annotations.get(RESTARTED_AT)
     inverse = {"op": "remove", "path": pointer(*parts, RESTARTED_AT)}
     return ObjectPatch(
@@ -58,7 +61,7 @@ def restart(context: ActionContext, found: Object, *, bound_to: Mapping[str, str
         DEPLOYMENTS,
         name,
         bound_to,
-        operations,
+        [operation],
         [inverse if before is None else {"op": "replace", "path": pointer(*parts, RESTARTED_AT), "value": before}],
         f"restart the pods of deployment/{name}",
         awaits_rollout=True,
