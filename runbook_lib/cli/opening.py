@@ -65,8 +65,7 @@ def _prepared(request: RunRequest) -> Path:
     import secrets
     from datetime import UTC, datetime
 
-    import nbformat
-    from papermill.iorw import load_notebook_node
+    from papermill.iorw import load_notebook_node, write_ipynb
     from papermill.parameterize import parameterize_notebook
 
     from runbook_lib.service import load_service
@@ -86,7 +85,7 @@ def _prepared(request: RunRequest) -> Path:
     notebook = parameterize_notebook(load_notebook_node(str(request.notebooks / f"{request.issue}.ipynb")), values)
     folder.mkdir(parents=True)
     path = folder / "incident.ipynb"
-    nbformat.write(notebook, path)
+    write_ipynb(notebook, str(path))
     return path
 
 
