@@ -1,4 +1,4 @@
-"""Who may talk to the cluster: two identities with bearer tokens, the server's certificate, and the kubeconfig that holds both."""
+"""Who may talk to the cluster: two identities with bearer tokens, the certificate, and the kubeconfig that holds both."""
 
 import base64
 import secrets

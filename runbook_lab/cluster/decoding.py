@@ -6,7 +6,7 @@ from typing import Any
 
 from runbook_lab.cluster.errors import BadRequest
 from runbook_lab.cluster.resources import Resource
-from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, type_of
+from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, short_name, type_of
 
 _GO_TYPES = {"string": "string", "integer": "int32", "number": "float64", "boolean": "bool", "time": "v1.Time"}
 
@@ -22,8 +22,8 @@ class Decoded:
 def decode(resource: Resource, obj: Mapping[str, Any], *, field_validation: str = "Warn") -> Decoded:
     """Read an object of a resource.
 
-    BadRequest for a value of the wrong type, for another kind than the resource's and, with `Strict`, for any unknown field. With `Warn` the
-    caller passes `unknown` on as warnings, with `Ignore` it is empty.
+    BadRequest for a value of the wrong type, for another kind than the resource's and, with `Strict`, for any unknown field.
+    With `Warn` the caller passes `unknown` on as warnings, with `Ignore` it is empty.
     """
     if field_validation not in ("Strict", "Warn", "Ignore"):
         raise BadRequest(
@@ -46,7 +46,8 @@ def _check_identity(resource: Resource, obj: Any) -> None:
     given = (obj.get("apiVersion", resource.api_version), obj.get("kind", resource.kind))
     if given != (resource.api_version, resource.kind):
         raise BadRequest(
-            f"the API version and kind in the data ({given[0]}, {given[1]}) do not match the expected ({resource.api_version}, {resource.kind})"
+            f"the API version in the data ({given[0]}, kind {given[1]}) does not match the expected API version "
+            f"({resource.api_version}, kind {resource.kind})"
         )
 
 
@@ -85,9 +86,8 @@ class _Decoder:
         return str(value) if declared.simple == "quantity" else value
 
     def mismatch(self, value: Any, owner: str, path: str, expected: str) -> BadRequest:
-        return BadRequest(
-            f"{self.preamble}: json: cannot unmarshal {_json_name(value)} into Go struct field {owner}.{path} of type {expected}"
-        )
+        where = f"{short_name(owner)}.{path} of type {expected}"
+        return BadRequest(f"{self.preamble}: json: cannot unmarshal {_json_name(value)} into Go struct field {where}")
 
 
 def _fits(value: Any, simple: str) -> bool:

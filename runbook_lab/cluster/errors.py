@@ -63,7 +63,7 @@ class StoreError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
-        if details:
+        if not isinstance(self, Unauthorized):
             status["details"] = details
         return status
 

@@ -19,9 +19,10 @@ from runbook_lab.cluster.api.representation import parse_accept
 from runbook_lab.cluster.api.reviews import serve_review
 from runbook_lab.cluster.api.scale import serve_scale
 from runbook_lab.cluster.api.target import Target, not_served, parse_target
-from runbook_lab.cluster.errors import NotImplementedHere, StoreError
+from runbook_lab.cluster.errors import NotAcceptable, NotImplementedHere, StoreError
 from runbook_lab.cluster.node.interface import Node
 from runbook_lab.cluster.rbac import Attributes, install_roles
+from runbook_lab.cluster.schema import openapi_v2
 from runbook_lab.cluster.schema.openapi import openapi_document, openapi_index
 from runbook_lab.cluster.store import Store
 
@@ -34,20 +35,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(store: Store, node: Node, access: Access) -> web.Application:
-    """Make the API server's application; `server.ApiServer` serves it with the settings it needs (TLS, handlers end with clients)."""
+    """Make the API server's application; `server.ApiServer` serves it with the settings that it needs."""
     if not store.list("clusterroles"):
         install_roles(store)
     app = web.Application(middlewares=[_errors, _authentication], client_max_size=_LARGEST_BODY_BYTES)
     app[SERVICES] = Services(store, node, access, Pages())
-    for path in ("/healthz", "/livez", "/readyz"):
-        app.router.add_get(path, _health)
-    app.router.add_get("/version", _version)
-    app.router.add_get("/api", _core)
-    app.router.add_get("/api/{version}", _resources)
-    app.router.add_get("/apis", _groups)
-    app.router.add_get("/apis/{group}", _group)
-    app.router.add_get("/apis/{group}/{version}", _resources)
-    app.router.add_get("/openapi/v3", _openapi_index)
+    for path, handler in _PAGES.items():
+        app.router.add_get(path, handler)
+        # Some clients (the Python one, for the version) end them with a slash.
+        app.router.add_get(f"{path}/", handler)
     app.router.add_get("/openapi/v3/{path:.+}", _openapi)
     app.router.add_route("*", "/{path:.*}", _resource)
     return app
@@ -68,7 +64,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def _authentication(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path not in _PUBLIC:
+    if request.path.rstrip("/") not in _PUBLIC:
         request[IDENTITY] = services(request).access.identify(request.headers.get("Authorization"))
     return await handler(request)
 
@@ -116,6 +112,15 @@ async def _resources(request: web.Request) -> web.Response:
     return answer(found)
 
 
+async def _openapi_v2(request: web.Request) -> web.Response:
+    if openapi_v2.CONTENT_TYPE not in request.headers.get("Accept", ""):
+        raise NotAcceptable(f"only the following media types are accepted: {openapi_v2.CONTENT_TYPE}")
+    # Asked for with an "@", which no media type may have, and answered with a dot, which clients can parse.
+    return web.Response(
+        body=openapi_v2.openapi_v2_document(), headers={"Content-Type": openapi_v2.CONTENT_TYPE.replace("@", ".")}
+    )
+
+
 async def _openapi_index(_: web.Request) -> web.Response:
     return answer(openapi_index())
 
@@ -125,6 +130,21 @@ async def _openapi(request: web.Request) -> web.Response:
     if document is None:
         raise not_served()
     return answer(document)
+
+
+_PAGES: dict[str, Handler] = {
+    "/healthz": _health,
+    "/livez": _health,
+    "/readyz": _health,
+    "/version": _version,
+    "/api": _core,
+    "/api/{version}": _resources,
+    "/apis": _groups,
+    "/apis/{group}": _group,
+    "/apis/{group}/{version}": _resources,
+    "/openapi/v2": _openapi_v2,
+    "/openapi/v3": _openapi_index,
+}
 
 
 # --- what it serves

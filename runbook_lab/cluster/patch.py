@@ -7,7 +7,7 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 
-from runbook_lab.cluster.errors import BadRequest, Cause, Invalid, UnsupportedMediaType
+from runbook_lab.cluster.errors import BadRequest, Invalid, UnsupportedMediaType
 from runbook_lab.cluster.resources import Resource
 from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, type_of
 
@@ -24,19 +24,16 @@ _DELETE_FROM_SET = "$deleteFromPrimitiveList/"
 def apply_patch(resource: Resource, obj: Mapping[str, Any], content_type: str, body: bytes) -> dict[str, Any]:
     """Give the patched object; `obj` stays as it is.
 
-    Raises UnsupportedMediaType (415) for any other kind of patch, BadRequest for one that cannot be read, Invalid (422) for one that
-    cannot be applied, such as a JSON patch whose `test` fails.
+    Raises UnsupportedMediaType (415) for any other kind of patch, BadRequest for one that cannot be read, Invalid (422) for one
+    that cannot be applied, such as a JSON patch whose `test` fails.
     """
-    if content_type not in SUPPORTED:
-        raise UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(SUPPORTED),
-        )
+    check_patch_type(content_type)
     try:
         patch = json.loads(body)
     except ValueError as error:
         raise BadRequest(f"error decoding patch: {error}") from error
     if content_type == JSON_PATCH:
-        return json_patch(resource, obj, patch)
+        return json_patch(obj, patch)
     if not isinstance(patch, dict):
         raise BadRequest(f"cannot unmarshal a {type(patch).__name__} into a patch object")
     if content_type == MERGE_PATCH:
@@ -44,20 +41,27 @@ def apply_patch(resource: Resource, obj: Mapping[str, Any], content_type: str, b
     return strategic_merge(obj, patch, type_of(resource))
 
 
-def json_patch(resource: Resource, obj: Mapping[str, Any], operations: Any) -> dict[str, Any]:
+def check_patch_type(content_type: str) -> None:
+    """Raise UnsupportedMediaType for any other kind of patch, such as server-side apply."""
+    if content_type not in SUPPORTED:
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(SUPPORTED)
+        )
+
+
+def json_patch(obj: Mapping[str, Any], operations: Any) -> dict[str, Any]:
     """Apply the operations in order; all or none."""
     try:
         return jsonpatch.JsonPatch(operations).apply(obj)
     except jsonpatch.InvalidJsonPatch as error:
         raise BadRequest(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-        cause = Cause(field="", reason="UnexpectedServerResponse", message=str(error))
-        raise Invalid(
-            "the server rejected our request due to an error in our request",
-            resource=resource,
-            name=obj["metadata"]["name"],
-            causes=[cause],
-        ) from error
+        what = (
+            "a test of the JSON patch failed"
+            if isinstance(error, jsonpatch.JsonPatchTestFailed)
+            else "the JSON patch does not apply"
+        )
+        raise Invalid(f"the server rejected our request due to an error in our request: {what}: {error}") from error
 
 
 def merge_patch(obj: Any, patch: Any) -> Any:

@@ -1,7 +1,7 @@
 """The cluster's objects: in memory, versioned, watched.
 
-Synchronous, for use on one asyncio loop. Objects are plain dicts in the form of the JSON API. What goes in is copied, and what comes
-out is a copy, but for what a `Subscription` gives: that is shared between watchers and must not be written to.
+Synchronous, for use on one asyncio loop. Objects are plain dicts in the form of the JSON API. What goes in is copied, and what
+comes out is a copy, but for what a `Subscription` gives: that is shared between watchers and must not be written to.
 """
 
 import itertools
@@ -166,9 +166,9 @@ class Store:
     ) -> Object:
         """Replace an object, or only its status with `subresource="status"`; an update of the whole leaves the status as it is.
 
-        Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid differs.
-        An update that changes nothing gives no event and no new version. An object that is being deleted is gone with its last
-        finalizer.
+        Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid
+        differs. An update that changes nothing gives no event and no new version. An object that is being deleted is gone with
+        its last finalizer.
         """
         resource = BY_PLURAL[plural]
         given = obj.get("metadata") or {}
@@ -206,10 +206,10 @@ class Store:
     ) -> Object:
         """Delete an object, and give it as it was last.
 
-        A scheduled pod with a grace period gets its `deletionTimestamp`, and is gone when the kubelet calls `remove`. An object with
-        finalizers gets it, too, and is gone with the last of them. Propagation is `Background` (the garbage collector removes
-        dependents later), `Foreground` (the object keeps the finalizer `foregroundDeletion` until the collector has removed its
-        dependents) or `Orphan` (dependents lose their owner reference at once).
+        A scheduled pod with a grace period gets its `deletionTimestamp`, and is gone when the kubelet calls `remove`. An object
+        with finalizers gets it, too, and is gone with the last of them. Propagation is `Background` (the garbage collector
+        removes dependents later), `Foreground` (the object keeps the finalizer `foregroundDeletion` until the collector has
+        removed its dependents) or `Orphan` (dependents lose their owner reference at once).
         """
         resource = BY_PLURAL[plural]
         old = self._find(plural, name, namespace)

@@ -12,7 +12,7 @@ from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.api.watching import watch
 from runbook_lab.cluster.decoding import decode
 from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed
-from runbook_lab.cluster.patch import apply_patch
+from runbook_lab.cluster.patch import apply_patch, check_patch_type
 from runbook_lab.cluster.store import Object
 from runbook_lab.cluster.tables.table import make_table, metadata_only
 from runbook_lab.cluster.validation import validate
@@ -123,6 +123,8 @@ async def _replace(request: web.Request, target: Target) -> web.Response:
 
 
 async def _patch(request: web.Request, target: Target) -> web.Response:
+    # A kind of patch that is not served must not answer "not found" for an object that it would create.
+    check_patch_type(request.content_type)
     body = await request.read()
     current = services(request).store.get(target.resource.plural, str(target.name), namespace=target.namespace)
     patched = apply_patch(target.resource, current, request.content_type, body)

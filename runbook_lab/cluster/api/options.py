@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from runbook_lab.cluster.errors import BadRequest, Cause, Invalid, UnsupportedMediaType
+from runbook_lab.cluster.schema import protobuf
 
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 
@@ -112,15 +113,23 @@ def number(query: Mapping[str, str], name: str) -> float | None:
 
 
 def parse_body(body: bytes, content_type: str) -> Any:
-    """Read a request's object from JSON or YAML; UnsupportedMediaType for protobuf and all else."""
-    if content_type not in ("application/json", "application/yaml", "application/octet-stream", "text/plain"):
-        raise UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml"
-        )
+    """Read a request's object from JSON, YAML or protobuf; UnsupportedMediaType for all else, also protobuf of unknown kinds."""
     try:
-        return yaml.safe_load(body) if content_type == "application/yaml" else json.loads(body)
+        match content_type:
+            case "application/json" | "application/octet-stream" | "text/plain":
+                return json.loads(body)
+            case "application/yaml":
+                return yaml.safe_load(body)
+            case protobuf.CONTENT_TYPE:
+                return protobuf.read_protobuf(body)
+    except protobuf.ProtobufError as error:
+        raise UnsupportedMediaType(str(error)) from error
     except (ValueError, yaml.YAMLError) as error:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error}") from error
+    raise UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, "
+        + protobuf.CONTENT_TYPE
+    )
 
 
 def _dry_run(value: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Which form of an answer a client asks for: JSON, a Table, or only the metadata. Protobuf is not served, and is declined."""
+"""Which form of an answer a client asks for: JSON, a Table, or only the metadata. Protobuf is read but not written."""
 
 from dataclasses import dataclass
 

@@ -16,6 +16,7 @@ from kubernetes import client
 
 from runbook_lab.cluster.resources import RESOURCES
 from runbook_lab.cluster.schema.merge_keys import MERGE_KEYS
+from runbook_lab.cluster.schema.types import short_name
 
 # Amounts may be written as numbers, too (`cpu: 1`); the client calls them strings.
 _QUANTITIES = {
@@ -80,11 +81,6 @@ def describe_type(name: str) -> dict[str, Any]:
             field["merge"] = merge_key
         fields[json_name] = field
     return {"description": (model.__doc__ or "").split("Attributes:")[0].strip(), "fields": fields}
-
-
-def short_name(name: str) -> str:
-    """Strip the version from a class name: `V1PodSpec` is `PodSpec`."""
-    return re.sub(r"^[A-Za-z]*?V\d+(?:(?:alpha|beta)\d+)?(?=[A-Z])", "", name)
 
 
 def references(described: dict[str, Any]) -> set[str]:

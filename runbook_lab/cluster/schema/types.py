@@ -1,6 +1,7 @@
 """The fields of every served kind, read from `types.json` at first use."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,8 @@ from runbook_lab.cluster.resources import Resource
 class FieldType:
     """The type of a field: exactly one of `simple`, `ref` (another type), `items` (of a list) and `values` (of a map).
 
-    `simple` is `string`, `integer`, `number`, `boolean`, `time`, `quantity` or `any`. `merge_key` is how a strategic merge patch treats the list: by that field of its members, `""` as a set, None as a whole.
+    `simple` is `string`, `integer`, `number`, `boolean`, `time`, `quantity` or `any`. `merge_key` is how a strategic merge patch
+    treats the list: by that field of its members, `""` as a set, None as a whole.
     """
 
     simple: str | None = None
@@ -33,6 +35,11 @@ class ObjectType:
     name: str
     description: str
     fields: Mapping[str, FieldType]
+
+
+def short_name(name: str) -> str:
+    """Strip the version from a type's name: `V1PodSpec` is `PodSpec`."""
+    return re.sub(r"^[A-Za-z]*?V\d+(?:(?:alpha|beta)\d+)?(?=[A-Z])", "", name)
 
 
 @cache

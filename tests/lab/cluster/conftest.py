@@ -17,6 +17,10 @@ from runbook_lab.cluster.access import READER, Access
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage, Usage
 from runbook_lab.cluster.server import ApiServer
 from runbook_lab.cluster.store import Store
+from tests.lab.cluster import running
+
+# The fixtures of a whole cluster, for the node's tests.
+lab, namespace = running.lab, running.namespace
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LOG_LINES = tuple(f"line {number}\n".encode() for number in range(1, 6))
@@ -77,7 +81,13 @@ class Api:
             pytest.fail("this test needs kubectl (1.28 or later) on the PATH")
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
         done = subprocess.run(
-            [path, "--context", user, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
+            [path, "--context", user, *arguments],
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
