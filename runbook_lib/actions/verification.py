@@ -12,8 +12,9 @@ from runbook_lib.models.window import format_duration
 
 __all__ = ["Assessment", "assess", "compare", "measure", "settle"]
 
-# Beyond the threshold, the distance to it must shrink or grow by this share to be more than the noise of a rate.
-_BETTER, _WORSE = 0.8, 1.25
+# Beyond the threshold, the distance to it must shrink or grow by this share, and by no less than a tenth of the threshold (of a
+# ratio: of what it leaves to 0 or 1), to be more than the noise of a rate.
+_BETTER, _WORSE, _NOISE = 0.8, 1.25, 0.1
 _STEADY_READINGS = 2  # a single good reading may be a gap between the old pods and the new
 
 
@@ -97,6 +98,9 @@ def compare(gauge: Gauge, before: float | None, after: float | None) -> Effect:
     was_well, is_well = gauge.recovered(before), gauge.recovered(after)
     if is_well or was_well:
         return "same" if is_well == was_well else "better" if is_well else "worse"
+    room = min(abs(gauge.threshold), abs(1 - gauge.threshold)) if gauge.unit == "ratio" else abs(gauge.threshold)
+    if abs(after - before) < _NOISE * room:
+        return "same"
     ratio = abs(after - gauge.threshold) / abs(before - gauge.threshold)
     return "better" if ratio <= _BETTER else "worse" if ratio >= _WORSE else "same"
 

@@ -1,5 +1,7 @@
-"""A Kubernetes API on loopback, as small as the actions need it: objects, JSON patches, dry runs, access reviews, and a deployment
-controller that rolls out at once (or, when told to, not at all)."""
+"""A Kubernetes API on loopback, as small as the actions need it.
+
+Objects, JSON patches, dry runs, access reviews, and a deployment controller that rolls out at once, or, when told to, not at all.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def template(**container: Any) -> dict[str, Any]:
 
 
 class Cluster:
-    """The state. `denied` permissions are `verb resource`; `fails` maps `METHOD plural` to how: `lost` (done, but no answer), `500`."""
+    """The state. `denied` holds `verb resource`; `fails` maps `METHOD plural` to `lost` (done, but no answer) or `500`."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
@@ -82,7 +84,7 @@ class Cluster:
         present = deployment["spec"]["template"]
         annotations = deployment["metadata"]["annotations"]
         revision = int(annotations["deployment.kubernetes.io/revision"])
-        for (plural, name), one in self.objects.items():
+        for (plural, _), one in self.objects.items():
             if plural == "replicasets":
                 kept = copy.deepcopy(one["spec"]["template"])
                 kept["metadata"]["labels"].pop("pod-template-hash")

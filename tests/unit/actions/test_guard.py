@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,8 @@ from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.errors import UsageError
 from runbook_lib.models.plan import Plan, Proposal
-from tests.unit.actions.cluster_api import Cluster, a_shop, serving
+from tests.unit.actions.cluster_api import Cluster
 from tests.unit.actions.situations import Clock, a_context, a_diagnosis, a_service
-
-
-@pytest.fixture
-def cluster() -> Cluster:
-    return a_shop()
-
-
-@pytest.fixture
-def api(cluster: Cluster) -> Iterator[ApiClient]:
-    with serving(cluster) as client:
-        yield client
 
 
 def plan_of(proposal: Proposal) -> Plan:

@@ -1,0 +1,67 @@
+"""The effect of a change: better, same or worse, from the symptom's own metric."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook_lib.actions.interface import Gauge
+from runbook_lib.actions.verification import assess, compare
+from tests.unit.actions.situations import START, Clock, a_context
+
+
+def gauge(*, lower: bool = True) -> Gauge:
+    return Gauge(title="error rate", unit="ratio", threshold=0.05, read=lambda: None, better_when_lower=lower)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        (0.31, 0.04, "better"),
+        (0.31, 0.15, "better"),
+        (0.31, 0.29, "same"),
+        (0.31, 0.45, "worse"),
+        (0.051, 0.053, "same"),  # twice as far beyond the threshold, and no more than noise
+        (0.01, 0.02, "same"),
+        (0.01, 0.06, "worse"),
+        (None, 0.06, "unknown"),
+        (0.31, None, "unknown"),
+    ],
+)
+def test_the_effect_compares_before_and_after(before: float | None, after: float | None, effect: str) -> None:
+    assert compare(gauge(), before, after) == effect
+
+
+@given(before=st.floats(0, 1), after=st.floats(0, 1))
+def test_going_there_and_back_is_never_better_both_ways(before: float, after: float) -> None:
+    both = {compare(gauge(), before, after), compare(gauge(), after, before)}
+    assert both in ({"same"}, {"better", "worse"}, {"better", "same"}, {"worse", "same"})
+
+
+@given(before=st.floats(0, 1), after=st.floats(0, 1))
+def test_what_is_better_when_lower_is_worse_when_higher_is_better(before: float, after: float) -> None:
+    mirrored = Gauge(title="", unit="ratio", threshold=-0.05, read=lambda: None, better_when_lower=False)
+    assert compare(gauge(), before, after) == compare(mirrored, -before, -after)
+
+
+def test_one_good_reading_between_two_bad_ones_is_no_recovery(tmp_path: Path) -> None:
+    clock = Clock()
+    context = a_context(tmp_path, clock=clock, readings=(0.31, 0.0, 0.31, 0.0, 0.0))
+    assessment = assess(context, 0.31, patient=True)
+    assert assessment.effect == "better"
+    assert clock.now - START == timedelta(seconds=4 * context.poll_seconds)
+
+
+def test_a_symptom_that_stays_is_waited_for_as_long_as_the_policy_says(tmp_path: Path) -> None:
+    clock = Clock()
+    assessment = assess(a_context(tmp_path, clock=clock, readings=(0.3,)), 0.31, patient=True)
+    assert (assessment.effect, clock.now - START) == ("same", timedelta(seconds=60))
+    assert "beyond 5.0%" in assessment.text
+
+
+def test_without_a_measure_the_effect_is_unknown(tmp_path: Path) -> None:
+    assert assess(a_context(tmp_path, symptom=None), None, patient=True).effect == "unknown"
