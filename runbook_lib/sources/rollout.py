@@ -58,15 +58,15 @@ def history_rows(facts: RolloutFacts) -> list[tuple[Any, ...]]:
     or what stands in for it.
     """
     current = revision_of(facts.deployment["metadata"])
+    numbered = [(revision, one) for one in facts.replica_sets if (revision := revision_of(one["metadata"])) is not None]
     rows = []
-    for replica_set in facts.replica_sets:
-        revision = revision_of(replica_set["metadata"])
-        if revision is None:
-            continue
+    before: datetime | None = None
+    for revision, replica_set in sorted(numbered, key=lambda pair: pair[0]):
         template = replica_set["spec"].get("template") or {}
         status = replica_set.get("status") or {}
         pods = owned_by(replica_set, facts.pods)
-        created, created_from = _rolled_out(replica_set, pods, facts, is_current=revision == current)
+        created, created_from = _rolled_out(replica_set, pods, facts, after=before, is_current=revision == current)
+        before = created or before
         ready, ready_from = _first_ready(created, pods, replicas=int(replica_set["spec"].get("replicas") or 0))
         rows.append(
             (
@@ -83,43 +83,43 @@ def history_rows(facts: RolloutFacts) -> list[tuple[Any, ...]]:
                 ready_from,
             )
         )
-    return sorted(rows, key=lambda row: row[0])
+    return rows
 
 
 def _rolled_out(
-    replica_set: Object, pods: Sequence[Object], facts: RolloutFacts, *, is_current: bool
+    replica_set: Object, pods: Sequence[Object], facts: RolloutFacts, *, after: datetime | None, is_current: bool
 ) -> tuple[datetime | None, str]:
-    metadata = replica_set["metadata"]
-    created = instant(metadata.get("creationTimestamp"))
+    """When a revision was rolled out, and what says so. It was `after` the revision before it, whatever older traces there are: a
+    replica set that is taken into use again has events and often pods of its earlier life."""
+    created = instant(replica_set["metadata"].get("creationTimestamp"))
     if not reused(replica_set):
         return created, "creation of the replica set"
-    scaled = _scaled_up(metadata["name"], facts.events)
-    if scaled is not None:
-        return scaled, "scaling event (a replica set taken into use again)"
-    births = [birth for pod in pods if (birth := instant(pod["metadata"].get("creationTimestamp")))]
-    if births:
-        return min(births), "oldest pod (a replica set taken into use again)"
     progress = _progress(facts.deployment) if is_current else None
-    if progress is not None:
-        return progress, "progress of the deployment (a replica set taken into use again)"
+    traces = {
+        "scaling event": _scaled_up(replica_set["metadata"]["name"], facts.events),
+        "oldest pod": [instant(pod["metadata"].get("creationTimestamp")) for pod in pods],
+        "progress of the deployment": [progress],
+    }
+    for source, times in traces.items():
+        later = [at for at in times if at is not None and (after is None or at > after)]
+        if later:
+            return min(later), f"{source} (a replica set taken into use again)"
     return None, "unknown (a replica set taken into use again)"
 
 
-def _scaled_up(replica_set: str, events: Iterable[Object]) -> datetime | None:
-    """When the controller last began to scale this replica set up from nothing.
+def _scaled_up(replica_set: str, events: Iterable[Object]) -> list[datetime | None]:
+    """The times known of the events in which the controller scaled this replica set up.
 
-    From Kubernetes 1.26 the message ends in `to 1 from 0`; before, in `to 1`, which only a start from nothing can reach.
+    `Scaled up replica set orders-6d4f to 1 from 0`, until Kubernetes 1.25 without the last two words. An event that occurred
+    again, in another rollout, is the same object with a new last time.
     """
-    starts = []
-    for event in events:
-        words = str(event.get("message") or event.get("note") or "").split()
-        if event.get("reason") != "ScalingReplicaSet" or words[:3] != ["Scaled", "up", "replica"] or replica_set not in words:
-            continue
-        if (words[-2:] == ["from", "0"]) or ("from" not in words and words[-1:] == ["1"]):
-            first, last = moments(event)
-            # an event that occurred several times is one object: its last time is the last rollout
-            starts.append(last or first)
-    return max((start for start in starts if start), default=None)
+    begin = f"Scaled up replica set {replica_set} to "
+    return [
+        at
+        for event in events
+        if event.get("reason") == "ScalingReplicaSet" and str(event.get("message") or event.get("note") or "").startswith(begin)
+        for at in moments(event)
+    ]
 
 
 def _progress(deployment: Object) -> datetime | None:
@@ -132,7 +132,8 @@ def _first_ready(created: datetime | None, pods: Sequence[Object], *, replicas: 
     conditions = [(pod, _ready_condition(pod)) for pod in pods]
     since = [at for _, condition in conditions if condition.get("status") == "True" and (at := _since(condition))]
     if since:
-        return min(since), "Ready condition of its oldest ready pod"
+        # of a replica set taken into use again, pods of its earlier life may have been ready all along
+        return max(min(since), created or min(since)), "Ready condition of its oldest ready pod"
     if any(_was_ready(pod, condition) for pod, condition in conditions):
         return created, "rollout (it was ready, when first is not known)"
     if replicas and created is not None:

@@ -77,10 +77,22 @@ def test_a_rollback_is_dated_by_its_scaling_event_and_not_by_the_old_replica_set
 def test_before_kubernetes_1_26_the_scaling_event_has_no_from():
     back = replica_set(1, revision=4, created="2026-04-01T10:00:00Z", replicas=3, reused="1")
     events = [
-        scaled("Scaled up replica set orders-1 to 1", "2026-05-04T03:30:00Z"),
+        scaled("Scaled up replica set orders-1 to 1", "2026-05-04T03:30:00Z", first="2026-04-01T10:00:00Z"),
         scaled("Scaled up replica set orders-1 to 3", "2026-05-04T03:32:00Z"),
     ]
-    assert history([back], revision=4, events=events)[4]["created_at"] == at("2026-05-04T03:30:00Z")
+    assert history([NEW, back], revision=4, events=events)[4]["created_at"] == at("2026-05-04T03:30:00Z")
+
+
+def test_a_rollback_of_a_stuck_rollout_is_not_dated_by_the_pods_that_never_went_away():
+    back = replica_set(1, revision=4, created="2026-04-01T10:00:00Z", replicas=3, reused="1")
+    old = pod(of=1, created="2026-04-01T10:00:01Z", ready_at="2026-04-01T10:00:10Z")
+    stuck = deployment(revision=4)
+    stuck["status"]["conditions"][0]["lastUpdateTime"] = "2026-05-04T03:40:00Z"
+    facts = RolloutFacts(deployment=stuck, replica_sets=[NEW, back], pods=[old])
+    found = dict(zip(HISTORY_COLUMNS, history_rows(facts)[-1], strict=True))
+    assert found["created_at"] == at("2026-05-04T03:40:00Z")
+    assert found["first_ready_at"] == at("2026-05-04T03:40:00Z")
+    assert "progress" in found["created_from"]
 
 
 def test_without_events_a_rollback_is_dated_by_its_oldest_pod_then_by_the_deployments_progress():
