@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbook_lib.service.folders import outputs_folder
+from runbook_lib.folders import outputs_folder
 from runbook_lib.service.reference import expand
 
 FAULT = "db_pool_exhausted"

@@ -28,8 +28,8 @@ def doctor(
     """
     from runbook_lib.cli.telling import WRONG, say, say_json
     from runbook_lib.doctor import examine_service, usable
+    from runbook_lib.folders import parameters_folder
     from runbook_lib.service import service_from
-    from runbook_lib.service.folders import parameters_folder
 
     chosen = service_from(service, environment or None, parameters_folder(parameters))
     seen = []
@@ -69,7 +69,7 @@ def lint(parameters: ParametersFolder = None, notebooks: NotebooksFolder = None,
 
     from runbook_lib.cli.linting import lint as remarks_on
     from runbook_lib.cli.telling import WRONG, say, say_json, warn
-    from runbook_lib.service.folders import notebooks_folder, parameters_folder
+    from runbook_lib.folders import notebooks_folder, parameters_folder
 
     folders = {"parameters": parameters_folder(parameters), "notebooks": notebooks_folder(notebooks)}
     remarks = list(remarks_on(**folders, today=datetime.now(UTC).date()))

@@ -26,7 +26,7 @@ def list_runbooks(notebooks: NotebooksFolder = None, as_json: AsJson = False) ->
 
     from runbook_lib.cli.notebooks import runbooks
     from runbook_lib.cli.telling import say, say_json
-    from runbook_lib.service.folders import notebooks_folder
+    from runbook_lib.folders import notebooks_folder
 
     found = runbooks(notebooks_folder(notebooks))
     if as_json:
@@ -55,7 +55,7 @@ def incidents(
     """
     from runbook_lib.archive.index import incidents as archived
     from runbook_lib.cli.telling import say_json, table, warn
-    from runbook_lib.service.folders import outputs_folder
+    from runbook_lib.folders import outputs_folder
 
     folder = outputs_folder(outputs)
     found = archived(folder, search=search)

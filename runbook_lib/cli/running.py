@@ -118,9 +118,9 @@ def request_for(
     """Check all that can be checked before a kernel starts, and put it together. `folders`: parameters, notebooks, outputs."""
     from runbook_lib.archive.runner import RunRequest
     from runbook_lib.cli.notebooks import read_runbook
+    from runbook_lib.folders import notebooks_folder, outputs_folder, parameters_folder
     from runbook_lib.models.window import parse_duration, parse_instant
     from runbook_lib.service import service_file, service_from
-    from runbook_lib.service.folders import notebooks_folder, outputs_folder, parameters_folder
 
     parameters = parameters_folder(folders[0]).resolve()
     notebooks = notebooks_folder(folders[1]).resolve()

@@ -43,11 +43,11 @@ def serve(
       webhook_configs: [{url: "http://127.0.0.1:9095/alerts", http_config: {authorization: {credentials_file: ...}}}]
     """
     from runbook_lib.cli.telling import warn
+    from runbook_lib.folders import notebooks_folder, outputs_folder, parameters_folder
     from runbook_lib.models.window import parse_duration
     from runbook_lib.receiver.server import Serving
     from runbook_lib.receiver.server import serve as serve_alerts
     from runbook_lib.receiver.workers import RunCommand
-    from runbook_lib.service.folders import notebooks_folder, outputs_folder, parameters_folder
 
     parse_duration(window)
     folder = outputs_folder(outputs).resolve()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from runbook_lib.errors import ConfigurationError
-from runbook_lib.service.folders import parameters_folder
+from runbook_lib.folders import parameters_folder
 from runbook_lib.service.models import Service
 from runbook_lib.service.reference import Reference
 from runbook_lib.service.secrets import SECRET_NAME, holds_secret

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from runbook_lib.service.folders import notebooks_folder, outputs_folder, parameters_folder
+from runbook_lib.folders import notebooks_folder, outputs_folder, parameters_folder
 
 
 def test_what_is_given_comes_before_the_variable_and_the_variable_before_the_folder_here(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["notebooks_folder", "outputs_folder", "parameters_folder"]
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 # In a wheel the folders lie within the package, in a clone beside it.
 _SHIPPED = (_PACKAGE / "shipped", _PACKAGE.parent)
 
