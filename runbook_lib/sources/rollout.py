@@ -110,10 +110,10 @@ def _rolled_out(
 def _scaled_up(replica_set: str, events: Iterable[Object]) -> list[datetime | None]:
     """The times known of the events in which the controller scaled this replica set up.
 
-    `Scaled up replica set orders-6d4f to 1 from 0`, until Kubernetes 1.25 without the last two words. An event that occurred
+    `Scaled up replica set orders-6d4f to 1`, in later versions `… to 1 from 0`, and then `… from 0 to 1`. An event that occurred
     again, in another rollout, is the same object with a new last time.
     """
-    begin = f"Scaled up replica set {replica_set} to "
+    begin = f"Scaled up replica set {replica_set} "
     return [
         at
         for event in events

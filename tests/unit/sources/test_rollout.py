@@ -1,5 +1,7 @@
 from datetime import UTC, datetime
 
+import pytest
+
 from runbook_lib.sources.rollout import HISTORY_COLUMNS, RolloutFacts, history_rows, owned_by
 from tests.unit.sources.objects import deployment, pod, replica_set
 
@@ -74,10 +76,11 @@ def test_a_rollback_is_dated_by_its_scaling_event_and_not_by_the_old_replica_set
     assert "scaling event" in found[4]["created_from"]
 
 
-def test_before_kubernetes_1_26_the_scaling_event_has_no_from():
+@pytest.mark.parametrize("words", ["to 1", "to 1 from 0", "from 0 to 1"])
+def test_the_scaling_event_is_understood_in_the_words_of_every_version(words):
     back = replica_set(1, revision=4, created="2026-04-01T10:00:00Z", replicas=3, reused="1")
     events = [
-        scaled("Scaled up replica set orders-1 to 1", "2026-05-04T03:30:00Z", first="2026-04-01T10:00:00Z"),
+        scaled(f"Scaled up replica set orders-1 {words}", "2026-05-04T03:30:00Z", first="2026-04-01T10:00:00Z"),
         scaled("Scaled up replica set orders-1 to 3", "2026-05-04T03:32:00Z"),
     ]
     assert history([NEW, back], revision=4, events=events)[4]["created_at"] == at("2026-05-04T03:30:00Z")
