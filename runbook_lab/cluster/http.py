@@ -9,7 +9,8 @@ from aiohttp import web
 from runbook_lab.cluster import discovery
 from runbook_lab.cluster.access import Access
 from runbook_lab.cluster.api.context import IDENTITY, SERVICES, Services, answer, authorize, services
-from runbook_lab.cluster.api.exec import serve_exec_websocket
+from runbook_lab.cluster.api.exec_spdy import serve_exec_spdy
+from runbook_lab.cluster.api.exec_websocket import serve_exec_websocket
 from runbook_lab.cluster.api.logs import serve_logs
 from runbook_lab.cluster.api.metrics import serve_metrics
 from runbook_lab.cluster.api.objects import serve_collection, serve_object
@@ -19,7 +20,7 @@ from runbook_lab.cluster.api.representation import parse_accept
 from runbook_lab.cluster.api.reviews import serve_review
 from runbook_lab.cluster.api.scale import serve_scale
 from runbook_lab.cluster.api.target import Target, not_served, parse_target
-from runbook_lab.cluster.errors import NotAcceptable, NotImplementedHere, StoreError
+from runbook_lab.cluster.errors import BadRequest, NotAcceptable, NotImplementedHere, StoreError
 from runbook_lab.cluster.node.interface import Node
 from runbook_lab.cluster.rbac import Attributes, install_roles
 from runbook_lab.cluster.schema import openapi_v2
@@ -172,11 +173,12 @@ async def _resource(request: web.Request) -> web.StreamResponse:
 
 
 async def _exec(request: web.Request, target: Target) -> web.StreamResponse:
-    if request.headers.get("Upgrade", "").lower() == "websocket":
-        return await serve_exec_websocket(request, target)
-    raise NotImplementedHere(
-        "the lab cluster serves exec over WebSocket only; use kubectl 1.30 or later", resource=target.resource
-    )
+    match request.headers.get("Upgrade", "").lower():
+        case "websocket":
+            return await serve_exec_websocket(request, target)
+        case "spdy/3.1":
+            return await serve_exec_spdy(request, target)
+    raise BadRequest("unable to upgrade: expected a WebSocket or SPDY/3.1 upgrade")
 
 
 def _attributes(request: web.Request, target: Target) -> Attributes:

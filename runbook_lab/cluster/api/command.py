@@ -1,10 +1,11 @@
-"""What `exec` is asked to run, and how its end is told; the same for every protocol that carries it."""
+"""What `exec` is asked to run, how its streams are joined to the client, and how its end is told; over any protocol."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from multidict import MultiMapping
 
@@ -15,6 +16,23 @@ from runbook_lab.cluster.errors import BadRequest, NotFound, StoreError
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, ExecError, Node, NodeError
 from runbook_lab.cluster.resources import BY_PLURAL
 from runbook_lab.cluster.store import Store
+
+_CHUNK_BYTES = 32 * 1024
+
+Output = Literal["stdout", "stderr"]
+
+
+class Client(Protocol):
+    """The client's end of an exec, over whatever protocol."""
+
+    def input(self) -> AsyncIterator[bytes]:
+        """Give what the client writes to stdin; `b""` where it ends stdin. The iteration ends when the client leaves."""
+
+    async def send(self, output: Output, data: bytes) -> None:
+        """Pass on what the command wrote."""
+
+    async def finish(self, status: Mapping[str, Any]) -> None:
+        """Tell how the command ended, and say goodbye."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +94,46 @@ def exit_status(returncode: int) -> Mapping[str, Any]:
         "reason": "NonZeroExitCode",
         "details": {"causes": [{"reason": "ExitCode", "message": str(int(code))}]},
     }
+
+
+async def converse(client: Client, process: asyncio.subprocess.Process, command: Command) -> None:
+    """Join a command's streams to the client until the command ends; where the client leaves first, the command is killed."""
+    reader = asyncio.create_task(_feed(client, process, command))
+    outputs = asyncio.gather(
+        _drain(client, "stdout", process.stdout, wanted=command.stdout),
+        _drain(client, "stderr", process.stderr, wanted=command.stderr),
+    )
+    try:
+        await asyncio.wait({reader, outputs}, return_when=asyncio.FIRST_COMPLETED)
+        if outputs.done():
+            outputs.result()
+            await client.finish(exit_status(await process.wait()))
+    finally:
+        reader.cancel()
+        outputs.cancel()
+        await asyncio.gather(reader, outputs, return_exceptions=True)
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _drain(client: Client, output: Output, stream: asyncio.StreamReader | None, *, wanted: bool) -> None:
+    while stream and (chunk := await stream.read(_CHUNK_BYTES)):
+        if wanted:
+            await client.send(output, chunk)
+
+
+async def _feed(client: Client, process: asyncio.subprocess.Process, command: Command) -> None:
+    stdin = process.stdin
+    if stdin and not command.stdin:
+        stdin.close()
+    async for chunk in client.input():
+        if stdin is None or not command.stdin:
+            continue
+        if not chunk:
+            stdin.close()
+        else:
+            # The command may have closed its stdin, or have ended; its output tells the rest.
+            with contextlib.suppress(ConnectionError):
+                stdin.write(chunk)
+                await stdin.drain()

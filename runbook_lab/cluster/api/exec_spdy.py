@@ -1,0 +1,119 @@
+"""`kubectl exec` over SPDY/3.1, as kubectl speaks it before 1.30: the client opens a stream each for stdin, stdout, and so on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from runbook_lab.cluster.api.command import Command, Output, converse, read_command, start
+from runbook_lab.cluster.api.context import services
+from runbook_lab.cluster.api.spdy import Data, Opened, SpdyConnection
+from runbook_lab.cluster.api.target import Target
+from runbook_lab.cluster.errors import BadRequest, StoreError
+
+_PROTOCOL = "v4.channel.k8s.io"
+_OPENING_SECONDS = 30
+_CLOSING_SECONDS = 2
+
+
+async def serve_exec_spdy(request: web.Request, target: Target) -> web.StreamResponse:
+    """Run a command in a container, joined to the client's SPDY streams."""
+    offered = ",".join(request.headers.getall("X-Stream-Protocol-Version", []))
+    if _PROTOCOL not in offered:
+        raise BadRequest(f"unable to upgrade: expected the stream protocol {_PROTOCOL}, the client offers {offered or 'none'}")
+    command = read_command(services(request).store, request.query, target)
+    # Before the upgrade, so that a container that is not there is an HTTP answer.
+    process = await start(services(request).node, command)
+    reader, writer = _take_over(request)
+    try:
+        client = _SpdyClient(SpdyConnection(reader, writer))
+        try:
+            await client.wait_for_streams(command)
+        except TimeoutError:
+            process.kill()
+        else:
+            await converse(client, process, command)
+            # The client closes when it has read the status; closing first could cut the last frames off.
+            await client.wait_until_gone()
+    finally:
+        writer.close()
+    # The connection is gone, and with it the way to answer: aiohttp finds it closed.
+    return web.Response()
+
+
+def _take_over(request: web.Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Answer the upgrade, and take the connection from the HTTP server (aiohttp itself upgrades to WebSockets only)."""
+    transport, loop = request.transport, asyncio.get_running_loop()
+    if transport is None:
+        raise StoreError("the client has left")
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
+        b"X-Stream-Protocol-Version: " + _PROTOCOL.encode() + b"\r\n\r\n"
+    )
+    return reader, writer
+
+
+class _SpdyClient:
+    """The client at the other end of a SPDY connection; its streams say by a header what they are for."""
+
+    def __init__(self, connection: SpdyConnection) -> None:
+        self._connection = connection
+        self._frames = connection.frames()
+        self._streams: dict[str, int] = {}
+        self._early: list[Data] = []
+
+    async def wait_for_streams(self, command: Command) -> None:
+        """Wait until the client has opened the streams of the command; TimeoutError when it does not."""
+        asked = {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
+        expected = {"error", *(name for name, wanted in asked.items() if wanted)}
+        async with asyncio.timeout(_OPENING_SECONDS):
+            while not expected <= self._streams.keys():
+                frame = await anext(self._frames, None)
+                if frame is None:
+                    raise TimeoutError("the client left before it opened its streams")
+                self._take(frame)
+
+    async def wait_until_gone(self) -> None:
+        """Wait, not for long, until the client closes the connection."""
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                async for frame in self._connection.frames():
+                    self._take(frame)
+        except TimeoutError:
+            return
+
+    async def input(self) -> AsyncIterator[bytes]:
+        stdin = self._streams.get("stdin")
+        for early in self._early:
+            if early.stream == stdin:
+                yield early.content
+        async for frame in self._frames:
+            if isinstance(frame, Opened):
+                self._take(frame)
+            elif frame.stream == stdin:
+                if frame.content:
+                    yield frame.content
+                if frame.last:
+                    yield b""
+
+    async def send(self, output: Output, data: bytes) -> None:
+        await self._connection.write(self._streams[output], data)
+
+    async def finish(self, status: Mapping[str, Any]) -> None:
+        for name in ("stdout", "stderr"):
+            if name in self._streams:
+                await self._connection.write(self._streams[name], b"", last=True)
+        await self._connection.write(self._streams["error"], json.dumps(status).encode(), last=True)
+
+    def _take(self, frame: Opened | Data) -> None:
+        if isinstance(frame, Opened):
+            self._streams[frame.headers.get("streamtype", "")] = frame.stream
+        else:
+            self._early.append(frame)
