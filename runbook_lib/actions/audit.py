@@ -28,6 +28,8 @@ GENESIS = "0" * 64
 
 FILE_NAME = "audit.jsonl"
 
+_CLOCKS_APART_SECONDS = 3600.0  # how far the clock of a shared file system may be behind ours
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
@@ -94,11 +96,13 @@ class AuditLog:
         """The lines of this incident, oldest first; those that cannot be read are left out."""
         return read_entries(self.path)
 
-    def entries_of_all_incidents(self) -> Iterator[AuditEntry]:
-        """The lines of every incident in `history`, in no order across incidents."""
-        paths = {self.path, *self.history.rglob(FILE_NAME)} if self.history.is_dir() else {self.path}
-        for path in sorted(paths):
-            yield from read_entries(path)
+    def entries_of_all_incidents(self, *, since: datetime) -> Iterator[AuditEntry]:
+        """The lines from `since` on of every incident in `history`, in no order across incidents."""
+        # An archive grows for years: files that were last written well before are not opened.
+        oldest = since.timestamp() - _CLOCKS_APART_SECONDS
+        others = {path for path in self.history.rglob(FILE_NAME) if path.stat().st_mtime >= oldest}
+        for path in sorted({self.path, *others}):
+            yield from (entry for entry in read_entries(path) if entry.at >= since)
 
     def _write(self, descriptor: int, event: Event, details: Mapping[str, Any]) -> AuditEntry:
         content = _read_all(descriptor)

@@ -162,11 +162,10 @@ def _policy_has_rate_left(case: Case) -> Refusal | None:
     since = context.now() - timedelta(hours=1)
     recent = [
         entry
-        for entry in context.audit.entries_of_all_incidents()
+        for entry in context.audit.entries_of_all_incidents(since=since)
         if entry.event == "intent"
         and entry["approval"] == "policy"
         and (entry["service"], entry["environment"]) == (service.name, service.environment)
-        and entry.at > since
     ]
     allowed = service.policy.auto_approve_per_hour
     if len(recent) < allowed:

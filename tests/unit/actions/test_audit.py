@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,10 @@ def test_the_audits_of_other_incidents_are_found(tmp_path: Path) -> None:
     for incident in ("2026-03-01/a", "2026-03-01/b"):
         AuditLog(tmp_path / incident / "audit.jsonl", redact=str, history=tmp_path).append("intent", {"plan": incident})
     audit = AuditLog(tmp_path / "2026-03-02/c" / "audit.jsonl", redact=str, history=tmp_path)
-    assert sorted(entry["plan"] for entry in audit.entries_of_all_incidents()) == ["2026-03-01/a", "2026-03-01/b"]
+    now = datetime.now(UTC)
+    found = audit.entries_of_all_incidents(since=now - timedelta(minutes=1))
+    assert sorted(entry["plan"] for entry in found) == ["2026-03-01/a", "2026-03-01/b"]
+    assert list(audit.entries_of_all_incidents(since=now + timedelta(minutes=1))) == []
 
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=5))
