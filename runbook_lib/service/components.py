@@ -1,0 +1,119 @@
+"""What a service is made of, as the cluster runs it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from runbook_lib.service.fields import Count, Fields, KubernetesName, Name, Selector, UrlPath
+from runbook_lib.service.reference import Reference
+
+__all__ = ["Application", "CacheComponent", "Components", "DatabaseComponent", "PoolSetting", "QueueComponent"]
+
+
+class Application(Fields):
+    """The processes of the service itself, as the cluster runs them."""
+
+    technology: str = ""
+    """Language and framework, such as `Python 3.11`."""
+    deployment: KubernetesName
+    """The Deployment's name in the cluster."""
+    container: KubernetesName | None = None
+    """The container that does the work, when its pods have several; None: the first."""
+    selector: Selector
+    """Label selector of its pods, such as `app=orders`."""
+    kubernetes_service: KubernetesName | None = None
+    """The Service that clients call."""
+    replicas_minimum: Annotated[int, Field(ge=0)] = 1
+    """Fewer pods than this are an incident."""
+    replicas_maximum: Count | None = None
+    """Where the autoscaler stops."""
+    region: str = ""
+    """Where it runs."""
+    config_map: KubernetesName | None = None
+    """The config map that holds its settings."""
+    secrets: tuple[KubernetesName, ...] = ()
+    """Names of the secrets it reads. Only their presence and keys are ever looked at."""
+    version_label: str | None = "app.kubernetes.io/version"
+    """Pod label that carries the version."""
+    url: Reference | None = None
+    """Base address of the service for health and admin calls."""
+    health_path: UrlPath = "/health"
+    """Path that answers 2xx while the service is well."""
+    feature_flag_path: UrlPath | None = None
+    """POST path that switches a feature off, such as `/admin/features/{name}/disable`."""
+
+    @model_validator(mode="after")
+    def _replicas_are_ordered(self) -> Self:
+        if self.replicas_maximum is not None and self.replicas_maximum < self.replicas_minimum:
+            raise ValueError(
+                f"must have replicas_minimum at most replicas_maximum; found {self.replicas_minimum} and {self.replicas_maximum}"
+            )
+        return self
+
+
+class PoolSetting(Fields):
+    """Where the connection pool's size is configured."""
+
+    key: Name = "DATABASE_POOL_SIZE"
+    """Key in the config map."""
+    config_map: KubernetesName | None = None
+    """The config map; None: the application's."""
+    maximum: Count | None = None
+    """Connections per pod that the database can bear."""
+
+
+class DatabaseComponent(Fields):
+    """The PostgreSQL database that the service keeps its data in."""
+
+    type: str = "PostgreSQL"
+    """Product and version."""
+    name: Name
+    """Database name."""
+    application_name: str | None = None
+    """`application_name` (or user) by which this service's sessions are known in pg_stat_activity; a pattern with *."""
+    user: str | None = None
+    """The role that the service logs in as."""
+    selector: Selector | None = None
+    """Label selector of its pods, when it runs in the cluster."""
+    pod: KubernetesName | None = None
+    """The primary's pod, such as `postgres-0`."""
+    configuration: str = ""
+    """Primary and replicas, size."""
+    backup: str = ""
+    """Schedule and retention."""
+    pool: PoolSetting = PoolSetting()
+
+
+class CacheComponent(Fields):
+    """The Redis in front of the database."""
+
+    type: str = "Redis"
+    """Product and version."""
+    usage: str = ""
+    """What is cached, and for how long."""
+    eviction_policy: str = ""
+    """What is thrown out first, such as `allkeys-lru`."""
+    selector: Selector | None = None
+    """Label selector of its pods, when it runs in the cluster."""
+
+
+class QueueComponent(Fields):
+    """The message queue."""
+
+    type: str = "RabbitMQ"
+    """Product and version."""
+    queues: tuple[str, ...] = ()
+    """The queues and what they carry."""
+    retention: str = ""
+    """How long messages are kept."""
+
+
+class Components(Fields):
+    """What the service is made of."""
+
+    application: Application
+    database: DatabaseComponent | None = None
+    cache: CacheComponent | None = None
+    queue: QueueComponent | None = None

@@ -1,0 +1,119 @@
+"""How the systems of a service are reached."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from runbook_lib.service.fields import Fields, FilePath, KubernetesName, Seconds
+from runbook_lib.service.reference import PathReference, Reference, SecretReference
+from runbook_lib.service.secrets import SECRET_NAME
+
+__all__ = [
+    "Connections",
+    "HttpConnection",
+    "KubernetesConnection",
+    "PostgresConnection",
+    "PrometheusConnection",
+    "RedisConnection",
+    "Tls",
+]
+
+
+class Tls(Fields):
+    """Certificates of an HTTPS or TLS connection. Paths may use `${NAME}` and `~`, and are relative to the service file."""
+
+    ca_file: FilePath | None = None
+    """Certificates that are trusted; None: the system's."""
+    certificate_file: FilePath | None = None
+    """Our own certificate, for mutual TLS."""
+    key_file: FilePath | None = None
+    """Its private key."""
+    verify: bool = True
+    """False trusts any server: for a first look only."""
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if self.key_file and not self.certificate_file:
+            raise ValueError("must have certificate_file beside key_file")
+        return self
+
+
+class PrometheusConnection(Fields):
+    """How Prometheus, or anything that speaks its API, is reached."""
+
+    url: Reference
+    external_url: str | None = None
+    """Address for links in the report, when people reach Prometheus by another one."""
+    bearer_token: SecretReference | None = None
+    username: str | None = None
+    password: SecretReference | None = None
+    tls: Tls = Tls()
+    timeout_seconds: Seconds = 8
+    headers: dict[str, Reference] = Field(default_factory=dict)
+    """Further headers, such as X-Scope-OrgID."""
+
+    @model_validator(mode="after")
+    def _one_identity_and_no_secret_header(self) -> Self:
+        if self.bearer_token and (self.username or self.password):
+            raise ValueError("must have either bearer_token or username and password; found both")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("must have username and password together; found one of them")
+        for header, value in self.headers.items():
+            if value.is_literal and SECRET_NAME.search(header):
+                raise ValueError(f"must give header {header} as a reference such as env:NAME; found a literal value")
+        return self
+
+
+class KubernetesConnection(Fields):
+    """How the cluster is reached."""
+
+    kubeconfig: PathReference | None = None
+    """Path of a kubeconfig; None: the in-cluster account, else the usual KUBECONFIG."""
+    context: str | None = None
+    """Context of the kubeconfig; None: its current one."""
+    namespace: KubernetesName
+    timeout_seconds: Seconds = 8
+    impersonate: str | None = None
+    """User to act as, such as system:serviceaccount:shop:runbook-reader."""
+    operator_context: str | None = None
+    """Context used for actions only, when reading and changing have different identities."""
+
+
+class PostgresConnection(Fields):
+    """How the database is reached, best with a role that is a member of pg_monitor."""
+
+    dsn: Reference
+    """A DSN without a password, or a reference to one with it."""
+    password: SecretReference | None = None
+    statement_timeout_seconds: Seconds = 5
+    connect_timeout_seconds: Seconds = 4
+    tls: Tls | None = None
+
+
+class RedisConnection(Fields):
+    """How the cache is reached."""
+
+    url: Reference
+    username: str | None = None
+    password: SecretReference | None = None
+    timeout_seconds: Seconds = 3
+
+
+class HttpConnection(Fields):
+    """How health and admin endpoints are called."""
+
+    timeout_seconds: Seconds = 5
+    bearer_token: SecretReference | None = None
+    tls: Tls = Tls()
+
+
+class Connections(Fields):
+    """The systems that are asked. One that is left out is reported as not configured."""
+
+    prometheus: PrometheusConnection | None = None
+    kubernetes: KubernetesConnection | None = None
+    postgres: PostgresConnection | None = None
+    redis: RedisConnection | None = None
+    http: HttpConnection = HttpConnection()
