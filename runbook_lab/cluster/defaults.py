@@ -53,14 +53,19 @@ def _container(container: Object) -> None:
         field = (entry.get("valueFrom") or {}).get("fieldRef")
         if field:
             _fill(field, apiVersion="v1")
+
+
+def _requests(container: Object) -> None:
+    """Take a limit without a request for the request too: of a pod only, so that a template's limit can be lowered by itself."""
     resources = container["resources"]
-    # A limit without a request is also the request.
     for name, amount in (resources.get("limits") or {}).items():
         resources.setdefault("requests", {}).setdefault(name, amount)
 
 
 def _pod(obj: Object) -> None:
     pod_spec(obj.setdefault("spec", {}))
+    for container in (obj["spec"].get("initContainers") or []) + (obj["spec"].get("containers") or []):
+        _requests(container)
     _fill(obj["spec"], serviceAccountName="default", enableServiceLinks=True)
     _fill(obj.setdefault("status", {}), phase="Pending", qosClass=qos_class(obj["spec"]))
 
