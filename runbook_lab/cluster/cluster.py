@@ -24,6 +24,7 @@ from runbook_lab.cluster.controllers.statefulset import StatefulSetController
 from runbook_lab.cluster.exporters.cadvisor import CadvisorCollector
 from runbook_lab.cluster.exporters.kube_state import KubeStateCollector
 from runbook_lab.cluster.exporters.server import serve_metrics
+from runbook_lab.cluster.home_lock import HomeLock
 from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, is_true, utc_now
 from runbook_lab.cluster.node.backoff import Timing
@@ -67,6 +68,7 @@ class Cluster:
         self.store = Store(seed=seed)
         self.network = PodNetwork(randomness=random.Random(seed) if seed is not None else None)
         self._directory = home / "cluster"
+        self._lock = HomeLock(self._directory)
         self.hosts = HostsFiles(self.store, self._directory / "dns")
         self.kubelet = Kubelet(
             self.store,
@@ -118,8 +120,12 @@ class Cluster:
     # --- life
 
     async def start(self) -> None:
-        """Start everything; the API answers when this returns. What a crashed run left behind is ended first."""
-        if left := reap(self.home):
+        """Start everything; the API answers when this returns. What a crashed run left behind is ended first.
+
+        Raises HomeInUseError where another cluster runs in the same home.
+        """
+        self._lock.acquire()
+        if left := Register(self._directory / "processes").reap():
             _log.warning("ended %d processes that an earlier run had left behind", left)
         for name in (*_NAMESPACES, self.namespace):
             self._ensure_namespace(name)
@@ -145,6 +151,7 @@ class Cluster:
             await runner.cleanup()
         self.network.close()
         self._api_socket.close()
+        self._lock.release()
 
     async def wait(self) -> None:
         """Wait until the cluster ends; raises what made it end, when that was not `stop`."""
@@ -234,8 +241,12 @@ class Cluster:
 
 
 def reap(home: Path) -> int:
-    """End the processes that a crashed cluster of this home left behind, and give their number."""
-    return Register(home / "cluster" / "processes").reap()
+    """End the processes that a crashed cluster of this home left behind, and give their number.
+
+    Raises HomeInUseError while a cluster of this home runs: its processes are not left behind.
+    """
+    with HomeLock(home / "cluster"):
+        return Register(home / "cluster" / "processes").reap()
 
 
 def _all_ready(workload: Object) -> bool:

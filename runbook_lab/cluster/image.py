@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ class Image:
 
     `command` is the entry point; a manifest's `command` replaces it, and its `args` come after it. `env` stands below the
     manifest's own variables. `workdir` is where processes start (default: the pod's own directory). `tools_path` are directories
-    put in front of PATH for the container and for what is executed in it, e.g. those with `psql` or `redis-cli`.
+    put in front of PATH for the container and for what is executed in it, e.g. those with `psql` or `redis-cli`. `stop_signal`
+    asks the process to end, as an image's STOPSIGNAL does (PostgreSQL's has SIGINT, its fast shutdown).
     """
 
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     workdir: Path | None = None
     tools_path: tuple[str, ...] = ()
+    stop_signal: signal.Signals = signal.SIGTERM

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,8 @@ from runbook_lab.cluster.store import NotFound, Store
 
 # An API server keeps events for an hour.
 _KEPT = timedelta(hours=1)
+# As many as client-go remembers, to tell a repeated event from a new one.
+_REMEMBERED = 4096
 
 
 class Recorder:
@@ -39,6 +41,8 @@ class Recorder:
             return
         created = self._store.create("events", self._event(about, kind, reason, message, container, now), manager=self._component)
         self._known[identity] = (created["metadata"]["namespace"], created["metadata"]["name"])
+        if len(self._known) > _REMEMBERED:
+            del self._known[next(iter(self._known))]
 
     def _repeat(self, namespace: str, name: str, *, now: str) -> bool:
         try:
@@ -67,7 +71,8 @@ class Recorder:
         # Events about objects without a namespace stand in "default".
         namespace = metadata.get("namespace") or "default"
         return {
-            "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": namespace},
+            # The time in the name, as in a real cluster: events of one second are then listed in their order.
+            "metadata": {"name": f"{metadata['name']}.{time.time_ns():x}", "namespace": namespace},
             "involvedObject": involved,
             "reason": reason,
             "message": message,

@@ -25,6 +25,8 @@ from runbook_lab.cluster.store import NotFound, Store
 
 _MANAGER = "replicaset-controller"
 _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
+# So many pods are created at a time, so that a scale to thousands does not stop everything else.
+_BURST = 500
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -59,12 +61,13 @@ class ReplicaSetController(Controller):
             return None
         own = [pod for pod in self._claim(replica_set) if pods.is_active(pod)]
         missing = replica_set["spec"]["replicas"] - len(own)
-        for _ in range(missing):
+        for _ in range(min(missing, _BURST)):
             own.append(self._create(replica_set))
         for pod in sorted(own, key=_deletion_order)[: max(-missing, 0)]:
             self._delete(replica_set, pod)
             own.remove(pod)
-        return self._report(replica_set, own)
+        again = self._report(replica_set, own)
+        return 0.0 if missing > _BURST else again
 
     def _claim(self, replica_set: Object) -> list[Object]:
         matches = parse_label_selector(replica_set["spec"]["selector"])

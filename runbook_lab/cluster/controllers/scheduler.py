@@ -57,6 +57,8 @@ class Scheduler(Controller):
             return "node(s) didn't match Pod's node affinity/selector"
         others = self.store.list("pods", fields=f"spec.nodeName={self._node}")
         running = [other for other in others if other["status"].get("phase") not in ("Succeeded", "Failed")]
+        if len(running) >= int(node["status"]["allocatable"]["pods"]):
+            return "Too many pods"
         for resource in ("cpu", "memory"):
             asked = sum(_request(entry, resource) for entry in (pod, *running))
             if _request(pod, resource) and asked > parse_quantity(node["status"]["allocatable"][resource]):

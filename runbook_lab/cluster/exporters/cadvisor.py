@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from runbook_lab.cluster.node.kubelet import Kubelet
-from runbook_lab.cluster.node.node_object import NODE_NAME
 from runbook_lab.cluster.quantity import parse_quantity
 
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
@@ -77,9 +75,6 @@ class CadvisorCollector(Collector):
                 if (value := family.value(entry)) is not None:
                     metric.add_metric(entry.labels, value)
             yield metric
-        cores = GaugeMetricFamily("machine_cpu_cores", "Number of logical CPU cores.", labels=("node",))
-        cores.add_metric((NODE_NAME,), os.cpu_count() or 1)
-        yield cores
 
     def _figures(self) -> Iterator[_Figures]:
         pods: dict[str, _Figures] = {}

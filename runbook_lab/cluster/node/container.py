@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,17 +17,19 @@ from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, utc_now
 from runbook_lab.cluster.node.backoff import Backoff, Timing
 from runbook_lab.cluster.node.environment import ConfigError, Environment, expand
+from runbook_lab.cluster.node.hooks import run_hook
 from runbook_lab.cluster.node.instance import Instance, Launch, never_started
 from runbook_lab.cluster.node.interface import ExecError
 from runbook_lab.cluster.node.logs import LogFile
 from runbook_lab.cluster.node.probes import Probe
+from runbook_lab.cluster.node.probing import Probing
 from runbook_lab.cluster.node.processes import Register
 from runbook_lab.cluster.node.status import ContainerState
 from runbook_lab.cluster.quantity import parse_quantity
 from runbook_lab.cluster.store import Store
 
-_log = logging.getLogger(__name__)
-
+# What a kubelet gives a process at least, when a preStop hook has used up the grace period.
+_LAST_SECONDS = 2.0
 _TERMINATION_LINES, _TERMINATION_BYTES = 80, 2048
 
 
@@ -62,6 +64,14 @@ class Container:
         self._machine = machine
         self._changed = changed
         self._stopping = False
+        self._probing = Probing(
+            spec,
+            self.state,
+            aim=self._aimed,
+            changed=changed,
+            unhealthy=lambda words: self._warn("Unhealthy", words),
+            restart=self._restart,
+        )
         limits = (spec.get("resources") or {}).get("limits") or {}
         self.memory_limit_bytes = int(parse_quantity(limits["memory"])) if "memory" in limits else None
 
@@ -85,7 +95,7 @@ class Container:
         self._stopping = True
         instance = self.instance
         if instance is not None:
-            await self._end_within(instance, grace_seconds)
+            await self._end(instance, grace_seconds)
 
     def kill(self) -> None:
         """Kill the container at once."""
@@ -111,18 +121,18 @@ class Container:
             terminated = never_started(error, utc_now())
             self._warn("Failed", f"Error: {terminated['message']}")
             self.state.run(terminated["containerID"].partition("://")[2], utc_now())
-            self._end(terminated)
+            self._record_end(terminated)
             return
         self._machine.events.normal(self._pod, "Started", f"Started container {self.name}", container=self.name)
         self.state.run(self.instance.id, self.instance.started_at)
-        async with self._probed(self.instance):
+        async with self._probing.of(self.instance), self._started(self.instance):
             terminated = await self.instance.end()
         if message := self._termination_message(terminated, log):
             terminated["message"] = message
         self.instance = None
-        self._end(terminated)
+        self._record_end(terminated)
 
-    def _end(self, terminated: Object) -> None:
+    def _record_end(self, terminated: Object) -> None:
         self.state.end(terminated)
         self._changed()
 
@@ -170,7 +180,8 @@ class Container:
         workdir = Path(self.spec.get("workingDir") or image.workdir or self._directory)
         if not workdir.is_dir():
             raise ConfigError(f"working directory {workdir} does not exist on the lab's node")
-        return Launch(command + tuple(expand(word, variables) for word in arguments), variables, workdir)
+        command += tuple(expand(word, variables) for word in arguments)
+        return Launch(command, variables, workdir, image.stop_signal)
 
     def _new_log(self) -> LogFile:
         if self.previous_log:
@@ -196,6 +207,14 @@ class Container:
         self._warn("BackOff", f"Back-off restarting failed container {self.name} in pod {pod}")
         await asyncio.sleep(seconds)
 
+    async def _end(self, instance: Instance, grace_seconds: float) -> None:
+        """Run the `preStop` hook and end the instance, both within the grace."""
+        began = time.monotonic()
+        await self._before_stop(instance, grace_seconds)
+        left = grace_seconds - (time.monotonic() - began)
+        # However long the hook took, the process itself is asked and gets a moment.
+        await self._end_within(instance, max(left, min(grace_seconds, _LAST_SECONDS)))
+
     async def _end_within(self, instance: Instance, grace_seconds: float) -> None:
         if grace_seconds > 0:
             instance.ask_to_stop()
@@ -205,80 +224,49 @@ class Container:
             instance.signal(signal.SIGKILL)
             await instance.ended.wait()
 
-    # --- probes
+    # --- hooks
 
     @asynccontextmanager
-    async def _probed(self, instance: Instance) -> AsyncIterator[None]:
-        """Probe the instance while it runs: first the startup probe, then readiness and liveness side by side."""
-        self.state.started = "startupProbe" not in self.spec
-        self.state.ready = self.state.started and "readinessProbe" not in self.spec
-        self._changed()
-        probing = asyncio.create_task(self._probe(instance))
+    async def _started(self, instance: Instance) -> AsyncIterator[None]:
+        """Run the `postStart` hook beside the instance; a failure ends the instance."""
+        hook = (self.spec.get("lifecycle") or {}).get("postStart")
+        running = asyncio.create_task(self._after_start(hook, instance)) if hook else None
         try:
             yield
         finally:
-            probing.cancel()
-            [problem] = await asyncio.gather(probing, return_exceptions=True)
-            if isinstance(problem, Exception):
-                _log.error("the probes of %s/%s stopped", self._pod["metadata"]["name"], self.name, exc_info=problem)
+            if running:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
-    async def _probe(self, instance: Instance) -> None:
-        if spec := self.spec.get("startupProbe"):
-            await self._wait_for_start(spec, instance)
-            self.state.started = True
-            self.state.ready = "readinessProbe" not in self.spec
-            self._changed()
-        async with asyncio.TaskGroup() as tasks:
-            if spec := self.spec.get("readinessProbe"):
-                tasks.create_task(self._watch("Readiness", spec, instance, self._set_ready))
-            if spec := self.spec.get("livenessProbe"):
-                killer = _Once(lambda: tasks.create_task(self._restart(spec, instance, "liveness")))
-                tasks.create_task(self._watch("Liveness", spec, instance, lambda healthy: None if healthy else killer()))
+    async def _after_start(self, hook: Object, instance: Instance) -> None:
+        if failure := await self._hook(hook, instance):
+            self._warn("FailedPostStartHook", f"PostStartHook failed: {failure}")
+            await self._end(instance, float(self._pod["spec"].get("terminationGracePeriodSeconds", 30)))
 
-    async def _wait_for_start(self, spec: Object, instance: Instance) -> None:
-        decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-        def decide(healthy: bool) -> None:
-            if not decision.done():
-                decision.set_result(healthy)
-
-        watching = asyncio.create_task(self._watch("Startup", spec, instance, decide))
+    async def _before_stop(self, instance: Instance, grace_seconds: float) -> None:
+        hook = (self.spec.get("lifecycle") or {}).get("preStop")
+        if not hook or grace_seconds <= 0:
+            return
         try:
-            started = await decision
-        finally:
-            watching.cancel()
-        if not started:
-            await self._restart(spec, instance, "startup")
+            failure = await asyncio.wait_for(self._hook(hook, instance), grace_seconds)
+        except TimeoutError:
+            failure = f"did not end within {grace_seconds:g} s"
+        if failure:
+            self._warn("FailedPreStopHook", f"PreStopHook failed: {failure}")
 
-    async def _watch(self, kind: str, spec: Object, instance: Instance, decided: Callable[[bool], None]) -> None:
-        def failed(why: str) -> None:
-            self._warn("Unhealthy", f"{kind} probe failed: {why}")
+    async def _hook(self, hook: Object, instance: Instance) -> str | None:
+        return await run_hook(hook, instance=instance, pod=self._pod, ip=self._ip, client=self._machine.client)
 
-        probe = Probe(spec, pod=self._pod, ip=self._ip, client=self._machine.client, execute=instance.run)
-        await probe.watch(decided=decided, failed=failed)
+    # --- probes
 
-    def _set_ready(self, ready: bool) -> None:
-        if self.state.ready != ready:
-            self.state.ready = ready
-            self._changed()
+    def _aimed(self, spec: Object, instance: Instance) -> Probe:
+        return Probe(spec, pod=self._pod, ip=self._ip, client=self._machine.client, execute=instance.run)
 
     async def _restart(self, spec: Object, instance: Instance, probe: str) -> None:
         message = f"Container {self.name} failed {probe} probe, will be restarted"
         self._machine.events.normal(self._pod, "Killing", message, container=self.name)
         grace = spec.get("terminationGracePeriodSeconds", self._pod["spec"].get("terminationGracePeriodSeconds", 30))
-        await self._end_within(instance, float(grace))
+        await self._end(instance, float(grace))
 
     def _warn(self, reason: str, message: str) -> None:
         self._machine.events.warning(self._pod, reason, message, container=self.name)
-
-
-class _Once:
-    """Calls something the first time only: a container is killed once, however often its probe fails meanwhile."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self._action: Callable[[], object] | None = action
-
-    def __call__(self) -> None:
-        if self._action:
-            action, self._action = self._action, None
-            action()

@@ -28,11 +28,12 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: a command line with its environment, in a directory."""
+    """What to start: a command line with its environment, in a directory; and the signal that asks it to end."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     workdir: Path
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def check(self) -> None:
         """Raise ExecError, in a runtime's words, where there is no such program."""
@@ -104,9 +105,9 @@ class Instance:
         return self._terminated(code if code >= 0 else 128 - code)
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM to the first process, as a runtime does."""
+        """Send the stop signal to the first process, as a runtime does."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(self.launch.stop_signal)
 
     def signal(self, number: signal.Signals) -> None:
         """Signal all processes of the instance."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from datetime import datetime
 
@@ -12,7 +11,11 @@ from runbook_lab.cluster.store import Store
 NODE_NAME = "lab-node"
 # As `kubectl get nodes` shows it; the lab behaves like this version as far as it goes.
 _VERSION = "v1.32.0-lab"
-_MAX_PODS = 240
+# What pods may ask for in all. It is bookkeeping: limits are enforced per container, requests reserve nothing here. So the node
+# is as large as a small cluster, and what fits there can be practised on a laptop too.
+_CAPACITY = {"cpu": "16", "memory": "64Gi", "pods": "240"}
+_LEASES = "kube-node-lease"
+_LEASE_SECONDS = 40
 
 
 def create_node(store: Store, *, ip: str) -> Object:
@@ -23,14 +26,9 @@ def create_node(store: Store, *, ip: str) -> Object:
         "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
     }
     node = store.create("nodes", {"metadata": {"name": NODE_NAME, "labels": labels}, "spec": {}}, manager="kubelet")
-    capacity = {
-        "cpu": str(os.cpu_count() or 1),
-        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 1024}Ki",
-        "pods": str(_MAX_PODS),
-    }
     node["status"] = {
-        "capacity": capacity,
-        "allocatable": capacity,
+        "capacity": dict(_CAPACITY),
+        "allocatable": dict(_CAPACITY),
         "addresses": [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": NODE_NAME}],
         "conditions": _conditions(utc_now()),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
@@ -47,15 +45,20 @@ def create_node(store: Store, *, ip: str) -> Object:
             "systemUUID": "",
         },
     }
+    lease = {"holderIdentity": NODE_NAME, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": _micro_time(utc_now())}
+    store.create("leases", {"metadata": {"name": NODE_NAME}, "spec": lease}, namespace=_LEASES, manager="kubelet")
     return store.update("nodes", node, subresource="status", manager="kubelet")
 
 
 def beat(store: Store) -> None:
-    """Renew the node's heartbeat."""
-    node = store.get("nodes", NODE_NAME)
-    for entry in node["status"]["conditions"]:
-        entry["lastHeartbeatTime"] = timestamp(utc_now())
-    store.update("nodes", node, subresource="status", manager="kubelet")
+    """Renew the node's lease, which tells the cluster that the kubelet lives."""
+    lease = store.get("leases", NODE_NAME, namespace=_LEASES)
+    lease["spec"]["renewTime"] = _micro_time(utc_now())
+    store.update("leases", lease, manager="kubelet")
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _conditions(now: datetime) -> list[Object]:

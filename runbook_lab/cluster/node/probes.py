@@ -44,7 +44,7 @@ class Probe:
         await asyncio.sleep(self.initial_delay)
         run, last = 0, None
         while True:
-            verdict = await self._once()
+            verdict = await self.once()
             run = run + 1 if verdict.healthy is last else 1
             last = verdict.healthy
             if not verdict.healthy:
@@ -53,7 +53,8 @@ class Probe:
                 decided(verdict.healthy)
             await asyncio.sleep(self.period)
 
-    async def _once(self) -> Verdict:
+    async def once(self) -> Verdict:
+        """Probe once."""
         for kind, check in (("httpGet", self._http_get), ("tcpSocket", self._tcp_socket), ("exec", self._exec)):
             if action := self._spec.get(kind):
                 try:

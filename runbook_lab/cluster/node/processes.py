@@ -117,7 +117,7 @@ class Register:
         (self._directory / str(pid)).unlink(missing_ok=True)
 
     def reap(self) -> int:
-        """Kill what is left of an earlier run, with its descendants; give the number of processes."""
+        """Kill what is left of an earlier run, with its descendants; give the number of processes that were."""
         everything = snapshot()
         roots = []
         for entry in self._directory.iterdir():

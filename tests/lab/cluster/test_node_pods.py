@@ -221,3 +221,21 @@ def test_commands_run_with_the_containers_environment(lab, namespace, only):
     assert lab.call(run("sh", "-c", "echo $GREETING $VERSION; echo oops >&2; exit 4")) == (4, b"hello 1\n", b"oops\n")
     code, out, _ = lab.call(run("sh", "-c", "test -t 1 && echo terminal", tty=True))
     assert (code, out) == (0, b"terminal\r\n")
+
+
+def test_a_pre_stop_hook_runs_before_the_container_is_asked_to_stop(lab, namespace, only):
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hooked > hooked; sleep 0.3"]}}}
+    lab.apply(pod("web", namespace, container(readinessProbe=READY, lifecycle=hook), terminationGracePeriodSeconds=5))
+    found = until(ready(only))
+    [directory] = lab.cluster.home.glob(f"cluster/pods/{namespace}_web_*")
+    lab.store("delete", "pods", "web", namespace=namespace)
+    until((directory / "hooked").exists)
+    assert "asked to stop" not in lab.log(found)
+    until(lambda: only() is None)
+
+
+def test_a_failed_post_start_hook_ends_the_container(lab, namespace, only):
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "echo no luck; exit 1"]}}}
+    lab.apply(pod("web", namespace, container(lifecycle=hook), terminationGracePeriodSeconds=1))
+    until(lambda: "FailedPostStartHook" in lab.reasons(namespace))
+    until(lambda: first(only())["restartCount"] >= 1)
