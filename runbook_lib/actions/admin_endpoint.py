@@ -152,8 +152,10 @@ class AdminClient:
 
 @dataclass
 class AdminCall:
-    """Tell one endpoint. `state()` reads what it is in now (None: it does not say); `planned` what the plan saw, `wanted` what
-    is to be."""
+    """Tell one endpoint.
+
+    `state()` reads its present state (None: it does not say); `planned` is what the plan saw, `wanted` what is to be.
+    """
 
     client: AdminClient
     endpoint: Endpoint

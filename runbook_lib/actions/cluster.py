@@ -165,10 +165,10 @@ class Operator:
             raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:g} s") from error
         except HTTPError as error:
             raise SourceUnreachable(_NAME, f"{what}: {error}") from error
-        return _answer(response.status, response.data, what)
+        return _answer(response.status, response.data, what, patch=method == "PATCH")
 
 
-def _answer(status: int, content: bytes, what: str) -> dict[str, Any]:
+def _answer(status: int, content: bytes, what: str, *, patch: bool) -> dict[str, Any]:
     """The object of a 2xx; else what the API server's refusal means."""
     try:
         parsed = json.loads(content)
@@ -179,15 +179,15 @@ def _answer(status: int, content: bytes, what: str) -> dict[str, Any]:
             raise SourceAnswerInvalid(_NAME, f"{what}: the answer is no Kubernetes object")
         return parsed
     message = parsed.get("message") if isinstance(parsed, dict) else None
-    raise _refused(status, f"{what}: {message or f'HTTP {status}'}")
+    raise _refused(status, f"{what}: {message or f'HTTP {status}'}", patch=patch)
 
 
-def _refused(status: int, text: str) -> Exception:
+def _refused(status: int, text: str, *, patch: bool) -> Exception:
     if status in (401, 403):
         return SourceRefused(_NAME, text)
     if status == 404:
         return SourceMissingObject(_NAME, text)
-    if status in (400, 409, 422):
+    if patch and status in (400, 409, 422):
         return PatchRejected(text)
     if status in (429, 503, 504):
         return SourceTimeout(_NAME, f"{text} (the API server is overloaded)")

@@ -83,8 +83,7 @@ def _config_map_name(context: ActionContext) -> str | None:
 
 
 def _plan(context: ActionContext, config_map: str | None = None, data: Mapping[str, str] | None = None) -> Plan | Refusal:
-    """Give a config map the content that was last applied, or the earlier one given as `data` (all of it), and restart its
-    readers."""
+    """Give a config map the content that was last applied, or the earlier one given as `data` (all of it); restart the pods."""
     name = config_map or _config_map_name(context)
     if name is None:
         mend = "name it in components.application.config_map"

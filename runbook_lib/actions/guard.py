@@ -70,8 +70,10 @@ def undo(action: Action, plan: Plan, context: ActionContext, approval: Approval)
 
 
 def carry_out(action: Action, plan: Plan, context: ActionContext, approval: Approval) -> Outcome:
-    """Check an approved plan once more, change, and wait for the effect. In a dry run it stops before the change and says
-    `would have`."""
+    """Check an approved plan once more, change, and wait for the effect.
+
+    In a dry run it stops before the change, and says what it would have done.
+    """
     case = Case(plan=plan, context=context, approval=approval)
     try:
         with ExitStack() as locks:
@@ -101,8 +103,7 @@ def _planned(action: Action, context: ActionContext, make: Callable[[], Plan | R
 
 
 def _checked(action: Action, case: Case, rules: Sequence[Rule]) -> Sequence[Change]:
-    """The plan's changes, once every rule, the cluster's permissions, and its dry run have let them pass. Raises
-    ChangeRefused."""
+    """The plan's changes, once every rule, the cluster's permissions, and its dry run have let them pass; or ChangeRefused."""
     refusal = first_refusal(rules, case)
     if refusal is not None:
         raise ChangeRefused(refusal)
@@ -127,8 +128,7 @@ def _permitted(cluster: Operator, needed: Sequence[Permission]) -> None:
 
 
 def _lock(locks: ExitStack, case: Case) -> None:
-    """One change at a time of a target; of changes that nobody watches, one at a time for the whole service, so that their rate
-    holds."""
+    """One change at a time of a target; of those that nobody watches, one for the whole service, so that their rate holds."""
     context, plan = case.context, case.plan
     holder = f"{plan.action} of incident {context.incident} by {context.operator} since {format_instant(context.now())}"
     names = [str(plan.target)]

@@ -21,8 +21,10 @@ __all__ = ["holding"]
 
 @contextmanager
 def holding(directory: Path, name: str, *, holder: str) -> Iterator[None]:
-    """Hold the lock `name`, or raise ChangeRefused when somebody else has it or it cannot be taken; `holder` is told to whoever
-    comes next."""
+    """Hold the lock `name`; `holder` is told to whoever finds it taken.
+
+    Raises ChangeRefused when somebody else has it, or it cannot be taken.
+    """
     path = directory / ".locks" / (re.sub(r"[^\w.-]+", "-", name) + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

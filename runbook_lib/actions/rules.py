@@ -154,8 +154,7 @@ def _policy_has_grounds(case: Case) -> Refusal | None:
 
 
 def _policy_has_rate_left(case: Case) -> Refusal | None:
-    """How often this was done within the hour without a person: counted from the audits of all incidents, so that no restart
-    forgets."""
+    """No more automatic changes within an hour than allowed: counted from all incidents' audits, so that no restart forgets."""
     if case.approval is None or case.approval.source != "policy":
         return None
     context, service = case.context, case.context.service
@@ -185,8 +184,7 @@ def _not_expired(case: Case) -> Refusal | None:
 
 
 def _not_repeated(case: Case) -> Refusal | None:
-    """A plan is carried out once, and what a parameter or policy approved is done once in an incident: re-running a cell is no
-    new yes."""
+    """A plan is carried out once, and what a parameter or policy approved once in an incident: re-running a cell is no yes."""
     plan, approval = case.plan, case.approval
     for entry in case.context.audit.entries():
         if entry.event != "intent":

@@ -131,8 +131,7 @@ def managers(found: Object) -> list[str]:
 
 
 def surroundings(operator: Operator, workload: Workload, *, what: str) -> list[str]:
-    """Warnings: tools that would undo `what`, the autoscaler, the disruption budget. What cannot be read is said, and stops
-    nobody."""
+    """Warnings: tools that would undo `what`, the autoscaler, the disruption budget. What cannot be read stops nobody."""
     warnings = [
         f"deployment/{workload.name} is deployed by {tool}, whose next run takes {what} back: make the change there too"
         for tool in managers(workload.found)

@@ -26,7 +26,7 @@ def template(**container: Any) -> dict[str, Any]:
 
 
 class Cluster:
-    """The state. `denied` holds `verb resource`; `fails` maps `METHOD plural` to `lost` (done, but no answer) or `500`."""
+    """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
@@ -205,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         _, plural, name = _parts(url.path)
         dry, how = "dryRun=All" in url.query, self.state.fails.get(f"PATCH {plural}", "")
+        if how == "admission":
+            return self._status(422, "admission webhook denied the request: quota exceeded")
         if how == "500" and not dry:
             return self._status(500, "the store is away")
         found = self.state.objects[plural, name]

@@ -408,3 +408,21 @@ def test_approvals_are_read_strictly() -> None:
             Approvals.parse(wrong)
     with pytest.raises(UsageError, match="did you mean restart_pods"):
         Approvals.parse("restart_pod", known=["restart_pods"])
+
+
+def test_a_cluster_that_cannot_be_read_gives_a_refusal_and_no_traceback(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    cluster.fails["GET deployments"] = "500"
+    outcome = propose(RESTART_PODS, a_context(tmp_path, api_client=api)).outcome
+    assert outcome.status == "refused"
+    assert "the store is away" in outcome.text
+    assert propose(RESTART_PODS, a_context(tmp_path)).outcome.refusal is not None
+
+
+def test_what_the_clusters_own_rules_reject_is_told_before_anybody_approves(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    cluster.fails["PATCH deployments"] = "admission"
+    outcome = propose(RESTART_PODS, a_context(tmp_path, api_client=api)).outcome
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "the cluster"
+    assert "quota" in outcome.refusal.reason
