@@ -250,7 +250,7 @@ def reap(home: Path) -> int:
 
 
 def _all_ready(workload: Object) -> bool:
-    return workload.get("status", {}).get("readyReplicas", 0) == workload["spec"]["replicas"]
+    return bool(workload.get("status", {}).get("readyReplicas", 0) == workload["spec"]["replicas"])
 
 
 def _listen(ip: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.resources import BY_PLURAL
 from runbook_lab.cluster.store import FOREGROUND_FINALIZER, NotFound, Store
@@ -28,7 +29,7 @@ class GarbageCollector:
                 tasks.create_task(self._follow(plural))
 
     async def _follow(self, plural: str) -> None:
-        async for change, obj in self._store.watch(plural):
+        async for change, obj in follow(self._store, plural):
             if change == "DELETED":
                 self._collect(obj)
                 if plural == "namespaces":

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
+from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Key, Object, controller_of, key_of
 from runbook_lab.cluster.store import Conflict, Store
 
@@ -54,7 +55,7 @@ class Controller(ABC):
             tasks.create_task(self._drain())
 
     async def _follow(self, plural: str) -> None:
-        async for _, obj in self.store.watch(plural):
+        async for _, obj in follow(self.store, plural):
             for key in self.concerned(plural, obj):
                 self.enqueue(key)
 

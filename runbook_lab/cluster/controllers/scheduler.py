@@ -61,7 +61,7 @@ class Scheduler(Controller):
             return "Too many pods"
         for resource in ("cpu", "memory"):
             asked = sum(_request(entry, resource) for entry in (pod, *running))
-            if _request(pod, resource) and asked > parse_quantity(node["status"]["allocatable"][resource]):
+            if _request(pod, resource) and asked > float(parse_quantity(node["status"]["allocatable"][resource])):
                 return f"Insufficient {resource}"
         return None
 
@@ -85,4 +85,4 @@ class Scheduler(Controller):
 def _request(pod: Object, resource: str) -> float:
     containers = pod["spec"].get("containers") or []
     amounts = ((container.get("resources") or {}).get("requests") or {} for container in containers)
-    return sum(parse_quantity(entry[resource]) for entry in amounts if resource in entry)
+    return sum(float(parse_quantity(entry[resource])) for entry in amounts if resource in entry)

@@ -84,7 +84,7 @@ class CadvisorCollector(Collector):
                 continue
             cgroup = f"/kubepods/pod{metadata['uid']}"
             limits = {
-                name: parse_quantity(amount)
+                name: float(parse_quantity(amount))
                 for name, amount in ((container.spec.get("resources") or {}).get("limits") or {}).items()
             }
             yield _Figures(

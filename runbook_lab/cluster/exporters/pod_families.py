@@ -95,7 +95,7 @@ def _resources(section: str) -> Callable[[Object], Iterable[Sample]]:
                     "resource": resource.replace("-", "_"),
                     "unit": _UNITS.get(resource, "integer"),
                 }
-                yield named(pod, "pod", **labels), parse_quantity(amount)
+                yield named(pod, "pod", **labels), float(parse_quantity(amount))
 
     return samples
 

@@ -43,7 +43,8 @@ def _status(field: str) -> Number:
 
 
 def _generation(obj: Object) -> float | None:
-    return obj["metadata"].get("generation")
+    generation: float | None = obj["metadata"].get("generation")
+    return generation
 
 
 def _version(obj: Object) -> float:
@@ -95,7 +96,7 @@ def _node_amounts(section: str) -> Callable[[Object], Iterable[Sample]]:
     def samples(node: Object) -> Iterable[Sample]:
         amounts: dict[str, Any] = node.get("status", {}).get(section, {})
         for resource, amount in amounts.items():
-            yield named(node, "node", resource=resource, unit=_UNITS.get(resource, "integer")), parse_quantity(amount)
+            yield named(node, "node", resource=resource, unit=_UNITS.get(resource, "integer")), float(parse_quantity(amount))
 
     return samples
 

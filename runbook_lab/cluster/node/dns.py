@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Object
 from runbook_lab.cluster.store import Store
 
@@ -34,7 +35,7 @@ class HostsFiles:
             tasks.create_task(self._write_changes())
 
     async def _follow(self, plural: str) -> None:
-        async for _ in self._store.watch(plural):
+        async for _ in follow(self._store, plural):
             self._changed.set()
 
     async def _write_changes(self) -> None:

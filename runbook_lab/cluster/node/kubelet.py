@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from runbook_lab.cluster.controllers.events import Recorder
+from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.node import logs as log_files
@@ -18,7 +19,7 @@ from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.container import Container, Machine
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
-from runbook_lab.cluster.node.network import PodNetwork
+from runbook_lab.cluster.node.network import NetworkExhaustedError, PodNetwork
 from runbook_lab.cluster.node.node_object import NODE_NAME, beat, create_node
 from runbook_lab.cluster.node.pod import PodWorker
 from runbook_lab.cluster.node.processes import Register, Sample
@@ -28,6 +29,7 @@ from runbook_lab.cluster.store import NotFound, Store
 _log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
 
 
 class Kubelet:
@@ -80,7 +82,7 @@ class Kubelet:
     # --- pods
 
     async def _follow(self, machine: Machine) -> None:
-        async for change, pod in self._store.watch("pods"):
+        async for change, pod in follow(self._store, "pods"):
             if pod["spec"].get("nodeName") == NODE_NAME:
                 self._take_notice(change, pod, machine)
 
@@ -91,17 +93,39 @@ class Kubelet:
                 self._workers[uid].end(grace_seconds=0)
             return
         if uid not in self._workers:
-            self._start(pod, machine)
+            # What is told here may be the last words of a pod that is gone by now.
+            present = self._present(pod["metadata"])
+            if present is None or not self._start(present, machine):
+                return
         self._workers[uid].pod = pod
         if is_terminating(pod):
             self._workers[uid].end(grace_seconds=pod["metadata"].get("deletionGracePeriodSeconds", 0))
 
-    def _start(self, pod: Object, machine: Machine) -> None:
+    def _start(self, pod: Object, machine: Machine) -> bool:
+        """Give a pod its worker; without an address for it, say so and try again later."""
         metadata = pod["metadata"]
         directory = self._directory / "pods" / f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
-        worker = PodWorker(pod, machine=machine, network=self._network, directory=directory)
+        try:
+            worker = PodWorker(pod, machine=machine, network=self._network, directory=directory)
+        except NetworkExhaustedError as error:
+            self._events.warning(pod, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._look_again, pod, machine)
+            return False
         self._workers[metadata["uid"]] = worker
         self._tasks[metadata["uid"]] = asyncio.create_task(self._work(worker))
+        return True
+
+    def _look_again(self, pod: Object, machine: Machine) -> None:
+        if present := self._present(pod["metadata"]):
+            self._take_notice("MODIFIED", present, machine)
+
+    def _present(self, metadata: Object) -> Object | None:
+        """Give the pod of this name and uid as the store has it."""
+        try:
+            pod = self._store.get("pods", metadata["name"], namespace=metadata["namespace"])
+        except NotFound:
+            return None
+        return pod if pod["metadata"]["uid"] == metadata["uid"] else None
 
     async def _work(self, worker: PodWorker) -> None:
         metadata = worker.pod["metadata"]
@@ -112,14 +136,8 @@ class Kubelet:
         finally:
             self._workers.pop(metadata["uid"], None)
             self._tasks.pop(metadata["uid"], None)
-        self._remove(metadata)
-
-    def _remove(self, metadata: Object) -> None:
-        try:
-            if self._store.get("pods", metadata["name"], namespace=metadata["namespace"])["metadata"]["uid"] == metadata["uid"]:
-                self._store.remove("pods", metadata["name"], namespace=metadata["namespace"])
-        except NotFound:
-            return  # it was deleted without grace
+        if self._present(metadata):
+            self._store.remove("pods", metadata["name"], namespace=metadata["namespace"])
 
     async def _end_all(self) -> None:
         tasks = list(self._tasks.values())

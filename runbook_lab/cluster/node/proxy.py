@@ -7,8 +7,9 @@ import contextlib
 import itertools
 
 from runbook_lab.cluster.controllers.events import Recorder
+from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Key, Object, key_of
-from runbook_lab.cluster.store import Store
+from runbook_lab.cluster.store import NotFound, Store
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _CONNECT_SECONDS = 5.0
@@ -38,7 +39,7 @@ class ServiceProxy:
                     listener.close()
 
     async def _follow(self, plural: str) -> None:
-        async for _, obj in self._store.watch(plural):
+        async for _, obj in follow(self._store, plural):
             namespace, name = key_of(obj)
             if plural == "endpointslices":
                 name = (obj["metadata"].get("labels") or {}).get(_SERVICE_LABEL, "")
@@ -69,8 +70,9 @@ class ServiceProxy:
             present[address].targets = targets
 
     def _tell(self, key: Key, address: tuple[str, int], error: OSError) -> None:
-        service = self._store.get("services", key[1], namespace=key[0])
-        self._events.warning(service, "ListenFailed", f"cannot listen on {address[0]}:{address[1]}: {error.strerror}")
+        with contextlib.suppress(NotFound):
+            service = self._store.get("services", key[1], namespace=key[0])
+            self._events.warning(service, "ListenFailed", f"cannot listen on {address[0]}:{address[1]}: {error.strerror}")
 
     def _wanted(self, key: Key) -> dict[tuple[str, int], list[tuple[str, int]]]:
         namespace, name = key

@@ -48,7 +48,7 @@ class ContainerState:
     @property
     def succeeded(self) -> bool:
         """Whether it has ended well, and for good."""
-        return self.state.get("terminated", {}).get("exitCode") == 0
+        return bool(self.state.get("terminated", {}).get("exitCode") == 0)
 
     def as_status(self) -> Object:
         """Give the entry of `containerStatuses`."""
