@@ -9,7 +9,7 @@ from typing import Any
 from runbook_lab.cluster.errors import Gone
 
 # Kept for watches that start in the past, as etcd keeps some minutes of it.
-_KEPT_CHANGES = 2_000
+KEPT_CHANGES = 2_000
 # A watcher that is this far behind is cut off rather than fed from memory without end.
 _LONGEST_BACKLOG = 20_000
 
@@ -73,7 +73,7 @@ class History:
     def record(self, change: Change) -> None:
         """Keep a change and tell the followers."""
         self._changes.append(change)
-        if len(self._changes) > _KEPT_CHANGES:
+        if len(self._changes) > KEPT_CHANGES:
             self._compacted_at = self._changes.popleft().version
         for subscription in self._subscriptions:
             subscription.offer(change)

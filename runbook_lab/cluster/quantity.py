@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-_FORM = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(m|u|n|[kMGTPE]i?|Ki|[eE][+-]?\d+)?$")
+_FORM = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))([numk]|[KMGTPE]i|[MGTPE]|[eE][+-]?\d+)?$")
 _SUFFIXES = {"n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal(10**3)}
 _SUFFIXES |= {letter: Decimal(10 ** (3 * power)) for power, letter in enumerate("MGTPE", start=2)}
 _SUFFIXES |= {f"{letter}i": Decimal(2 ** (10 * power)) for power, letter in enumerate("KMGTPE", start=1)}
