@@ -125,12 +125,20 @@ class Container:
             return
         self._machine.events.normal(self._pod, "Started", f"Started container {self.name}", container=self.name)
         self.state.run(self.instance.id, self.instance.started_at)
-        async with self._probing.of(self.instance), self._started(self.instance):
-            terminated = await self.instance.end()
-        if message := self._termination_message(terminated, log):
-            terminated["message"] = message
-        self.instance = None
-        self._record_end(terminated)
+        await self._see_through(self.instance, log)
+
+    async def _see_through(self, instance: Instance, log: LogFile) -> None:
+        """Probe an instance until it ends, and record how."""
+        try:
+            async with self._probing.of(instance), self._started(instance):
+                terminated = await instance.end()
+            if message := self._termination_message(terminated, log):
+                terminated["message"] = message
+            self.instance = None
+            self._record_end(terminated)
+        finally:
+            # Only now: whoever waits for the end may take the container away, and its last state must be told before that.
+            instance.ended.set()
 
     def _record_end(self, terminated: Object) -> None:
         self.state.end(terminated)

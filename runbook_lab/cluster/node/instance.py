@@ -101,7 +101,6 @@ class Instance:
             for pump in late:
                 pump.cancel()
             self.log.close()
-            self.ended.set()
         return self._terminated(code if code >= 0 else 128 - code)
 
     def ask_to_stop(self) -> None:

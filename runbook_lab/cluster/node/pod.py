@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from runbook_lab.cluster.node.container import Container, Machine
 from runbook_lab.cluster.node.network import PodNetwork
 from runbook_lab.cluster.node.status import pod_status
 from runbook_lab.cluster.store import NotFound
+
+_log = logging.getLogger(__name__)
 
 # Volumes would have to appear at absolute paths, which only a mount namespace of its own gives to a process.
 _UNMOUNTABLE = 'MountVolume.SetUp failed for volume "{}" : the lab\'s node mounts no volumes'
@@ -41,6 +44,7 @@ class PodWorker:
     async def run(self) -> None:
         """Run the containers until the pod's end is asked for; then end them, clean up, and take the pod out of the store."""
         life = asyncio.create_task(self._live())
+        life.add_done_callback(self._report_failure)
         try:
             grace_seconds = await self._grace
             await self._end(life, grace_seconds)
@@ -59,6 +63,10 @@ class PodWorker:
                 container.kill()
 
     # --- inside
+
+    def _report_failure(self, life: asyncio.Task[None]) -> None:
+        if not life.cancelled() and (error := life.exception()):
+            _log.error("pod %s: its containers are no longer looked after", self.pod["metadata"]["name"], exc_info=error)
 
     def _containers(self, field: str) -> list[Container]:
         return [

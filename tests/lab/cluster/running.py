@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,17 @@ class RunningCluster:
             return b"".join([chunk async for chunk in chunks])
 
         return self.call(read()).decode()
+
+    def last_words(self, plural: str, namespace: str) -> "Future[dict]":
+        """Give, once it happens, the object of a namespace that is deleted next, as it was last."""
+
+        async def wait() -> dict:
+            async for change, obj in self.cluster.store.watch(plural, namespace=namespace):
+                if change == "DELETED":
+                    return obj
+            raise AssertionError("a watch does not end")
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop)
 
     def stop(self) -> None:
         """Stop the cluster and its loop."""

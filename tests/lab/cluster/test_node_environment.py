@@ -18,7 +18,8 @@ def store():
     store = Store()
     store.create("configmaps", {"metadata": {"name": "orders-config"}, "data": {"POOL": "5", "MODE": "slow"}}, namespace="shop")
     secret = base64.b64encode(b"hush").decode()
-    store.create("secrets", {"metadata": {"name": "orders-db"}, "data": {"password": secret}}, namespace="shop")
+    data = {"data": {"password": secret}, "stringData": {"user": "orders"}}
+    store.create("secrets", {"metadata": {"name": "orders-db"}} | data, namespace="shop")
     ports = [{"name": "http", "port": 8080}]
     store.create(
         "services", {"metadata": {"name": "pay-ments"}, "spec": {"clusterIP": "127.9.9.9", "ports": ports}}, namespace="shop"
@@ -51,6 +52,7 @@ def test_values_come_from_secrets_and_from_the_pod_itself(store):
         "resources": {"limits": {"memory": "256Mi"}},
         "env": [
             reference("PASSWORD", secretKeyRef={"name": "orders-db", "key": "password"}),
+            reference("USER", secretKeyRef={"name": "orders-db", "key": "user"}),
             reference("IP", fieldRef={"fieldPath": "status.podIP"}),
             reference("APP", fieldRef={"fieldPath": "metadata.labels['app']"}),
             reference("LIMIT", resourceFieldRef={"resource": "limits.memory", "divisor": "1Mi"}),
@@ -58,7 +60,8 @@ def test_values_come_from_secrets_and_from_the_pod_itself(store):
         ],
     }
     found = resolve(store, container)
-    assert (found["PASSWORD"], found["IP"], found["APP"], found["LIMIT"]) == ("hush", "127.1.2.3", "orders", "256")
+    assert (found["PASSWORD"], found["USER"]) == ("hush", "orders")
+    assert (found["IP"], found["APP"], found["LIMIT"]) == ("127.1.2.3", "orders", "256")
     assert "ABSENT" not in found
 
 

@@ -177,9 +177,12 @@ def test_a_stubborn_container_is_killed_when_its_grace_is_over(lab, namespace, o
     stubborn = container(readinessProbe=READY, env=[{"name": "STUBBORN", "value": "1"}])
     lab.apply(pod("web", namespace, stubborn, terminationGracePeriodSeconds=1))
     found = until(ready(only))
+    last_seen = lab.last_words("pods", namespace)
     lab.store("delete", "pods", "web", namespace=namespace)
     until(lambda: "asked to stop" in lab.log(found))
     assert until(lambda: only() is None)
+    ended = first(last_seen.result(5))
+    assert (ended["ready"], ended["state"]["terminated"]["exitCode"]) == (False, 137)
     assert "Killing" in lab.reasons(namespace)
     with pytest.raises(OSError):  # noqa: PT011 - refused, since nobody listens any more
         get(found)
