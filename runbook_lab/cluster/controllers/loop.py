@@ -56,7 +56,12 @@ class Controller(ABC):
 
     async def _follow(self, plural: str) -> None:
         async for _, obj in follow(self.store, plural):
-            for key in self.concerned(plural, obj):
+            try:
+                concerned = list(self.concerned(plural, obj))
+            except Exception:
+                _log.exception("%s: cannot tell whom %s %s/%s concerns", type(self).__name__, plural, *key_of(obj))
+                continue
+            for key in concerned:
                 self.enqueue(key)
 
     async def _drain(self) -> None:

@@ -83,8 +83,14 @@ class Kubelet:
 
     async def _follow(self, machine: Machine) -> None:
         async for change, pod in follow(self._store, "pods"):
-            if pod["spec"].get("nodeName") == NODE_NAME:
+            if pod["spec"].get("nodeName") != NODE_NAME:
+                continue
+            try:
                 self._take_notice(change, pod, machine)
+            except Exception as error:
+                # One pod that makes no sense must not end the others.
+                _log.exception("pod %s/%s: the node cannot run it", pod["metadata"]["namespace"], pod["metadata"]["name"])
+                self._events.warning(pod, "FailedSync", f"error determining status: {error}")
 
     def _take_notice(self, change: str, pod: Object, machine: Machine) -> None:
         uid = pod["metadata"]["uid"]

@@ -242,3 +242,12 @@ def test_a_failed_post_start_hook_ends_the_container(lab, namespace, only):
     lab.apply(pod("web", namespace, container(lifecycle=hook), terminationGracePeriodSeconds=1))
     until(lambda: "FailedPostStartHook" in lab.reasons(namespace))
     until(lambda: first(only())["restartCount"] >= 1)
+
+
+def test_a_pod_that_makes_no_sense_does_not_stop_the_others(lab, namespace, only):
+    nonsense = container(resources={"limits": {"memory": "plenty"}})
+    lab.store("create", "pods", pod("nonsense", namespace, nonsense, nodeName="lab-node"), namespace=namespace)
+    until(lambda: "FailedSync" in lab.reasons(namespace))
+    lab.store("delete", "pods", "nonsense", namespace=namespace, grace_seconds=0)
+    lab.apply(pod("web", namespace, container()))
+    until(lambda: "running" in first(only()).get("state", {}))
