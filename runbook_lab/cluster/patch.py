@@ -37,7 +37,7 @@ def apply_patch(resource: Resource, obj: Mapping[str, Any], content_type: str, b
     if not isinstance(patch, dict):
         raise BadRequest(f"cannot unmarshal a {type(patch).__name__} into a patch object")
     if content_type == MERGE_PATCH:
-        return merge_patch(obj, patch)
+        return dict(merge_patch(obj, patch))
     return strategic_merge(obj, patch, type_of(resource))
 
 
@@ -52,16 +52,16 @@ def check_patch_type(content_type: str) -> None:
 def json_patch(obj: Mapping[str, Any], operations: Any) -> dict[str, Any]:
     """Apply the operations in order; all or none."""
     try:
-        return jsonpatch.JsonPatch(operations).apply(obj)
+        patched = jsonpatch.JsonPatch(operations).apply(obj)
     except jsonpatch.InvalidJsonPatch as error:
         raise BadRequest(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-        what = (
-            "a test of the JSON patch failed"
-            if isinstance(error, jsonpatch.JsonPatchTestFailed)
-            else "the JSON patch does not apply"
-        )
+        failed_test = isinstance(error, jsonpatch.JsonPatchTestFailed)
+        what = "a test of the JSON patch failed" if failed_test else "the JSON patch does not apply"
         raise Invalid(f"the server rejected our request due to an error in our request: {what}: {error}") from error
+    if not isinstance(patched, dict):
+        raise Invalid("the server rejected our request due to an error in our request: the JSON patch leaves no object")
+    return patched
 
 
 def merge_patch(obj: Any, patch: Any) -> Any:

@@ -150,9 +150,8 @@ def _rules(store: Store, binding: Object, namespace: str) -> list[Object]:
 
 
 def _is_subject(subject: Object, identity: Identity) -> bool:
-    if subject["kind"] == "Group":
-        return subject["name"] in identity.groups
-    return subject["kind"] == "User" and subject["name"] == identity.user
+    name = str(subject["name"])
+    return name in identity.groups if subject["kind"] == "Group" else subject["kind"] == "User" and name == identity.user
 
 
 def _allows(rule: Object, wanted: Attributes) -> bool:
@@ -168,12 +167,11 @@ def _allows(rule: Object, wanted: Attributes) -> bool:
 
 
 def _in(value: str, allowed: list[str] | None) -> bool:
-    return bool(allowed) and ("*" in allowed or value in allowed)
+    return allowed is not None and ("*" in allowed or value in allowed)
 
 
 def _resource_matches(allowed: list[str] | None, wanted: Attributes) -> bool:
-    any_of_subresource = wanted.subresource and f"*/{wanted.subresource}" in (allowed or ())
-    return _in(wanted.full_resource, allowed) or bool(any_of_subresource)
+    return _in(wanted.full_resource, allowed) or (wanted.subresource != "" and f"*/{wanted.subresource}" in (allowed or ()))
 
 
 def _path_matches(pattern: str, path: str) -> bool:

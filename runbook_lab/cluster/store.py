@@ -40,12 +40,16 @@ _SERVER_FIELDS = (
 FOREGROUND_FINALIZER = "foregroundDeletion"
 
 
-def copy_json(value: Any) -> Any:
-    """Copy a JSON tree; several times faster than `copy.deepcopy`, which every read would otherwise pay."""
+def copy_json(obj: Object) -> Object:
+    """Copy an object; several times faster than `copy.deepcopy`, which every read would otherwise pay."""
+    return {key: _copy_value(value) for key, value in obj.items()}
+
+
+def _copy_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: copy_json(inner) for key, inner in value.items()}
+        return {key: _copy_value(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [copy_json(inner) for inner in value]
+        return [_copy_value(inner) for inner in value]
     return value
 
 
@@ -185,7 +189,7 @@ class Store:
             metadata["generation"] += 1
         metadata["managedFields"] = managed_fields.track(old, new, manager=manager, subresource=subresource, now=now)
         if dry_run:
-            return new
+            return copy_json(new)
         key = (metadata.get("namespace", ""), metadata["name"])
         stored = self._commit("MODIFIED", resource, key, new, previous=old)
         if _finally_deleted(old, new):
@@ -291,7 +295,7 @@ class Store:
         for field in (*_SERVER_FIELDS, "resourceVersion", "namespace"):
             new["metadata"].pop(field, None)
             if field in old["metadata"]:
-                new["metadata"][field] = copy_json(old["metadata"][field])
+                new["metadata"][field] = _copy_value(old["metadata"][field])
         apply_defaults(resource.plural, new)
         return new
 

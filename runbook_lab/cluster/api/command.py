@@ -70,8 +70,20 @@ def read_command(store: Store, query: MultiMapping[str], target: Target) -> Comm
     )
 
 
-async def start(node: Node, command: Command) -> asyncio.subprocess.Process:
-    """Start the command; the node's refusals become those of the API."""
+@contextlib.asynccontextmanager
+async def running(node: Node, command: Command) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the command for as long as the context lasts; the node's refusals become those of the API."""
+    process = await _start(node, command)
+    try:
+        yield process
+    finally:
+        # No await here: a client that leaves also cancels the handler.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _start(node: Node, command: Command) -> asyncio.subprocess.Process:
     try:
         return await node.exec(command.namespace, command.pod, command.container, command.arguments, tty=command.tty)
     except ContainerNotFoundError as error:
@@ -97,12 +109,9 @@ def exit_status(returncode: int) -> Mapping[str, Any]:
 
 
 async def converse(client: Client, process: asyncio.subprocess.Process, command: Command) -> None:
-    """Join a command's streams to the client until the command ends; where the client leaves first, the command is killed."""
+    """Join a command's streams to the client until the command ends, or the client leaves."""
     reader = asyncio.create_task(_feed(client, process, command))
-    outputs = asyncio.gather(
-        _drain(client, "stdout", process.stdout, wanted=command.stdout),
-        _drain(client, "stderr", process.stderr, wanted=command.stderr),
-    )
+    outputs = asyncio.create_task(_drain_all(client, process, command))
     try:
         await asyncio.wait({reader, outputs}, return_when=asyncio.FIRST_COMPLETED)
         if outputs.done():
@@ -112,9 +121,12 @@ async def converse(client: Client, process: asyncio.subprocess.Process, command:
         reader.cancel()
         outputs.cancel()
         await asyncio.gather(reader, outputs, return_exceptions=True)
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+
+
+async def _drain_all(client: Client, process: asyncio.subprocess.Process, command: Command) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_drain(client, "stdout", process.stdout, wanted=command.stdout))
+        tasks.create_task(_drain(client, "stderr", process.stderr, wanted=command.stderr))
 
 
 async def _drain(client: Client, output: Output, stream: asyncio.StreamReader | None, *, wanted: bool) -> None:

@@ -1,13 +1,14 @@
 """`kubectl exec` over SPDY/3.1, as kubectl speaks it before 1.30: the client opens a stream each for stdin, stdout, and so on."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from runbook_lab.cluster.api.command import Command, Output, converse, read_command, start
+from runbook_lab.cluster.api.command import Command, Output, converse, read_command, running
 from runbook_lab.cluster.api.context import services
 from runbook_lab.cluster.api.spdy import Data, Opened, SpdyConnection
 from runbook_lab.cluster.api.target import Target
@@ -24,21 +25,17 @@ async def serve_exec_spdy(request: web.Request, target: Target) -> web.StreamRes
     if _PROTOCOL not in offered:
         raise BadRequest(f"unable to upgrade: expected the stream protocol {_PROTOCOL}, the client offers {offered or 'none'}")
     command = read_command(services(request).store, request.query, target)
-    # Before the upgrade, so that a container that is not there is an HTTP answer.
-    process = await start(services(request).node, command)
-    reader, writer = _take_over(request)
-    try:
-        client = _SpdyClient(SpdyConnection(reader, writer))
+    # Started before the upgrade, so that a container that is not there is an HTTP answer.
+    async with running(services(request).node, command) as process:
+        reader, writer = _take_over(request)
         try:
-            await client.wait_for_streams(command)
-        except TimeoutError:
-            process.kill()
-        else:
-            await converse(client, process, command)
-            # The client closes when it has read the status; closing first could cut the last frames off.
-            await client.wait_until_gone()
-    finally:
-        writer.close()
+            client = _SpdyClient(SpdyConnection(reader, writer))
+            if await client.has_opened(command):
+                await converse(client, process, command)
+                # The client closes when it has read the status; closing first could cut the last frames off.
+                await client.wait_until_gone()
+        finally:
+            writer.close()
     # The connection is gone, and with it the way to answer: aiohttp finds it closed.
     return web.Response()
 
@@ -69,25 +66,22 @@ class _SpdyClient:
         self._streams: dict[str, int] = {}
         self._early: list[Data] = []
 
-    async def wait_for_streams(self, command: Command) -> None:
-        """Wait until the client has opened the streams of the command; TimeoutError when it does not."""
+    async def has_opened(self, command: Command) -> bool:
+        """Wait for the client to open the streams of the command, and tell whether it did."""
         asked = {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
         expected = {"error", *(name for name, wanted in asked.items() if wanted)}
-        async with asyncio.timeout(_OPENING_SECONDS):
-            while not expected <= self._streams.keys():
-                frame = await anext(self._frames, None)
-                if frame is None:
-                    raise TimeoutError("the client left before it opened its streams")
-                self._take(frame)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OPENING_SECONDS):
+                while not expected <= self._streams.keys() and (frame := await anext(self._frames, None)):
+                    self._take(frame)
+        return expected <= self._streams.keys()
 
     async def wait_until_gone(self) -> None:
         """Wait, not for long, until the client closes the connection."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
                 async for frame in self._connection.frames():
                     self._take(frame)
-        except TimeoutError:
-            return
 
     async def input(self) -> AsyncIterator[bytes]:
         stdin = self._streams.get("stdin")

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from runbook_lab.cluster.api.command import Output, converse, read_command, start
+from runbook_lab.cluster.api.command import Output, converse, read_command, running
 from runbook_lab.cluster.api.context import services
 from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.errors import BadRequest
@@ -23,11 +23,11 @@ async def serve_exec_websocket(request: web.Request, target: Target) -> web.Stre
     if not any(protocol in wanted for protocol in _PROTOCOLS):
         raise BadRequest(f"unable to upgrade: none of the subprotocols {', '.join(_PROTOCOLS)} was requested")
     command = read_command(services(request).store, request.query, target)
-    # Before the upgrade, so that a container that is not there is an HTTP answer.
-    process = await start(services(request).node, command)
     socket = web.WebSocketResponse(protocols=_PROTOCOLS, compress=False, max_msg_size=0)
-    await socket.prepare(request)
-    await converse(_WebSocketClient(socket), process, command)
+    # Started before the upgrade, so that a container that is not there is an HTTP answer.
+    async with running(services(request).node, command) as process:
+        await socket.prepare(request)
+        await converse(_WebSocketClient(socket), process, command)
     await socket.close()
     return socket
 

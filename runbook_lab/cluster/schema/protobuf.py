@@ -59,7 +59,7 @@ def read_protobuf(body: bytes) -> Object:
             message = _kinds().get(f"v1/{kind}") if kind == "DeleteOptions" else None
         if message is None:
             raise ProtobufError(f"protobuf of kind {kind} in {api_version} is not read here; send JSON")
-        content = _read(_bytes(envelope.get(2, b"")), message)
+        content: Object = _read(_bytes(envelope.get(2, b"")), message)
     except (WireError, UnicodeDecodeError) as error:
         raise ProtobufError(str(error)) from error
     return {"apiVersion": api_version, "kind": kind} | content
@@ -80,7 +80,7 @@ def _read(data: bytes, message: str) -> Any:
     special = _SPECIAL.get(message)
     if special:
         return special(data)
-    fields, result = _document()["messages"][message], {}
+    fields, result = _document()["messages"][message], dict[str, Any]()
     for number, raw in wire_fields(data):
         field = fields.get(str(number))
         if field is None:

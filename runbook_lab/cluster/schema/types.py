@@ -44,7 +44,8 @@ def short_name(name: str) -> str:
 
 @cache
 def _document() -> dict[str, Any]:
-    return json.loads(Path(__file__).with_name("types.json").read_text())
+    content: dict[str, Any] = json.loads(Path(__file__).with_name("types.json").read_text())
+    return content
 
 
 @cache

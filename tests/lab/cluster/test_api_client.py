@@ -1,5 +1,8 @@
 """The official Python client works on the API, typed as it is."""
 
+import os
+import time
+
 import pytest
 from kubernetes import client, config, watch
 from kubernetes.stream import stream
@@ -100,15 +103,14 @@ def test_what_leaves_with_its_client_is_ended(api, connect):
 
 
 def _ends(pid, *, seconds=10.0):
-    import psutil
-
-    try:
-        psutil.Process(pid).wait(timeout=seconds)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return False
-    return True
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def test_pod_metrics_logs_and_version_are_read(connect):

@@ -35,6 +35,13 @@ def test_objects_given_out_are_copies(store):
     assert store.get("configmaps", "settings", namespace="shop")["data"] == {"a": "1"}
 
 
+def test_a_secret_written_as_text_is_kept_encoded(store):
+    made = store.create("secrets", {"metadata": {"name": "s"}, "stringData": {"password": "secret"}}, namespace="shop")
+
+    assert made["data"] == {"password": "c2VjcmV0"}
+    assert "stringData" not in made
+
+
 def test_names_are_unique_in_a_namespace_and_generated_on_request(store):
     store.create("configmaps", config(), namespace="shop")
     store.create("configmaps", config(), namespace="other")

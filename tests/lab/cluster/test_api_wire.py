@@ -46,7 +46,7 @@ def test_a_config_map_is_read_from_protobuf():
 
 
 def test_zero_replicas_are_zero_and_inlined_sources_are_flat():
-    reference = part(2, part(1, part(1, part(1, "settings"))))
+    reference = part(2, part(1, part(1, "settings")))
     container = part(1, "orders") + part(19, reference)
     template = part(2, part(2, container))
     deployment = read_protobuf(envelope("apps/v1", "Deployment", part(2, varint(1, 0) + part(3, template))))
