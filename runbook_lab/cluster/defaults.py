@@ -1,7 +1,6 @@
 """What the API fills in where a manifest is silent: the same values as Kubernetes, so that `describe` and diffs read alike."""
 
 import base64
-import base64
 from typing import Any
 
 Object = dict[str, Any]
@@ -113,9 +112,6 @@ def _service(obj: Object) -> None:
 
 def _secret(obj: Object) -> None:
     _fill(obj, type="Opaque")
-    # What is written as text is kept, and given back, encoded.
-    for key, text in (obj.pop("stringData", None) or {}).items():
-        obj.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
     # Only for writing: what comes as text is kept, and given back, as data.
     for key, text in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
