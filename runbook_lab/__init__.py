@@ -1,1 +1,1 @@
-"""Where one practises: a small real shop on a small cluster, with faults to find. `runbook_lib` never imports it."""
+"""Where one practises: a small real shop on a small cluster, with real servers beside it and real faults to put in."""

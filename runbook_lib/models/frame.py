@@ -31,7 +31,9 @@ class Frame(pd.DataFrame):
         return str(self.attrs.get("command", ""))
 
 
-def frame(data: Any, *, columns: list[str] | None = None, unit: str = "", source: str = "", query: str = "", command: str = "") -> Frame:
+def frame(
+    data: Any, *, columns: list[str] | None = None, unit: str = "", source: str = "", query: str = "", command: str = ""
+) -> Frame:
     """Build a Frame with its provenance set."""
     built = Frame(data, columns=columns)
     built.attrs.update({"unit": unit, "source": source, "query": query, "command": command})

@@ -66,6 +66,17 @@ class TimelineEntry(_Record):
     text: str
 
 
+class ProcessRecord(_Record):
+    """Who writes a record that still says `running`, so that one whose writer has died can be told apart.
+
+    `started` is the process's start as the system counts it (clock ticks since boot), since process ids are used again.
+    """
+
+    host: str
+    pid: int
+    started: int | None = None
+
+
 class IncidentRecord(_Record):
     """One investigation. `status`: completed, failed (the notebook died), interrupted (nothing closed it), running."""
 
@@ -94,7 +105,6 @@ class IncidentRecord(_Record):
     timeline: tuple[TimelineEntry, ...] = ()
     next_steps: tuple[str, ...] = ()
     error: str | None = None
+    process: ProcessRecord | None = None
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-

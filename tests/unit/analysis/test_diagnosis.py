@@ -32,7 +32,9 @@ TOGETHER = (Conjunction(name="diff_and_pool", all_of=("diff", "pool_full"), text
 
 def symptom(breached: bool | None = True) -> Symptom:
     onset = ONSET if breached else None
-    return Symptom(name="error_rate", title="error rate", value=0.3, unit="ratio", threshold=0.05, breached=breached, onset_at=onset)
+    return Symptom(
+        name="error_rate", title="error rate", value=0.3, unit="ratio", threshold=0.05, breached=breached, onset_at=onset
+    )
 
 
 def present(name: str, after: float = 0.0) -> Signal:
@@ -118,7 +120,11 @@ def test_remedies_that_would_not_help_are_not_offered():
 
 def test_evidence_is_told_for_against_and_missing():
     cause = diagnose(present("pool_full"), unknown("held"), absent("pool_errors"))["pool"]
-    assert {line.signal: line.bearing for line in cause.evidence} == {"pool_full": "for", "pool_errors": "against", "held": "missing"}
+    assert {line.signal: line.bearing for line in cause.evidence} == {
+        "pool_full": "for",
+        "pool_errors": "against",
+        "held": "missing",
+    }
 
 
 def test_support_raises_the_confidence_and_missing_evidence_lowers_it():

@@ -1,0 +1,43 @@
+"""The container images of the lab: what the names in the manifests stand for on this machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from runbook_lab.cluster import Image
+from runbook_lab.servers import postgres, redis
+
+ORDERS = "lab/orders:1.4.2"
+# The release after it, whose pricing cannot handle customers without a loyalty account.
+NEXT_ORDERS = "lab/orders:1.5.0"
+
+
+def images(socket_directory: Path) -> dict[str, Image]:
+    """Give all images. `socket_directory`: where PostgreSQL puts its socket, and psql in its pod looks for it.
+
+    Raises FileNotFoundError with what to install.
+    """
+    return {
+        ORDERS: _shop("orders", {"ORDERS_VERSION": "1.4.2"}),
+        NEXT_ORDERS: _shop("orders", {"ORDERS_VERSION": "1.5.0"}),
+        "lab/payments:2.3.1": _shop("payments", {"PAYMENTS_VERSION": "2.3.1"}),
+        "lab/inventory:1.1.0": _shop("inventory", {"INVENTORY_VERSION": "1.1.0"}),
+        "lab/loadgen:1.0.0": _shop("loadgen", {"LOADGEN_VERSION": "1.0.0"}),
+        "lab/postgres:18": Image(
+            (sys.executable, "-m", "runbook_lab.servers.postgres"),
+            env=_PYTHON | {"PGHOST": str(socket_directory)},
+            tools_path=(str(postgres.binaries()),),
+            stop_signal=signal.SIGINT,  # fast shutdown; on SIGTERM it would wait for its clients
+        ),
+        "lab/redis:6.2": Image(("redis-server",), tools_path=(str(redis.binaries()),)),
+    }
+
+
+# Found also where the lab runs from a clone that is not installed. Buffered lines would come late, and be lost with a kill.
+_PYTHON = {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONUNBUFFERED": "1"}
+
+
+def _shop(name: str, environment: dict[str, str]) -> Image:
+    return Image((sys.executable, "-m", f"runbook_lab.shop.{name}"), env=_PYTHON | environment)
