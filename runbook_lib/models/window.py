@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from runbook_lib.durations import format_duration, parse_duration
 from runbook_lib.errors import UsageError
 
-_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read a duration as Prometheus writes it: `90s`, `30m`, `1h30m`, `2d`.
-
-    Raises UsageError when the text is not one, is zero, or is negative.
-    """
-    stripped = text.strip()
-    parts = _PART.findall(stripped)
-    if not parts or "".join(number + unit for number, unit in parts) != stripped:
-        raise UsageError(f"a duration such as 90s, 30m or 1h30m was expected; found {text!r}")
-    duration = timedelta(seconds=sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
-    if duration <= timedelta(0):
-        raise UsageError(f"a duration longer than zero was expected; found {text!r}")
-    return duration
-
-
-def format_duration(duration: timedelta) -> str:
-    """Write a duration in at most two units, largest first: `1h 30m`, `98s`, `250ms`."""
-    seconds = duration.total_seconds()
-    if seconds < 0:
-        return "-" + format_duration(-duration)
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    if seconds < 120:
-        return f"{round(seconds)}s"
-    whole = round(seconds)
-    parts: list[str] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, whole = divmod(whole, size)
-        if count:
-            parts.append(f"{count}{unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+__all__ = ["Window", "format_duration", "format_instant", "parse_duration", "parse_instant"]
 
 
 def parse_instant(text: str) -> datetime:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from runbook_lib.errors import ConfigurationError
+from runbook_lib.durations import parse_duration
+from runbook_lib.errors import ConfigurationError, UsageError
 from runbook_lib.service.reference import PathReference
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "require_unique",
 ]
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
 _REQUIREMENT = re.compile(
     r"!?[A-Za-z0-9][\w./-]*"  # a key alone: it exists, or with `!` does not
     r"(?:\s*(?:==?|!=)\s*[\w.-]*|\s+(?:not)?in\s*\([\w.,\s-]+\))?"
@@ -36,8 +36,10 @@ _KUBERNETES_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def _duration(text: str) -> str:
-    if not _DURATION.fullmatch(text) or not re.search(r"[1-9]", text):
-        raise ValueError("must be a duration longer than zero, such as 90s, 30m or 1h30m")
+    try:
+        parse_duration(text)
+    except UsageError as error:
+        raise ValueError("must be a duration longer than zero, such as 90s, 30m or 1h30m") from error
     return text
 
 

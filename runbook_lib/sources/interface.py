@@ -41,6 +41,9 @@ class Metrics(Source, Protocol):
     def label_values(self, label: str, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Values of a label (`__name__`: the metrics that exist), sorted."""
 
+    def label_names(self, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
+        """Names of the labels of the series that match, sorted."""
+
     def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
         """The label sets that match; one column per label."""
 

@@ -1,0 +1,45 @@
+"""What a Prometheus has: asked while an instrumentation is looked for, and never more than the names."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runbook_lib.service.instrumentation.promql import ANY, Matchers
+from runbook_lib.service.models import Service
+
+__all__ = ["Catalogue", "accepted_names", "pod_pattern"]
+
+# As Kubernetes makes the names of a Deployment's pods: the replica set's hash and five letters, from an alphabet without vowels.
+_HASH = "[a-z0-9]{1,10}"
+_SUFFIX = "[a-z0-9]{5}"
+
+
+class Catalogue(Protocol):
+    """The names that exist. Raises SourceError when Prometheus cannot be asked."""
+
+    def names(self, matchers: Matchers = ANY) -> frozenset[str]:
+        """Names of the metrics that have series with these labels."""
+
+    def labels(self, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
+        """Names of the labels of a metric."""
+
+    def values(self, label: str, metric: str) -> frozenset[str]:
+        """Values of a label of a metric."""
+
+
+def accepted_names(service: Service) -> tuple[str, ...]:
+    """What a label may say when it means this service."""
+    application, namespace = service.components.application, service.connections.kubernetes
+    names = [service.name, application.deployment, application.kubernetes_service, application.container]
+    known = [name for name in dict.fromkeys(names) if name]
+    return tuple(known + [f"{namespace.namespace}/{name}" for name in known if namespace])
+
+
+def pod_pattern(service: Service) -> str:
+    """A regular expression (RE2, anchored by Prometheus) of the names of the application's pods."""
+    return f"{_escaped(service.components.application.deployment)}-{_HASH}-{_SUFFIX}"
+
+
+def _escaped(name: str) -> str:
+    # Names of Kubernetes objects hold no other character that means something in a regular expression.
+    return name.replace(".", "[.]")

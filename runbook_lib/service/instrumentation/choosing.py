@@ -1,0 +1,130 @@
+"""Which series are the service's: a metric that exists, and the labels that select it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from runbook_lib.service.instrumentation.catalogue import Catalogue, accepted_names, pod_pattern
+from runbook_lib.service.instrumentation.presets import Duration, Requests
+from runbook_lib.service.instrumentation.promql import ANY, Matchers, rate
+from runbook_lib.service.models import Service
+
+__all__ = ["POD_LABELS", "VERSION_LABELS", "Chosen", "Finder", "Timing"]
+
+POD_LABELS = ("pod", "pod_name", "kubernetes_pod_name", "k8s_pod_name", "exported_pod", "instance")
+VERSION_LABELS = (
+    "version", "app_version", "app_kubernetes_io_version", "service_version", "destination_version", "source_version", "release",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A duration that exists, and how its quantiles are asked for."""
+
+    duration: Duration
+    kind: Literal["classic", "native", "summary"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The series that count requests (or calls): the metric, its labels, and the matchers that make them the service's."""
+
+    spec: Requests
+    metric: str
+    native: bool
+    matchers: Matchers
+    labels: frozenset[str]
+    timing: Timing | None
+
+    def rate(self, window: str, *, failed: bool = False) -> str:
+        """Requests per second by all labels; only the failed ones on demand."""
+        status = self.label(self.spec.status)
+        matchers = self.matchers.where(status, "=~", self.spec.failed) if failed and status else self.matchers
+        counted = rate(self.metric, matchers, window)
+        return f"histogram_count({counted})" if self.native else counted
+
+    def label(self, candidates: Sequence[str]) -> str | None:
+        """The first of these labels that the series have."""
+        return next((label for label in candidates if label in self.labels), None)
+
+
+class Finder:
+    """Looks for a service's series in a catalogue. `given` are the labels of instrumentation.selector, which always hold."""
+
+    def __init__(self, service: Service, catalogue: Catalogue) -> None:
+        self._service = service
+        self._catalogue = catalogue
+        self._given = service.instrumentation.selector
+        self._names = accepted_names(service)
+        self._namespace = service.connections.kubernetes.namespace if service.connections.kubernetes else ""
+
+    def requests(self, spec: Requests, *, silent: bool = False) -> Chosen | None:
+        """The series that this instrumentation has of the service; None when it has none.
+
+        silent: when the labels are given and the metric exists for others only, take it all the same: the service is silent now.
+        """
+        for metric, native in _counts(spec):
+            matchers = self.owner(metric, spec, silent=silent)
+            if matchers is not None:
+                names = self._catalogue.names(matchers) if not silent else self._catalogue.names()
+                labels = self._catalogue.labels(metric, ANY if silent else matchers)
+                if native and f"{metric}_count" in names:
+                    continue  # a classic histogram or summary that shares the name
+                timing = next((found for duration in spec.durations if (found := _timing(duration, names))), None)
+                return Chosen(spec=spec, metric=metric, native=native, matchers=matchers, labels=labels, timing=timing)
+        return None
+
+    def owner(self, metric: str, spec: Requests, *, silent: bool = False) -> Matchers | None:
+        """The matchers that make the metric's series the service's; None when it has no such series."""
+        fixed = Matchers(spec.fixed)
+        if self._given:
+            given = Matchers.equal(self._given).also(fixed)
+            if metric in self._catalogue.names(given):
+                return given
+        if metric not in self._catalogue.names():
+            return None
+        if silent:
+            return Matchers.equal(self._given).also(fixed) if self._given else None
+        return next((found for found in self._guesses(metric, spec) if metric in self._catalogue.names(found)), None)
+
+    def _guesses(self, metric: str, spec: Requests) -> Iterator[Matchers]:
+        """Matchers by the labels that usually say whose series they are, narrowed down by the given ones that the metric has."""
+        labels = self._catalogue.labels(metric)
+        narrowed = Matchers(spec.fixed).also(
+            Matchers.equal({label: value for label, value in self._given.items() if label in labels})
+        )
+        for label in spec.namespace:
+            if self._namespace and label in labels and self._namespace in self._catalogue.values(label, metric):
+                narrowed = narrowed.where(label, "=", self._namespace)
+                break
+        for label in spec.owner:
+            if label in labels:
+                values = self._catalogue.values(label, metric)
+                for name in self._names:
+                    if name in values:
+                        yield narrowed.where(label, "=", name)
+        pattern = pod_pattern(self._service)
+        for label in POD_LABELS:
+            if label in labels and any(re.fullmatch(pattern, value) for value in self._catalogue.values(label, metric)):
+                yield narrowed.where(label, "=~", pattern)
+
+
+def _counts(spec: Requests) -> Iterator[tuple[str, bool]]:
+    """The metrics that may count requests, and whether each is a native histogram."""
+    for name in spec.counts:
+        yield name, False
+    for duration in spec.durations:
+        yield f"{duration.name}_count", False
+    for duration in spec.durations:
+        yield duration.name, True
+
+
+def _timing(duration: Duration, names: frozenset[str]) -> Timing | None:
+    if f"{duration.name}_bucket" in names:
+        return Timing(duration, "classic")
+    if duration.name in names:
+        return Timing(duration, "summary" if f"{duration.name}_count" in names else "native")
+    return None

@@ -1,0 +1,140 @@
+"""What every cluster measures of pods and Deployments: cAdvisor's and kube-state-metrics' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
+from runbook_lib.service.instrumentation.promql import Matchers, rate, vector
+from runbook_lib.service.models import Service
+
+__all__ = ["cluster_expressions"]
+
+# kube-state-metrics' own pod takes the plain labels where its scrape does not honour labels.
+_NAMESPACE = ("exported_namespace", "namespace")
+_POD = ("exported_pod", "pod", "pod_name")
+_LIMITS = "kube_pod_container_resource_limits"
+_CONTAINER = ("exported_container", "container", "container_name")
+
+
+def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Give name, PromQL and the labels (ours to theirs) of each measure of the cluster that exists. Empty without a cluster."""
+    if service.connections.kubernetes is None:
+        return
+    pods = _Pods(service, catalogue)
+    yield from pods.gauge("memory_working_set", ("container_memory_working_set_bytes",))
+    yield from pods.gauge(
+        "memory_limit",
+        (
+            "kube_pod_container_resource_limits",
+            "kube_pod_container_resource_limits_memory_bytes",
+            "container_spec_memory_limit_bytes",
+        ),
+        resource="memory",
+    )
+    yield from pods.gauge("restarts", ("kube_pod_container_status_restarts_total",))
+    yield from pods.gauge(
+        "oom_kills", ("kube_pod_container_status_last_terminated_reason",), where=(("reason", "=", "OOMKilled"),)
+    )
+    yield from pods.gauge(
+        "cpu_limit",
+        (_LIMITS, "kube_pod_container_resource_limits_cpu_cores"),
+        resource="cpu",
+    )
+    yield from pods.usage(window)
+    yield from pods.memory_ratio()
+    yield from _deployment(service, catalogue)
+    yield from pods.ready()
+
+
+class _Pods:
+    """Metrics of the application's pods, one value for each pod."""
+
+    def __init__(self, service: Service, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._pattern = pod_pattern(service)
+        self._container = service.components.application.container
+        kubernetes = service.connections.kubernetes
+        self._namespace = kubernetes.namespace if kubernetes else ""
+        self._known = catalogue.names()
+
+    def gauge(
+        self, name: str, candidates: tuple[str, ...], *, resource: str = "", where: tuple[tuple[str, str, str], ...] = ()
+    ) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """The highest value of the pod's container."""
+        metric = next((candidate for candidate in candidates if candidate in self._known), None)
+        if metric is None:
+            return
+        matchers, pod = self.matchers(metric)
+        matchers = matchers.also(Matchers(where))
+        if resource and metric == candidates[0]:
+            matchers = matchers.where("resource", "=", resource)
+        suffix = " > 0" if metric == "container_spec_memory_limit_bytes" else ""  # 0 says that there is no limit
+        yield name, f"max by ({pod}) ({vector(metric, matchers)}{suffix})", {"pod": pod}
+
+    def usage(self, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """CPU time, and how often the container was held back."""
+        used, periods, throttled = (
+            "container_cpu_usage_seconds_total",
+            "container_cpu_cfs_periods_total",
+            "container_cpu_cfs_throttled_periods_total",
+        )
+        if used in self._known:
+            matchers, pod = self.matchers(used)
+            yield "cpu_usage", f"sum by ({pod}) ({rate(used, matchers, window)})", {"pod": pod}
+        if periods in self._known and throttled in self._known:
+            matchers, pod = self.matchers(periods)
+            part, whole = (f"sum by ({pod}) ({rate(metric, matchers, window)})" for metric in (throttled, periods))
+            yield "cpu_throttled_ratio", f"{part} / ({whole} > 0)", {"pod": pod}
+
+    def memory_ratio(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Memory against its limit; the label of the pod is the working set's."""
+        used = next(self.gauge("used", ("container_memory_working_set_bytes",)), None)
+        limit = next(self.gauge("limit", (_LIMITS, "container_spec_memory_limit_bytes"), resource="memory"), None)
+        if used and limit:
+            (_, above, labels), (_, below, other) = used, limit
+            if labels != other:
+                below = f'label_replace({below}, "{labels["pod"]}", "$1", "{other["pod"]}", "(.*)")'
+            yield "memory_ratio", f"{above} / on ({labels['pod']}) ({below})", labels
+
+    def ready(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """How many pods are ready."""
+        metric = "kube_pod_status_ready"
+        if metric in self._known:
+            matchers, _ = self.matchers(metric, container=False)
+            yield "pods_ready", f"sum({vector(metric, matchers.where('condition', '=', 'true'))})", {}
+
+    def matchers(self, metric: str, *, container: bool = True) -> tuple[Matchers, str]:
+        """What selects the application's containers, not the pods' own cgroups nor pause containers; and the label of the pod."""
+        labels = self._catalogue.labels(metric)
+        namespace, pod, name = (_first(candidates, labels) for candidates in (_NAMESPACE, _POD, _CONTAINER))
+        found = Matchers().where(namespace, "=", self._namespace).where(pod, "=~", self._pattern)
+        if container and name in labels:
+            found = (
+                found.where(name, "=", self._container)
+                if self._container
+                else found.where(name, "!=", "").where(name, "!=", "POD")
+            )
+        return found, pod
+
+
+def _deployment(service: Service, catalogue: Catalogue) -> Iterator[tuple[str, str, dict[str, str]]]:
+    kubernetes = service.connections.kubernetes
+    names = {
+        "replicas_available": "kube_deployment_status_replicas_available",
+        "replicas_desired": "kube_deployment_spec_replicas",
+    }
+    for name, metric in names.items():
+        if metric in catalogue.names() and kubernetes is not None:
+            labels = catalogue.labels(metric)
+            matchers = (
+                Matchers()
+                .where(_first(_NAMESPACE, labels), "=", kubernetes.namespace)
+                .where(_first(("exported_deployment", "deployment"), labels), "=", service.components.application.deployment)
+            )
+            yield name, f"max({vector(metric, matchers)})", {}
+
+
+def _first(candidates: tuple[str, ...], labels: frozenset[str]) -> str:
+    """The first of the candidates that exists; the most usual one when none does, so that the query is still a valid one."""
+    return next((label for label in candidates if label in labels), candidates[1])

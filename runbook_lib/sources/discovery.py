@@ -1,0 +1,61 @@
+"""Finding out which metrics a service exports, with as few questions as it takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from runbook_lib.models.window import Window
+from runbook_lib.service import Service
+from runbook_lib.service.instrumentation import Expressions, Matchers, resolve
+from runbook_lib.service.instrumentation.promql import ANY, vector
+from runbook_lib.sources.interface import Metrics, Sources
+
+__all__ = ["PrometheusCatalogue", "discover"]
+
+
+class PrometheusCatalogue:
+    """The names that a Prometheus knows around a window, each asked for once."""
+
+    def __init__(self, metrics: Metrics, window: Window | None = None) -> None:
+        self._metrics = metrics
+        self._window = window
+        self._answers: dict[tuple[str, ...], frozenset[str]] = {}
+        self._lock = threading.Lock()
+
+    def names(self, matchers: Matchers = ANY) -> frozenset[str]:
+        """Names of the metrics that have series with these labels."""
+        match = [f"{{{matchers}}}"] if matchers else []
+        return self._once(
+            ("names", str(matchers)), lambda: self._metrics.label_values("__name__", match=match, window=self._window)
+        )
+
+    def labels(self, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
+        """Names of the labels of a metric."""
+        match = vector(metric, matchers)
+        return self._once(("labels", match), lambda: self._metrics.label_names(match=[match], window=self._window))
+
+    def values(self, label: str, metric: str) -> frozenset[str]:
+        """Values of a label of a metric."""
+        return self._once(
+            ("values", label, metric),
+            lambda: self._metrics.label_values(label, match=[vector(metric)], window=self._window),
+        )
+
+    def _once(self, key: tuple[str, ...], ask: Callable[[], list[str]]) -> frozenset[str]:
+        with self._lock:
+            if key not in self._answers:
+                self._answers[key] = frozenset(ask())
+            return self._answers[key]
+
+
+def discover(service: Service, sources: Sources, *, window: Window | None = None) -> Expressions:
+    """All measures of the service as its Prometheus has them, around `window` (the last hours by default).
+
+    Raises SourceError when Prometheus cannot be asked, ConfigurationError when the service file names what there is not.
+    """
+    catalogue = PrometheusCatalogue(sources.metrics, window)
+    expressions = resolve(service, catalogue)
+    if service.instrumentation.rate_window != "auto" or not expressions.counted:
+        return expressions
+    return resolve(service, catalogue, scrape_interval_seconds=sources.metrics.scrape_interval_seconds(expressions.counted))
