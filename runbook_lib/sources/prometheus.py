@@ -148,7 +148,7 @@ class PrometheusMetrics:
             raise SourceAnswerInvalid(_NAME, f"something else than Prometheus answers: {type(error).__name__}") from error
 
     def _query(self, kind: str, params: Mapping[str, str]) -> Answer:
-        """A query by the client's session, decoded here: the client's own way to a frame takes twice as long, and loses warnings."""
+        """A query by the client's session, decoded here: the client's own frame takes twice as long, and loses warnings."""
         client, url = self._open()
         response = client._session.request("GET", f"{url}/api/v1/{kind}", params=params, auth=client.auth)
         return decode(response.content)
