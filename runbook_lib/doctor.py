@@ -89,7 +89,8 @@ class Expressions(Protocol):
 
 def examine_service(service: Service) -> Iterator[Examination]:
     """Open the service's sources, look at everything, and close them."""
-    from runbook_lib.sources.opening import discover, open_sources
+    from runbook_lib.sources.discovery import discover
+    from runbook_lib.sources.opening import open_sources
 
     sources = open_sources(service)
     try:

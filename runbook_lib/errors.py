@@ -7,6 +7,8 @@ found, and where.
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = [
     "ActionFailed",
     "ArchiveError",
@@ -39,7 +41,7 @@ class ConfigurationError(RunbookError):
 class SourceError(RunbookError):
     """A real system could not be read. During an incident that is normal: the finding says so and the run goes on."""
 
-    status = "unreachable"
+    status: Literal["unreachable", "timeout", "refused", "invalid_answer", "not_configured"] = "unreachable"
 
     def __init__(self, source: str, reason: str) -> None:
         self.source = source

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from runbook_lib.models.cause import Cause, CauseRule, Conjunction, Evidence, Symptom, Verdict
 from runbook_lib.models.finding import Finding, Presence, Signal
@@ -181,7 +182,7 @@ def _evidence(rule: CauseRule, board: _Board) -> Iterable[Evidence]:
             text = seen.signal.text if seen.signal is not None else f"no finding speaks of {name.replace('_', ' ')}"
             yield Evidence(bearing="missing", signal=name, text=text, finding=seen.finding)
         elif seen.signal is not None and (speaks_for or seen.presence is Presence.PRESENT):
-            bearing = "for" if speaks_for and seen.presence is Presence.PRESENT else "against"
+            bearing: Literal["for", "against"] = "for" if speaks_for and seen.presence is Presence.PRESENT else "against"
             yield Evidence(bearing=bearing, signal=name, text=seen.signal.text, finding=seen.finding)
 
 

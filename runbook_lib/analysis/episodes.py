@@ -98,7 +98,8 @@ def step_up(series: pd.Series, *, at_least: float) -> datetime | None:
     levels = [float(np.median(clean.to_numpy()[a:b])) for a, b in pairwise(edges)]
     for index in range(len(levels) - 1, 0, -1):
         if levels[index] - levels[index - 1] >= at_least and levels[-1] - levels[index - 1] >= at_least:
-            return clean.index[edges[index]].to_pydatetime()
+            began: datetime = clean.index[edges[index]].to_pydatetime()
+            return began
     return None
 
 

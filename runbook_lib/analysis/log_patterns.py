@@ -61,8 +61,9 @@ ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "downstream",
         (
-            r"(?:Read|Connect)Timeout|TimeoutException|SocketTimeout|timed out|deadline exceeded|ECONNREFUSED|ECONNRESET|ETIMEDOUT",
-            r"ENOTFOUND|EAI_AGAIN|Connection refused|Connection reset|Connect(?:ion)?Error|RemoteDisconnected|socket hang up|URLError",
+            r"(?:Read|Connect)Timeout|TimeoutException|SocketTimeout|timed out|deadline exceeded",
+            r"ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Connection refused|Connection reset|Connect(?:ion)?Error",
+            r"RemoteDisconnected|socket hang up|URLError",
             r"CircuitBreaker\w*|circuit breaker|CallNotPermitted|upstream (?:connect|request)|Bad Gateway|Service Unavailable",
             r"\b50[234] (?:from|for)\b|\bUNAVAILABLE\b|no such host|Name or service not known|name resolution|getaddrinfo",
             r"UnknownHost|No route to host|Network is unreachable|(?:Max)?RetryError",

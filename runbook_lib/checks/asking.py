@@ -73,17 +73,13 @@ def _answer(name: str, question: Question, results: dict[str, tuple[Any, SourceS
         value = question.ask()
     except SourceError as error:
         seconds = time.monotonic() - started
-        results[name] = None, SourceStatus(name=error.source or source, status=_state(error), error=error.reason, seconds=seconds)
+        results[name] = None, SourceStatus(name=error.source or source, status=error.status, error=error.reason, seconds=seconds)
     except Exception as error:  # a sick system may answer in ways that nobody planned; the run must go on
         seconds = time.monotonic() - started
         reason = f"{type(error).__name__}: {error}"
         results[name] = None, SourceStatus(name=source, status="invalid_answer", error=reason, seconds=seconds)
     else:
         results[name] = value, SourceStatus(name=source, status="ok", seconds=time.monotonic() - started)
-
-
-def _state(error: SourceError) -> Any:
-    return error.status
 
 
 def _by_source(

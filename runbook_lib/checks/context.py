@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runbook_lib.service.instrumentation import Expressions
-
 from runbook_lib.errors import SourceError
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.window import Window, format_duration
 from runbook_lib.service import Service
+from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 
 _CALM = timedelta(minutes=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -76,9 +77,8 @@ def circuit_breakers(context: CheckContext) -> Finding:
     questions = {"metric": over_time(context, "breaker_state")}
     base = application.url.resolve().rstrip("/") if application.url is not None else ""
     if base:
-        questions |= {
-            path: Question(context.sources.http, lambda path=path: context.sources.http.get(base + path)) for path in paths
-        }
+        http = context.sources.http
+        questions |= {path: Question(http, partial(http.get, base + path)) for path in paths}
     answers = ask(questions, deadline_seconds=context.deadline_seconds)
     open_now = _open_breakers(answers.get("metric"))
     states = _reported_states([answers.get(path) for path in paths])

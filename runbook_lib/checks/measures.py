@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runbook_lib.service.instrumentation import Expression
-
 from runbook_lib.checks.asking import Question
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import Window
+from runbook_lib.service.instrumentation import Expression
 
 _FINE_POINTS = 1000  # a single series may be fetched finer than a figure needs, so that its onset is dated well
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
-
-from runbook_lib.incident.resolution import Resolution, ResolutionSettings
+from typing import Any, Literal
 
 from runbook_lib.analysis.diagnosis import judge
-from runbook_lib.incident import connecting, telling
+from runbook_lib.incident import connecting, recording, telling
 from runbook_lib.incident.exploring import DatabaseExplorer, LogsExplorer, MetricsExplorer
 from runbook_lib.incident.investigation import Investigation, Scope
 from runbook_lib.incident.menu import Menu
-from runbook_lib.incident.recording import (
-    Journal,
-    action_record,
-    cause_record,
-    finding_record,
-    source_records,
-    symptom_record,
-    timeline,
-)
+from runbook_lib.incident.recording import Journal
+from runbook_lib.incident.resolution import Resolution, ResolutionSettings
 from runbook_lib.models.cause import Diagnosis, Symptom
-from runbook_lib.models.figure import LineFigure, Marker
+from runbook_lib.models.figure import LineFigure
 from runbook_lib.models.finding import Finding
 from runbook_lib.models.plan import Proposal
 from runbook_lib.models.record import IncidentRecord
 from runbook_lib.models.window import Window
-from runbook_lib.playbooks.declaration import Playbook
+from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.service import Service
+
+__all__ = ["Incident", "Opening"]
+
+_STEPS_OF_A_FIGURE = 240
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,33 +43,41 @@ class Opening:
 
 
 class Incident:
-    """One investigation. Everything that it shows is also kept in its archive."""
+    """One investigation. Everything that it shows is also kept in its archive.
+
+    `check.<TAB>` and `resolve.<TAB>` list the steps and the actions of this playbook. `metrics`, `logs` and `database` answer any
+    question off the path, as frames that plot themselves and are archived as well.
+    """
 
     check: Menu[Finding]
     resolve: Menu[Proposal]
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
+        self._playbook = opening.playbook
         self._scope = opening.scope
         self._shown: set[str] = set()
         self._kept: dict[str, Finding] = {}
         self._diagnosis: Diagnosis | None = None
-        self._investigation = Investigation(opening.playbook, opening.scope, on_finding=self._keep).start()
+        self._recovered_at: datetime | None = None
         self._resolution = Resolution(
             opening.playbook,
-            opening.scope,
+            lambda: self._scope,
             opening.settings,
             opening.journal,
+            incident=opening.identifier,
             diagnosis=self.causes,
             measure=self._measure_now,
             on_outcome=self._write,
         )
+        self._write()  # before anything is asked, so that a crash from here on leaves a record
+        self._investigation = Investigation(opening.playbook, opening.scope, on_finding=self._keep).start()
         self.check = Menu(
-            "check", {step.name: (self._doc(step.run), partial(self._check, step.name)) for step in opening.playbook.checks}
+            "check",
+            {step.name: ((step.run.__doc__ or "").strip(), partial(self._check, step.name)) for step in self._playbook.checks},
         )
         self.resolve = Menu("action", self._resolution.entries())
         self._explore()
-        self._write()
 
     @property
     def id(self) -> str:
@@ -93,27 +96,31 @@ class Incident:
 
     def connection(self) -> Finding:
         """Which cluster, as whom, which sources answer, and what may be changed. Read it before going on."""
-        finding = connecting.connection(self._opening.playbook, self._scope, self._opening.settings, self.id)
+        settings = self._opening.settings
+        finding = connecting.connection(
+            self._playbook, self._scope, identifier=self.id, mode=settings.mode, dry_run=settings.dry_run
+        )
         self._keep(finding)
         return finding
 
     def symptoms(self) -> Finding:
         """Is it this issue? The measured symptom against its threshold, and what to do when it is not."""
-        finding = telling.match(self._opening.playbook, self.service, self._symptom())
+        finding = telling.match(self._playbook, self.service, self._symptom())
         self._keep(finding)
         return finding
 
     def causes(self) -> Diagnosis:
         """All causes with their verdicts, ranked, with the evidence for, against, and missing."""
         if self._diagnosis is None:
-            findings = self._investigation.findings()
-            symptom = self._symptom()
-            tolerance = self._tolerance()
-            playbook = self._opening.playbook
+            findings, symptom = self._investigation.findings(), self._symptom()
             causes = judge(
-                rules=playbook.causes, conjunctions=playbook.conjunctions, findings=findings, symptom=symptom, tolerance=tolerance
+                rules=self._playbook.causes,
+                conjunctions=self._playbook.conjunctions,
+                findings=findings,
+                symptom=symptom,
+                tolerance=self._tolerance(),
             )
-            self._diagnosis = telling.diagnosis(playbook, self.service, symptom, causes, findings, at=datetime.now(UTC))
+            self._diagnosis = telling.diagnosis(self._playbook, self.service, symptom, causes, findings, at=datetime.now(UTC))
             self._write()
         return self._diagnosis
 
@@ -122,26 +129,26 @@ class Incident:
         self._scope = self._scope.moved_to_now()
         self._shown.clear()
         self._diagnosis = None
-        self._investigation = Investigation(self._opening.playbook, self._scope, on_finding=self._keep).start()
+        self._investigation = Investigation(self._playbook, self._scope, on_finding=self._keep).start()
         return self.causes()
 
     def verify(self) -> Finding:
         """Has the symptom gone? Its own metric now, against its threshold and against what it was."""
-        before = self._symptom()
-        now = self._fresh_symptom()
+        before, now = self._symptom(), self._fresh_symptom()
+        if before.breached and now.breached is False:
+            self._recovered_at = self._recovered_at or datetime.now(UTC)
         finding = telling.verification(before, now, self._resolution.outcomes)
         self._keep(finding)
-        self._write(recovered_at=datetime.now(UTC) if before.breached and now.breached is False else None)
+        self._write()
         return finding
 
     def prevention(self) -> Finding:
         """What keeps this from happening again; the confirmed cause's part first."""
-        return telling.prevention(self._opening.playbook, self.service)
+        return telling.prevention(self._playbook, self.service)
 
     def close(self) -> Finding:
         """Write the record for good, and name the next step."""
-        diagnosis = self.causes()
-        finding = telling.closing(self.service, diagnosis, self._resolution.outcomes, self._opening.journal.directory)
+        finding = telling.closing(self.service, self.causes(), self._resolution.outcomes, self._opening.journal.directory)
         self._write(status="completed")
         self._scope.sources.close()
         return finding
@@ -149,19 +156,16 @@ class Incident:
     def _check(self, name: str) -> Finding:
         """The first look shows what was gathered at the opening; a repeated one asks again."""
         if name in self._shown and self._scope.live:
-            again = replace(self._scope.moved_to_now())
-            step = replace(
-                self._opening.playbook,
-                checks=tuple(one for one in self._opening.playbook.checks if self._is_needed(one.name, name)),
-            )
-            finding = Investigation(step, again, on_finding=self._keep).start().finding(name)
+            needed = {name, *self._playbook.symptom_checks}
+            again = self._narrowed(tuple(step for step in self._playbook.checks if step.name in needed))
+            finding = Investigation(again, self._scope.moved_to_now(), on_finding=self._keep).start().finding(name)
         else:
             finding = self._investigation.finding(name)
         self._shown.add(name)
         return self._annotated(finding)
 
-    def _is_needed(self, step: str, name: str) -> bool:
-        return step == name or step in self._opening.playbook.symptom_checks
+    def _narrowed(self, checks: tuple[CheckStep, ...]) -> Playbook:
+        return replace(self._playbook, checks=checks)
 
     def _symptom(self) -> Symptom:
         return self._investigation.symptom()
@@ -169,8 +173,7 @@ class Incident:
     def _fresh_symptom(self) -> Symptom:
         if not self._scope.live:
             return self._symptom()
-        playbook = self._opening.playbook
-        only = replace(playbook, checks=tuple(step for step in playbook.checks if step.name in playbook.symptom_checks))
+        only = self._narrowed(tuple(step for step in self._playbook.checks if step.name in self._playbook.symptom_checks))
         return Investigation(only, self._scope.moved_to_now(), on_finding=lambda _: None).start().symptom()
 
     def _measure_now(self) -> float | None:
@@ -179,71 +182,66 @@ class Incident:
 
     def _tolerance(self) -> timedelta:
         """How much later than the symptom a cause may seem to begin: a rate window, and two steps of the figure."""
-        return timedelta(seconds=self._investigation.rate_window_seconds() + 2 * self._scope.window.seconds / 240)
+        steps = 2 * self._scope.window.seconds / _STEPS_OF_A_FIGURE
+        return timedelta(seconds=self._investigation.rate_window_seconds() + steps)
 
     def _annotated(self, finding: Finding) -> Finding:
         """The onset, rollouts, alert and actions drawn into a figure over time."""
         if not isinstance(finding.figure, LineFigure):
             return finding
-        markers = telling.markers(
-            self._symptom(), self._kept.get("recent_changes"), self._opening.alert, self._resolution.outcomes
-        )
-        inside = tuple(marker for marker in markers if marker.at in self._scope.window)
-        return replace(finding, figure=replace(finding.figure, markers=_distinct((*finding.figure.markers, *inside))))
+        found = telling.markers(self._symptom(), self._kept.get("recent_changes"), self._opening.alert, self._resolution.outcomes)
+        inside = [marker for marker in (*finding.figure.markers, *found) if marker.at in self._scope.window]
+        distinct = tuple({(marker.at, marker.label): marker for marker in inside}.values())
+        return replace(finding, figure=replace(finding.figure, markers=distinct))
 
     def _keep(self, finding: Finding) -> None:
+        """Called from the checks' threads, too."""
         self._kept[finding.name] = finding
         self._opening.journal.finding(finding)
 
     def _explore(self) -> None:
-        sources, window = self._scope.sources, lambda: self._scope.window
-        self.metrics = MetricsExplorer(window=window, keep=self._opening.journal.finding, source=sources.metrics)
-        self.logs = LogsExplorer(
-            window=window,
-            keep=self._opening.journal.finding,
-            source=sources.logs,
-            selector=self.service.components.application.selector,
-        )
-        self.database = DatabaseExplorer(window=window, keep=self._opening.journal.finding, source=sources.database)
+        sources, keep = self._scope.sources, self._opening.journal.finding
+        selector = self.service.components.application.selector
 
-    @staticmethod
-    def _doc(run: Callable[..., object]) -> str:
-        return (run.__doc__ or "").strip()
+        def window() -> Window:
+            return self._scope.window
 
-    def _write(self, *, status: str = "running", recovered_at: datetime | None = None) -> None:
+        self.metrics = MetricsExplorer(window=window, keep=keep, source=sources.metrics)
+        self.logs = LogsExplorer(window=window, keep=keep, source=sources.logs, selector=selector)
+        self.database = DatabaseExplorer(window=window, keep=keep, source=sources.database)
+
+    def _write(self, *, status: Literal["running", "completed"] = "running") -> None:
         opening, diagnosis = self._opening, self._diagnosis
-        findings = list(self._kept.values())
+        known = [step.name for step in self._playbook.checks]
+        findings = sorted(self._kept.values(), key=lambda one: known.index(one.name) if one.name in known else -1)
+        outcomes = self._resolution.outcomes
         symptom = diagnosis.symptoms[0] if diagnosis else None
-        record = IncidentRecord(
-            schema=1,
-            id=opening.identifier,
-            issue=opening.playbook.name,
-            service=self.service.name,
-            environment=self.service.environment,
-            severity=telling.severity(self.service, symptom, opening.alert),
-            status=status,
-            summary=diagnosis.summary if diagnosis else "",
-            started_at=opening.started_at,
-            finished_at=datetime.now(UTC) if status == "completed" else None,
-            onset_at=symptom.onset_at if symptom else None,
-            recovered_at=recovered_at or getattr(self, "_recovered_at", None),
-            window_start=opening.scope.window.start,
-            window_end=opening.scope.window.end,
-            dry_run=opening.settings.dry_run,
-            alert=dict(opening.alert),
-            impact=telling.impact(self.service, symptom),
-            symptoms=tuple(symptom_record(one) for one in diagnosis.symptoms) if diagnosis else (),
-            sources=source_records(findings),
-            causes=tuple(cause_record(cause) for cause in diagnosis.causes) if diagnosis else (),
-            findings=tuple(finding_record(finding) for finding in findings),
-            actions=tuple(action_record(outcome) for outcome in self._resolution.outcomes),
-            timeline=timeline(
-                alert=dict(opening.alert), diagnosis=diagnosis, findings=findings, outcomes=self._resolution.outcomes
-            ),
-            next_steps=diagnosis.next_steps if diagnosis else (),
+        alert = dict(opening.alert)
+        opening.journal.record(
+            IncidentRecord(
+                schema=1,
+                id=opening.identifier,
+                issue=self._playbook.name,
+                service=self.service.name,
+                environment=self.service.environment,
+                severity=telling.severity(self.service, symptom, alert),
+                status=status,
+                summary=diagnosis.summary if diagnosis else "",
+                started_at=opening.started_at,
+                finished_at=datetime.now(UTC) if status == "completed" else None,
+                onset_at=symptom.onset_at if symptom else None,
+                recovered_at=self._recovered_at,
+                window_start=opening.scope.window.start,
+                window_end=opening.scope.window.end,
+                dry_run=opening.settings.dry_run,
+                alert=alert,
+                impact=telling.impact(self.service, symptom),
+                symptoms=tuple(recording.symptom_record(one) for one in diagnosis.symptoms) if diagnosis else (),
+                sources=recording.source_records(findings),
+                causes=tuple(recording.cause_record(cause) for cause in diagnosis.causes) if diagnosis else (),
+                findings=tuple(recording.finding_record(finding) for finding in findings),
+                actions=recording.action_records((one.outcome, one.recommended_for) for one in self._resolution.resolved),
+                timeline=recording.timeline(alert=alert, diagnosis=diagnosis, findings=findings, outcomes=outcomes),
+                next_steps=diagnosis.next_steps if diagnosis else (),
+            )
         )
-        opening.journal.record(record)
-
-
-def _distinct(markers: tuple[Marker, ...]) -> tuple[Marker, ...]:
-    return tuple({(marker.at, marker.label): marker for marker in markers}.values())

@@ -11,8 +11,6 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from runbook_lib.service.instrumentation import Expressions
-
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.errors import SourceError, SourceTimeout, UsageError
 from runbook_lib.models.cause import Symptom
@@ -20,6 +18,7 @@ from runbook_lib.models.finding import Finding, FindingStatus, SourceStatus
 from runbook_lib.models.window import Window
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.service import Service
+from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 
 _GRACE_SECONDS = 1.0  # a check ends itself at its deadline; this is for making the finding

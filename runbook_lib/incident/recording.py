@@ -67,16 +67,25 @@ def cause_record(cause: Cause) -> CauseRecord:
     )
 
 
-def action_record(outcome: Outcome) -> ActionRecord:
-    """What became of a proposed action."""
-    return ActionRecord(
-        name=outcome.action,
-        target=str(outcome.target),
-        status=outcome.status,
-        risk=outcome.plan.risk if outcome.plan is not None else None,
-        text=outcome.text,
-        effect=outcome.effect,
-        at=outcome.at,
+def action_records(resolved: Iterable[tuple[Outcome, tuple[str, ...]]]) -> tuple[ActionRecord, ...]:
+    """What became of each action, with the confirmed causes that call for it; those that a cause calls for stand first."""
+    records = [
+        ActionRecord(
+            name=outcome.action,
+            target=str(outcome.target),
+            status=outcome.status,
+            risk=outcome.plan.risk if outcome.plan is not None else None,
+            text=outcome.text,
+            effect=outcome.effect,
+            recommended_for=recommended_for,
+            at=outcome.at,
+        )
+        for outcome, recommended_for in resolved
+    ]
+    return tuple(
+        sorted(
+            records, key=lambda record: (record.status == "proposed" or record.status == "refused", not record.recommended_for)
+        )
     )
 
 
@@ -128,11 +137,10 @@ def _change_entries(findings: Sequence[Finding]) -> list[TimelineEntry]:
     for finding in findings:
         for caption, table in finding.tables:
             if caption == "What changed":
-                for where, rows in table.dropna(subset=["at"]).groupby(["where", "at"], sort=False):
+                for _, rows in table.dropna(subset=["at"]).groupby(["where", "at"], sort=False):
                     told = ", ".join(str(what) for what in rows["what"].head(3))
-                    entries.append(
-                        TimelineEntry(at=pd.Timestamp(where[1]).to_pydatetime(), kind="deploy", text=f"{where[0]}: {told}")
-                    )
+                    at = pd.Timestamp(rows["at"].iloc[0]).to_pydatetime()
+                    entries.append(TimelineEntry(at=at, kind="deploy", text=f"{rows['where'].iloc[0]}: {told}"))
     return entries
 
 

@@ -29,8 +29,8 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
         return _match(summary, FindingStatus.CRITICAL, ())
     if symptom.breached is None:
         summary = f"Not known: {symptom.text}"
-        notes = ("Go on: the other steps still show what can be seen. Nothing is confirmed without the symptom.",)
-        return _match(summary, FindingStatus.UNKNOWN, notes)
+        advice = "Go on: the other steps still show what can be seen. Nothing is confirmed without the symptom."
+        return _match(summary, FindingStatus.UNKNOWN, (advice,))
     summary = f"No: {symptom.title} is {written(symptom.value, symptom.unit)}, within {written(symptom.threshold, symptom.unit)}."
     notes = (
         "Apply nothing below. If the alert has just ended, look at an earlier window with start and end.",

@@ -90,7 +90,7 @@ class Outcome:
 class Proposal:
     """An action as a notebook cell shows it: the plan (or the refusal), and the way to approve it.
 
-    `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
+    `on_progress` hears what is being done or waited for. `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
     `undo()` is there once it was executed. In an archive only the text remains.
     """
 
@@ -100,3 +100,4 @@ class Proposal:
     approve: Callable[[str | None], Outcome] | None = None
     undo: Callable[[], Outcome] | None = None
     recommended_for: tuple[str, ...] = ()
+    on_progress: Callable[[str], None] | None = None

@@ -18,6 +18,8 @@ class _Record(BaseModel):
 
 
 class SymptomRecord(_Record):
+    """A measured symptom; `value` and `threshold` in `unit`, None when it could not be measured."""
+
     name: str
     value: float | None
     unit: str
@@ -26,6 +28,8 @@ class SymptomRecord(_Record):
 
 
 class SourceRecord(_Record):
+    """How a source answered; `seconds` is the time of its slowest answer."""
+
     name: str
     status: SourceState
     error: str | None = None
@@ -33,6 +37,8 @@ class SourceRecord(_Record):
 
 
 class CauseRecord(_Record):
+    """A judged cause; each line of `evidence` begins with `for`, `against` or `missing`."""
+
     name: str
     title: str
     verdict: Verdict
@@ -44,16 +50,21 @@ class CauseRecord(_Record):
 
 
 class ActionRecord(_Record):
+    """What became of an action; `recommended_for` names the confirmed causes that call for it."""
+
     name: str
     target: str
     status: ActionStatus
     risk: Risk | None = None
     text: str = ""
     effect: str = "unknown"
+    recommended_for: tuple[str, ...] = ()
     at: AwareDatetime | None = None
 
 
 class FindingRecord(_Record):
+    """A finding's sentence; all of it stands below `evidence/`."""
+
     name: str
     title: str
     status: str
@@ -61,6 +72,8 @@ class FindingRecord(_Record):
 
 
 class TimelineEntry(_Record):
+    """Something that happened, at an instant in UTC."""
+
     at: AwareDatetime
     kind: Literal["alert", "deploy", "event", "finding", "action", "note"]
     text: str

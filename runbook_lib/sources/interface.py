@@ -62,6 +62,9 @@ class Cluster(Source, Protocol):
 
     namespace: str
 
+    def operator(self) -> Cluster:
+        """The same namespace with the identity that changes are made with."""
+
     def identity(self) -> str:
         """Who the cluster takes us for, such as `system:serviceaccount:shop:runbook-reader`."""
 

@@ -96,7 +96,7 @@ class KubernetesCluster:
         try:
             allowed = self.can("list", "pods")
         except SourceError as error:
-            return SourceStatus(name=self.name, status=error.status, error=error.reason, seconds=None)  # type: ignore[arg-type]
+            return SourceStatus(name=self.name, status=error.status, error=error.reason, seconds=None)
         seconds = time.monotonic() - started
         if not allowed:
             reason = f"cannot list pods in namespace {self.namespace}; needs verb list on pods"

@@ -88,7 +88,7 @@ class PodLogs:
         try:
             allowed = self._cluster.can("get", "pods", subresource="log")
         except SourceError as error:
-            return SourceStatus(name=self.name, status=error.status, error=error.reason)  # type: ignore[arg-type]
+            return SourceStatus(name=self.name, status=error.status, error=error.reason)
         reason = None if allowed else f"cannot read logs in namespace {self._cluster.namespace}; needs verb get on pods/log"
         return SourceStatus(
             name=self.name, status="ok" if allowed else "refused", error=reason, seconds=time.monotonic() - started

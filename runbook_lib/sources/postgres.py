@@ -86,7 +86,7 @@ class PostgresDatabase:
         try:
             self._sessions.transaction(lambda _: None)
         except SourceError as error:
-            return SourceStatus(name=self.name, status=error.status, error=error.reason)  # type: ignore[arg-type]
+            return SourceStatus(name=self.name, status=error.status, error=error.reason)
         return SourceStatus(name=self.name, status="ok", seconds=time.monotonic() - started)
 
     def close(self) -> None:

@@ -114,7 +114,7 @@ class PrometheusMetrics:
         try:
             self._query("query", {"query": "vector(1)"})
         except SourceError as error:
-            return SourceStatus(name=self.name, status=error.status, error=error.reason)  # type: ignore[arg-type]
+            return SourceStatus(name=self.name, status=error.status, error=error.reason)
         return SourceStatus(name=self.name, status="ok", seconds=time.monotonic() - started)
 
     def close(self) -> None:

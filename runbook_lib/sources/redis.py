@@ -42,7 +42,7 @@ class RedisCache:
         try:
             self._ask()
         except SourceError as error:
-            return SourceStatus(name=self.name, status=error.status, error=error.reason)  # type: ignore[arg-type]
+            return SourceStatus(name=self.name, status=error.status, error=error.reason)
         return SourceStatus(name=self.name, status="ok", seconds=time.monotonic() - started)
 
     def close(self) -> None:
