@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,8 @@ def open_incident(
                 service=known,
                 sources=sources,
                 window=looked_at,
-                live=not end and earlier is None,
+                live=not end if earlier is None else _was_live(earlier),
+                replayed=earlier is not None,
                 discover=_once(lambda: discover(known, sources, window=looked_at)),
             ),
             journal=journal,
@@ -104,6 +105,11 @@ def _window(service: Service, window: str, start: str, end: str, alert: Mapping[
 def _recorded_window(folder: IncidentFolder) -> Window:
     record = folder.read_record()
     return Window(record.window_start, record.window_end)
+
+
+def _was_live(folder: IncidentFolder) -> bool:
+    record = folder.read_record()
+    return abs(record.started_at - record.window_end) < timedelta(minutes=1)
 
 
 def _mode(alert: Mapping[str, Any], approvals: Approvals) -> Mode:

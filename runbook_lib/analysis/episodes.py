@@ -22,7 +22,8 @@ _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation,
 class Episode:
     """A stretch in which a value stood beyond its threshold.
 
-    onset: first sample that left the level before. first, last: first and last sample beyond the threshold. ongoing: it lasts to
+    onset: first sample that left the level before. first: the first sample beyond the threshold. last: the last one before it
+    cleared. ongoing: it lasts to
     the end of the series. baseline, peak: the median before and the most extreme value, in the series' unit. seen_from_start: the
     series begins inside the episode, so that the onset is only known to be no later.
     """
@@ -53,21 +54,26 @@ def spans(flags: pd.Series, *, gap: timedelta) -> list[tuple[datetime, datetime]
     return found
 
 
-def latest_episode(series: pd.Series, *, threshold: float, gap: timedelta, minimum_samples: int = 2) -> Episode | None:
+def latest_episode(
+    series: pd.Series, *, threshold: float, gap: timedelta, clear: float | None = None, minimum_samples: int = 2
+) -> Episode | None:
     """The last stretch of a series above `threshold`, with its onset; None when there is none.
 
-    `gap` is the longest dip that does not end an episode. Stretches of fewer than `minimum_samples` samples are noise, unless the
-    series itself is that short.
+    An episode ends when the series stays at or below `clear` (the threshold itself by default) for longer than `gap`: a value
+    that dips under its limit and comes back has not recovered. Stretches with fewer than `minimum_samples` samples above the
+    threshold are noise, unless the series itself is that short.
     """
     clean = series.dropna()
     if clean.empty:
         return None
     above = clean > threshold
+    uncleared = above if clear is None else clean > clear
     needed = min(minimum_samples, len(clean))
-    stretches = [span for span in spans(above, gap=gap) if int(above[span[0] : span[1]].sum()) >= needed]
+    stretches = [span for span in spans(uncleared, gap=gap) if int(above[span[0] : span[1]].sum()) >= needed]
     if not stretches:
         return None
-    first, last = stretches[-1]
+    begin, last = stretches[-1]
+    first = pd.Timestamp(above[begin:last].index[above[begin:last]][0]).to_pydatetime()
     after_previous = stretches[-2][1] if len(stretches) > 1 else None
     before = (
         clean[clean.index < first] if after_previous is None else clean[(clean.index > after_previous) & (clean.index < first)]

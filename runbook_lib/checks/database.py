@@ -42,7 +42,10 @@ class _Pool:
 
 @dataclass(frozen=True, slots=True)
 class _Sessions:
-    """The database's view of this service's sessions; counts of connections, ages in seconds."""
+    """The database's view of this service's sessions; counts of connections, ages in seconds.
+
+    hidden: sessions whose state our role may not see, so that what is not seen may still be there.
+    """
 
     used: int
     maximum: int
@@ -52,6 +55,7 @@ class _Sessions:
     blocker: str
     waiters: int
     blocked_seconds: float
+    hidden: int
 
 
 def database_connections(context: CheckContext) -> Finding:
@@ -124,13 +128,20 @@ def _pool(answers: Answers, context: CheckContext) -> _Pool:
     episodes = [found for series in shares.values() if (found := _full_episode(series, context)) is not None]
     return _Pool(
         shares=shares,
-        size=sum(float(series.iloc[-1]) for series in sizes.values() if len(series)),
-        in_use=sum(float(series.iloc[-1]) for series in used.values() if len(series)),
+        size=_sum_now(sizes),
+        in_use=_sum_now(used),
         full=min(episodes, key=lambda episode: episode.onset) if episodes else None,
         full_pods=len(episodes),
         failing_since=_failing(answers, context),
         measured=bool(shares),
     )
+
+
+def _sum_now(parts: Mapping[str, pd.Series]) -> float:
+    """The sum over the pods that are still measured: a replaced pod's last value is history."""
+    ends = {name: part.index[-1] for name, part in parts.items() if len(part)}
+    newest = max(ends.values(), default=None)
+    return sum(float(parts[name].iloc[-1]) for name, end in ends.items() if end == newest)
 
 
 def _full_episode(series: pd.Series, context: CheckContext) -> Episode | None:
@@ -173,7 +184,7 @@ def _hold_limit_seconds(context: CheckContext) -> float:
 
 def _sessions(answers: Answers, context: CheckContext) -> _Sessions | None:
     limits, sessions = answers.get("limits"), answers.get("sessions")
-    if limits is None or sessions is None:
+    if limits is None or sessions is None or not context.live:
         return None
     idle = sessions[sessions["state"].str.startswith("idle in transaction")] if len(sessions) else sessions
     held = idle[idle["state_seconds"] > _hold_limit_seconds(context)] if len(idle) else idle
@@ -189,6 +200,7 @@ def _sessions(answers: Answers, context: CheckContext) -> _Sessions | None:
         blocker=f"pid {root['root_pid']}" if root else "",
         waiters=int(root["waiters"]) if root else 0,
         blocked_seconds=float(root["blocked_seconds"]) if root else 0.0,
+        hidden=int(sessions.attrs.get("hidden") or 0),
     )
 
 
@@ -208,9 +220,8 @@ def _summary(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
     if not parts:
         return f"The database connections could not be read: {answers.why_missing('limits') or answers.why_missing('in_use')}."
     if sessions is None:
-        parts.append(
-            f"the database itself could not be asked ({answers.why_missing('limits') or answers.why_missing('sessions')})"
-        )
+        why = answers.why_missing("limits") or answers.why_missing("sessions") or _why_unknown(context, answers, "sessions")
+        parts.append(f"what the database itself says is missing ({why})")
     return "; ".join(parts) + "."
 
 
@@ -269,7 +280,7 @@ def _signals(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
         _starved(pool, answers),
         _exhausted(context, sessions, answers),
         _held(context, pool, sessions, answers),
-        _in_transaction(pool, sessions, answers),
+        _in_transaction(context, pool, sessions, answers),
         _blocked(context, sessions, answers),
         _unreachable(answers),
     ]
@@ -307,7 +318,9 @@ def _exhausted(context: CheckContext, sessions: _Sessions | None, answers: Answe
         return Signal(name=name, presence=Presence.PRESENT, text=text)
     if sessions is None:
         return Signal(
-            name=name, presence=Presence.UNKNOWN, text=f"the server's connections are not known: {answers.why_missing('limits')}"
+            name=name,
+            presence=Presence.UNKNOWN,
+            text=f"the server's connections are not known: {_why_unknown(context, answers, 'limits')}",
         )
     text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
     full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
@@ -319,34 +332,52 @@ def _exhausted(context: CheckContext, sessions: _Sessions | None, answers: Answe
 def _held(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answers: Answers) -> Signal:
     name = "connections_held_beyond_request"
     if sessions is None:
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {answers.why_missing('sessions')}")
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {_why_unknown(context, answers, 'sessions')}"
+        )
     enough = max(1.0, 0.2 * (pool.size or 0.0))
     if sessions.held < enough:
-        return Signal(name=name, presence=Presence.ABSENT, text="no transaction is kept open for longer than a request lasts")
+        return _not_seen(name, "no transaction is kept open for longer than a request lasts", sessions)
     age = timedelta(seconds=sessions.held_seconds)
     oldest = f"the oldest for {format_duration(age)}: longer than any request lasts"
     text = f"{sessions.held} connections are idle in transaction, {oldest}"
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=context.now - age if context.live else None)
 
 
-def _in_transaction(pool: _Pool, sessions: _Sessions | None, answers: Answers) -> Signal:
+def _in_transaction(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answers: Answers) -> Signal:
     name = "connections_wait_in_transaction"
     if sessions is None:
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {answers.why_missing('sessions')}")
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {_why_unknown(context, answers, 'sessions')}"
+        )
     text = f"{sessions.open_transactions} sessions are idle in transaction"
     many = sessions.open_transactions >= max(1.0, _MOST * (pool.size or 2.0))
-    return Signal(name=name, presence=Presence.PRESENT if many else Presence.ABSENT, text=text)
+    return Signal(name=name, presence=Presence.PRESENT, text=text) if many else _not_seen(name, text, sessions)
 
 
 def _blocked(context: CheckContext, sessions: _Sessions | None, answers: Answers) -> Signal:
     name = "sessions_blocked"
     if sessions is None or answers.get("chains") is None:
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"blocking is not known: {answers.why_missing('chains')}")
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"blocking is not known: {_why_unknown(context, answers, 'chains')}"
+        )
     if not sessions.waiters:
-        return Signal(name=name, presence=Presence.ABSENT, text="no session has waited for a lock for long")
+        return _not_seen(name, "no session has waited for a lock for long", sessions)
     since = context.now - timedelta(seconds=sessions.blocked_seconds) if context.live else None
     text = f"{sessions.waiters} sessions wait for a lock that {sessions.blocker} holds"
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=sessions.blocker)
+
+
+def _not_seen(name: str, text: str, sessions: _Sessions) -> Signal:
+    """Absent, unless sessions are hidden from us."""
+    if sessions.hidden:
+        reason = f"{sessions.hidden} sessions are hidden from our role (grant it pg_monitor)"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"{text} as far as can be seen; {reason}")
+    return Signal(name=name, presence=Presence.ABSENT, text=text)
+
+
+def _why_unknown(context: CheckContext, answers: Answers, name: str) -> str:
+    return answers.why_missing(name) if context.live else "a past window is looked at, and a database only tells of now"
 
 
 def _unreachable(answers: Answers) -> Signal:

@@ -16,8 +16,9 @@ from runbook_lib.models.cause import Symptom
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
-from runbook_lib.models.window import format_instant
+from runbook_lib.models.window import Window, format_instant
 
+_CLEAR = 0.5  # of the threshold: an error rate that only dips below its limit has not recovered
 _MINIMUM_SHARE_APART = 0.2  # two revisions differ when their error ratios lie this far apart
 
 
@@ -62,7 +63,8 @@ def error_ratio(context: CheckContext) -> Finding:
 def error_episode(context: CheckContext, series: pd.Series) -> Episode | None:
     """The latest episode of a high error ratio; in a live window only one that is still on."""
     gap = timedelta(seconds=max(2 * _step_seconds(series), 15.0, context.rate_window_seconds / 2))
-    episode = latest_episode(series, threshold=context.service.thresholds.error_ratio.critical, gap=gap)
+    limit = context.service.thresholds.error_ratio.critical
+    episode = latest_episode(series, threshold=limit, gap=gap, clear=_CLEAR * limit)
     return None if episode is not None and context.live and not episode.ongoing else episode
 
 
@@ -93,21 +95,20 @@ def error_breakdown(context: CheckContext) -> Finding:
     answers = ask(
         {
             "status": over_time(context, "errors_by_status"),
-            "route": now(context, "errors_by_route"),
-            "pod": now(context, "error_ratio_by_pod"),
-            "version": now(context, "error_ratio_by_version"),
-            "total": now(context, "request_rate"),
+            "route": over_time(context, "errors_by_route"),
+            "pod": over_time(context, "error_ratio_by_pod"),
+            "version": over_time(context, "error_ratio_by_version"),
         },
         deadline_seconds=context.deadline_seconds,
     )
     by_status = answers.get("status")
     if by_status is None:
         return _not_broken_down(answers)
-    parts = split(by_status, "status")
-    rates = {name: float(part.iloc[-1]) for name, part in parts.items() if len(part)}
-    routes = {route: rate for route, rate in _amounts(answers.get("route"), "route").items() if rate > 0}
-    versions = _amounts(answers.get("version"), "version")
-    pods = _amounts(answers.get("pod"), "pod")
+    parts, focus = split(by_status, "status"), context.focus()
+    rates = _averages(by_status, "status", focus)
+    routes = {route: rate for route, rate in _averages(answers.get("route"), "route", focus).items() if rate > 0}
+    versions = _averages(answers.get("version"), "version", focus)
+    pods = _averages(answers.get("pod"), "pod", focus)
     tables = [("Errors by status", _table(rates, "status", "errors per second"))] if rates else []
     tables += [("Errors by route", _table(routes, "route", "errors per second"))] if routes else []
     tables += [("Error ratio by version", _table(versions, "version", "error ratio"))] if versions else []
@@ -222,11 +223,12 @@ def _not_broken_down(answers: Answers) -> Finding:
     )
 
 
-def _amounts(answer: Frame | None, by: str) -> dict[str, float]:
+def _averages(answer: Frame | None, by: str, focus: Window) -> dict[str, float]:
+    """The mean of each series over the episode (or the last minutes of a calm service)."""
     if answer is None or answer.empty or by not in answer.columns:
         return {}
-    present = answer.dropna(subset=["value"])
-    return {str(name): float(value) for name, value in zip(present[by], present["value"], strict=True)}
+    inside = {name: series[focus.start : focus.end] for name, series in split(answer, by).items()}
+    return {name: float(series.mean()) for name, series in inside.items() if len(series)}
 
 
 def _table(amounts: Mapping[str, float], name: str, unit: str) -> Frame:

@@ -88,14 +88,22 @@ def errors_in(records: Frame, context: CheckContext) -> Frame:
 def _summary(recent: Frame, patterns: Frame, records: Frame, focus: Window) -> str:
     pods = records["pod"].nunique() if len(records) else 0
     stretch = f"between {format_instant(focus.start)} and {format_instant(focus.end)}"
+    if records.empty:
+        return f"No log lines at all {stretch}."
     if recent.empty:
         return f"No errors in the logs of {pods} pods {stretch}."
     top = patterns.iloc[0]
     share = top["count"] / len(recent)
     kind = KIND_WORDS[str(top["kind"])]
-    example = " ".join(str(top["example"]).split())[:140]
+    example = _first_line(top["example"])
     failing = recent["pod"].nunique()
     return f"{len(recent)} errors in the logs of {failing} of {pods} pods {stretch}; {share:.0%} of them: {example} ({kind})."
+
+
+def _first_line(message: object) -> str:
+    """What a sentence has room for: a traceback stays in the table."""
+    lines = str(message).partition("Traceback (most recent call last)")[0].strip().splitlines()
+    return " ".join((lines[0] if lines else str(message)).split())[:140]
 
 
 def _tables(patterns: Frame, recent: Frame) -> tuple[tuple[str, Frame], ...]:
@@ -119,7 +127,9 @@ def _figure(kinds: pd.Series) -> BarFigure:
 
 def _notes(records: Frame) -> list[str]:
     notes = []
-    truncated, unread = records.attrs.get("truncated"), records.attrs.get("unread")
+    truncated, unread, sampled = (records.attrs.get(name) for name in ("truncated", "unread", "sampled"))
+    if sampled:
+        notes.append(str(sampled))
     if truncated:
         notes.append(f"Older lines were left out for {len(truncated)} pods, so that first seen is the oldest line read.")
     if unread:
@@ -135,7 +145,7 @@ def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: 
     if len(matching) < _MINIMUM_COUNT or len(matching) < _MINIMUM_SHARE * len(recent):
         return Signal(name=name, presence=Presence.ABSENT, text=f"the logs show {len(matching)} errors of the kind: {words}")
     since = _began(errors[kinds == kind], context.gap)
-    example = " ".join(str(matching["message"].iloc[-1]).split())[:120]
+    example = _first_line(matching["message"].iloc[-1])
     return Signal(
         name=name,
         presence=Presence.PRESENT,

@@ -135,6 +135,9 @@ class Incident:
     def verify(self) -> Finding:
         """Has the symptom gone? Its own metric now, against its threshold and against what it was."""
         before, now = self._symptom(), self._fresh_symptom()
+        if now.value is not None and any(outcome.status == "executed" for outcome in self._resolution.outcomes):
+            # The guard has waited for the effect: the level counts, and no longer how short the quiet since has been.
+            now = replace(now, breached=now.value > now.threshold)
         if before.breached and now.breached is False:
             self._recovered_at = self._recovered_at or datetime.now(UTC)
         finding = telling.verification(before, now, self._resolution.outcomes)
@@ -148,14 +151,19 @@ class Incident:
 
     def close(self) -> Finding:
         """Write the record for good, and name the next step."""
-        finding = telling.closing(self.service, self.causes(), self._resolution.outcomes, self._opening.journal.directory)
+        self._diagnosis = replace(self.causes(), next_steps=self._next_steps())
+        finding = telling.closing(self.service, self._diagnosis, self._resolution.outcomes, self._opening.journal.directory)
         self._write(status="completed")
         self._scope.sources.close()
         return finding
 
+    def _next_steps(self) -> tuple[str, ...]:
+        """After what was done: those of the diagnosis hold while the symptom has not gone."""
+        return telling.after_recovery(self.service) if self._recovered_at else self.causes().next_steps
+
     def _check(self, name: str) -> Finding:
         """The first look shows what was gathered at the opening; a repeated one asks again."""
-        if name in self._shown and self._scope.live:
+        if name in self._shown and self._scope.moves:
             needed = {name, *self._playbook.symptom_checks}
             again = self._narrowed(tuple(step for step in self._playbook.checks if step.name in needed))
             finding = Investigation(again, self._scope.moved_to_now(), on_finding=self._keep).start().finding(name)
@@ -171,7 +179,7 @@ class Incident:
         return self._investigation.symptom()
 
     def _fresh_symptom(self) -> Symptom:
-        if not self._scope.live:
+        if not self._scope.moves:
             return self._symptom()
         only = self._narrowed(tuple(step for step in self._playbook.checks if step.name in self._playbook.symptom_checks))
         return Investigation(only, self._scope.moved_to_now(), on_finding=lambda _: None).start().symptom()
@@ -212,8 +220,8 @@ class Incident:
 
     def _write(self, *, status: Literal["running", "completed"] = "running") -> None:
         opening, diagnosis = self._opening, self._diagnosis
-        known = [step.name for step in self._playbook.checks]
-        findings = sorted(self._kept.values(), key=lambda one: known.index(one.name) if one.name in known else -1)
+        order = ["connection", "is_it_this_issue", *(step.name for step in self._playbook.checks), "verification"]
+        findings = sorted(tuple(self._kept.values()), key=lambda one: order.index(one.name))
         outcomes = self._resolution.outcomes
         symptom = diagnosis.symptoms[0] if diagnosis else None
         alert = dict(opening.alert)

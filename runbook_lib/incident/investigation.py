@@ -26,17 +26,27 @@ _GRACE_SECONDS = 1.0  # a check ends itself at its deadline; this is for making 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What is looked at: a service over a window. `live`: the window ends now and moves on when a step is repeated."""
+    """What is looked at: a service over a window.
+
+    live: the window ended now when it was asked about, so that the systems' present state belongs to it. replayed: the answers
+    are recorded ones.
+    """
 
     service: Service
     sources: Sources
     window: Window
     live: bool
+    replayed: bool = False
     discover: Callable[[], Expressions]
 
     def moved_to_now(self) -> Scope:
-        """The same length of time, ending now; a past window stays where it is."""
-        return replace(self, window=Window.ending_at(datetime.now(UTC), self.window.duration)) if self.live else self
+        """The same length of time, ending now; a past window and a recorded one stay where they are."""
+        return replace(self, window=Window.ending_at(datetime.now(UTC), self.window.duration)) if self.moves else self
+
+    @property
+    def moves(self) -> bool:
+        """A repeated step may see something new."""
+        return self.live and not self.replayed
 
 
 class Investigation:

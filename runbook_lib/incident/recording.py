@@ -145,19 +145,23 @@ def _change_entries(findings: Sequence[Finding]) -> list[TimelineEntry]:
 
 
 def _event_entries(findings: Sequence[Finding]) -> list[TimelineEntry]:
+    """The cluster's warnings; the same warning about several objects within a minute is one entry."""
     for finding in findings:
         for caption, table in finding.tables:
             if caption == "Events" and len(table):
-                warnings = table[table["type"] == "Warning"].head(_MOST_EVENTS)
-                return [
-                    TimelineEntry(
-                        at=pd.Timestamp(row["first_seen"] if pd.notna(row["first_seen"]) else row["time"]).to_pydatetime(),
-                        kind="event",
-                        text=f"{row['reason']} {row['kind']}/{row['name']}: {str(row['message'])[:200]}",
-                    )
-                    for row in warnings.to_dict("records")
-                ]
+                warnings = table[table["type"] == "Warning"].assign(at=table["first_seen"].fillna(table["time"]))
+                minute = warnings["at"].dt.floor("min")
+                groups = [rows.sort_values("at") for _, rows in warnings.groupby(["reason", "kind", minute], sort=False)]
+                return [_event_entry(rows) for rows in groups[:_MOST_EVENTS]]
     return []
+
+
+def _event_entry(rows: pd.DataFrame) -> TimelineEntry:
+    first = rows.iloc[0]
+    others = rows["name"].nunique() - 1
+    told = f" and {others} more" if others else ""
+    text = f"{first['reason']} {first['kind']}/{first['name']}{told}: {str(first['message'])[:200]}"
+    return TimelineEntry(at=pd.Timestamp(first["at"]).to_pydatetime(), kind="event", text=text)
 
 
 def _diagnosis_entries(diagnosis: Diagnosis) -> list[TimelineEntry]:

@@ -92,7 +92,7 @@ class Resolution:
 
     def _propose(self, name: str, **arguments: Any) -> Proposal:
         earlier = self._executed(name)
-        if not self._scope().live:
+        if not self._scope().moves:
             proposal = self._refused(
                 name, "window", "a past window is looked at", "open the incident without start, end and replay"
             )

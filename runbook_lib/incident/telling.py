@@ -24,8 +24,7 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     """Whether the measured symptom is that of this issue, and what to do when it is not."""
     if symptom.breached:
         began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
-        limit = written(symptom.threshold, symptom.unit)
-        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, above {limit}."
+        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, {_beyond(symptom)}."
         return _match(summary, FindingStatus.CRITICAL, ())
     if symptom.breached is None:
         summary = f"Not known: {symptom.text}"
@@ -38,6 +37,14 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
         *_dashboards(service),
     )
     return _match(summary, FindingStatus.NORMAL, notes)
+
+
+def _beyond(symptom: Symptom) -> str:
+    """How a breached symptom stands to its limit: a value that dips below it for a moment has not recovered."""
+    limit = written(symptom.threshold, symptom.unit)
+    if symptom.value is not None and symptom.value <= symptom.threshold:
+        return f"which is below the limit of {limit}, but has not been for long enough"
+    return f"above the limit of {limit}"
 
 
 def _match(summary: str, status: FindingStatus, notes: tuple[str, ...]) -> Finding:
@@ -96,6 +103,14 @@ def _next_steps(service: Service, symptom: Symptom, roots: Sequence[Cause]) -> l
     return steps + _escalation(service, confirmed=bool(roots))
 
 
+def after_recovery(service: Service) -> tuple[str, ...]:
+    """What is left to do when the symptom has gone."""
+    steps = ["Recovered: watch it for a while, since a mitigation does not mend the root cause."]
+    if service.alert_channels.slack:
+        steps.append(f"Tell {service.alert_channels.slack} that it is over, and what was done.")
+    return (*steps, "Write the postmortem: this archive has the timeline, the evidence and the changes.")
+
+
 def _escalation(service: Service, *, confirmed: bool) -> list[str]:
     later = [level for level in service.escalation.levels if level.level > 1]
     if not later:
@@ -115,10 +130,8 @@ def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> 
     if now.breached is None:
         summary, status = f"Whether {now.title} recovered is not known: {now.text}", FindingStatus.UNKNOWN
     elif now.breached:
-        summary, status = (
-            f"Not recovered: {now.title} is {value}{done} (limit {limit}, at the opening {was}).",
-            FindingStatus.CRITICAL,
-        )
+        summary = f"Not recovered: {now.title} is {value}{done}, {_beyond(now)} (at the opening {was})."
+        status = FindingStatus.CRITICAL
     elif before.breached:
         summary, status = f"Recovered{done}: {now.title} is {value}, within {limit} (at the opening {was}).", FindingStatus.NORMAL
     else:

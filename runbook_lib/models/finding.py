@@ -46,7 +46,7 @@ class Signal:
     """One fact that causes are reasoned from; the names are declared in the playbook's rules.
 
     `since` is when it began and `until` when it was last seen (UTC), None when that is not known. `subject` is what it is about
-    (`payments`, `deployment/orders revision 14`). `value` is in `unit`. `text` is a sentence for the person who has to believe it.
+    (`payments`, `deployment/orders revision 14`). `value` is in `unit`. `text` is a sentence for whoever has to believe it.
     """
 
     name: str

@@ -90,8 +90,9 @@ class Outcome:
 class Proposal:
     """An action as a notebook cell shows it: the plan (or the refusal), and the way to approve it.
 
-    `on_progress` hears what is being done or waited for. `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
-    `undo()` is there once it was executed. In an archive only the text remains.
+    `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
+    `undo()` is there once it was executed. `on_progress` hears what is being done or waited for. In an archive only the text
+    remains.
     """
 
     action: str
