@@ -16,33 +16,22 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib.errors import SourceError, SourceUnreachable
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.service import Service
-from runbook_lib.sources.interface import HttpAnswer, Sources
 
 NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 """The end of every window that these builders make."""
 
 HOUR = Window(NOW - timedelta(hours=1), NOW)
 
-_POD_COLUMNS = (
-    "pod phase ready restarts node ip started_at version revision template_hash state last_state last_terminated_at containers "
-    "cpu_request_cores cpu_limit_cores memory_request_bytes memory_limit_bytes owner"
-).split()
-_EVENT_COLUMNS = "time first_seen type reason kind name message count".split()
-_HISTORY_COLUMNS = "revision created_at replica_set images change_cause replicas ready current first_ready_at".split()
-_LOG_COLUMNS = "time pod container level message previous fields".split()
-_SESSION_COLUMNS = (
-    "pid application user state wait_event backend_start transaction_start query_start state_seconds transaction_seconds query "
-    "blocked_by"
-).split()
-_CHAIN_COLUMNS = (
-    "blocked_pid blocked_application blocked_seconds blocked_query blocking_pid blocking_application blocking_state "
-    "blocking_seconds blocking_query root_pid waiters"
-).split()
+_POD_COLUMNS = ["pod", "phase", "ready", "restarts", "node", "ip", "started_at", "version", "revision", "template_hash", "state", "last_state", "last_terminated_at", "containers", "cpu_request_cores", "cpu_limit_cores", "memory_request_bytes", "memory_limit_bytes", "owner"]
+_EVENT_COLUMNS = ["time", "first_seen", "type", "reason", "kind", "name", "message", "count"]
+_HISTORY_COLUMNS = ["revision", "created_at", "replica_set", "images", "change_cause", "replicas", "ready", "current", "first_ready_at"]
+_LOG_COLUMNS = ["time", "pod", "container", "level", "message", "previous", "fields"]
+_SESSION_COLUMNS = ["pid", "application", "user", "state", "wait_event", "backend_start", "transaction_start", "query_start", "state_seconds", "transaction_seconds", "query", "blocked_by"]
+_CHAIN_COLUMNS = ["blocked_pid", "blocked_application", "blocked_seconds", "blocked_query", "blocking_pid", "blocking_application", "blocking_state", "blocking_seconds", "blocking_query", "root_pid", "waiters"]
 
 
 def service(name: str = "shop", **sections: Any) -> Service:
@@ -77,7 +66,9 @@ def together(*parts: Frame) -> Frame:
     return Frame(pd.concat(parts, ignore_index=True))
 
 
-def records(messages: Sequence[str], *, start: datetime, every_seconds: float = 1.0, level: str = "error", pod: str = "shop-1") -> Frame:
+def records(
+    messages: Sequence[str], *, start: datetime, every_seconds: float = 1.0, level: str = "error", pod: str = "shop-1"
+) -> Frame:
     """Log records, one after the other."""
     times = [start + timedelta(seconds=every_seconds * index) for index in range(len(messages))]
     rows = [(at, pod, "shop", level, message, False, None) for at, message in zip(times, messages, strict=True)]

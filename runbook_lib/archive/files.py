@@ -30,7 +30,9 @@ def write_file(path: Path, content: str | bytes) -> None:
             temporary.unlink(missing_ok=True)
         _sync(path.parent)
     except OSError as error:
-        raise ArchiveError(f"{path} cannot be written: {error.strerror or error}; free the disk or mend the permissions") from error
+        raise ArchiveError(
+            f"{path} cannot be written: {error.strerror or error}; free the disk or mend the permissions"
+        ) from error
 
 
 def make_directory(path: Path, *, new: bool = False) -> None:

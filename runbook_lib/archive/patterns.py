@@ -29,7 +29,8 @@ _QUOTE = r"(?:\\*[\"'`]|&quot;|&\#(?:39|34|x27);)"
 _NOT_YET = r"(?!\[redacted\])"
 # What a value may be without being a secret: nothing, a reference to one, or a placeholder.
 _HARMLESS = re.compile(
-    r"(?:none|null|nil|true|false|yes|no|undefined|required|missing|invalid|expired|<[\w -]+>|\*+|x{3,}|\.{3}|…|\d{1,3})?", re.IGNORECASE
+    r"(?:none|null|nil|true|false|yes|no|undefined|required|missing|invalid|expired|<[\w -]+>|\*+|x{3,}|\.{3}|…|\d{1,3})?",
+    re.IGNORECASE,
 )
 _REFERENCE = re.compile(r"(?:env|file):\S+|\$\{?\w+.*|\{\{.*")
 
@@ -147,7 +148,9 @@ RULES: tuple[Rule, ...] = (
         _value,
     ),
     _rule(
-        "option", rf"(?<!\S)--?(?:[\w-]*-)?(?:password|passwd|token|secret|api-key)[ \t]++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`-][^\s\"'`]*)", _value
+        "option",
+        rf"(?<!\S)--?(?:[\w-]*-)?(?:password|passwd|token|secret|api-key)[ \t]++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`-][^\s\"'`]*)",
+        _value,
     ),
     _rule("curl -u", rf"(?<=\s)(?:-u|--user)[ =]?+{_QUOTE}?+[^\s:\"']+:{_NOT_YET}(?P<value>[^\s\"'`]+)", _value, flags=0),
     _rule("redis-cli -a", rf"redis-cli\b[^\n|;]*?\s-a\s++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`]+)", _value, flags=0),
@@ -181,4 +184,3 @@ WORTH_A_LOOK = re.compile(
     re.IGNORECASE,
 )
 """A cheap first look: text in which this finds nothing is left alone by every rule."""
-

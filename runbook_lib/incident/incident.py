@@ -221,7 +221,7 @@ class Incident:
     def _write(self, *, status: Literal["running", "completed"] = "running") -> None:
         opening, diagnosis = self._opening, self._diagnosis
         order = ["connection", "is_it_this_issue", *(step.name for step in self._playbook.checks), "verification"]
-        findings = sorted(tuple(self._kept.values()), key=lambda one: order.index(one.name))
+        findings = sorted(self._kept.copy().values(), key=lambda one: order.index(one.name))
         outcomes = self._resolution.outcomes
         symptom = diagnosis.symptoms[0] if diagnosis else None
         alert = dict(opening.alert)

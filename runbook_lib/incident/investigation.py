@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import traceback
@@ -21,6 +22,10 @@ from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 
+# In a fresh interpreter the checks begin by importing scipy and the clients, which keeps the interpreter's lock for seconds. The
+# symptom needs least of it and is read first, so that it goes ahead - no longer than this, since its source may hang.
+_HEAD_START_SECONDS = 0.5
+_HEAVY = ("scipy", "kubernetes")
 _GRACE_SECONDS = 1.0  # a check ends itself at its deadline; this is for making the finding
 
 
@@ -58,6 +63,7 @@ class Investigation:
         self._on_finding = on_finding
         self._findings: dict[str, Future[Finding]] = {step.name: Future() for step in playbook.checks}
         self._expressions: Future[Expressions] = Future()
+        self._symptom_seen = threading.Event()
         self._started = 0.0
 
     @property
@@ -68,6 +74,8 @@ class Investigation:
     def start(self) -> Investigation:
         """Begin all checks. Threads are daemons: one that hangs in a C library must not keep the kernel alive."""
         self._started = time.monotonic()
+        if all(name in sys.modules for name in _HEAVY):
+            self._symptom_seen.set()
         threading.Thread(target=self._discover, daemon=True, name="discover").start()
         for step in self._playbook.checks:
             threading.Thread(target=self._run, args=(step,), daemon=True, name=f"check-{step.name}").start()
@@ -132,6 +140,8 @@ class Investigation:
             self._expressions.set_exception(SourceError(self._scope.sources.metrics.name, f"{type(error).__name__}: {error}"))
 
     def _run(self, step: CheckStep) -> None:
+        if step.name not in self._playbook.symptom_checks:
+            self._symptom_seen.wait(_HEAD_START_SECONDS)
         started = time.monotonic()
         try:
             finding = step.run(self._context())
@@ -141,6 +151,8 @@ class Investigation:
             finding = _stumbled(step, error)
         finding = replace(finding, at=datetime.now(UTC), seconds=round(time.monotonic() - started, 3))
         self._findings[step.name].set_result(finding)
+        if step.name in self._playbook.symptom_checks:
+            self._symptom_seen.set()
         self._on_finding(finding)
 
     def _overdue(self, name: str) -> Finding:
