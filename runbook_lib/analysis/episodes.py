@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 _MAXIMUM_POINTS = 2000
+_FLAT = 0.05  # of the rise: what varies less before it is one level
 _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation, for normally distributed noise
 
 
@@ -112,8 +113,9 @@ def step_up(series: pd.Series, *, at_least: float) -> datetime | None:
 def _level_before(before: pd.Series, inside: pd.Series) -> float:
     if before.empty:
         return float(inside.iloc[0])
-    if len(before) < 6:
-        return float(before.median())
+    low, middle, high = (float(before.quantile(share)) for share in (0.1, 0.5, 0.9))
+    if len(before) < 6 or high - low <= _FLAT * (float(inside.max()) - middle):
+        return middle  # flat but for the rise itself: no change point would say otherwise
     breaks = _change_points(pd.concat([before, inside]))
     usable = [point for point in breaks if 3 <= point <= len(before)]
     return float(before.iloc[: usable[-1]].median()) if usable else float(before.median())
