@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 
+from runbook_lib.errors import SourceError, UsageError
 from runbook_lib.models.window import Window
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions, Matchers, resolve
+from runbook_lib.service.instrumentation.cluster_metrics import EXPORTERS
 from runbook_lib.service.instrumentation.promql import ANY, vector
 from runbook_lib.sources.interface import Metrics, Sources
 
@@ -15,13 +20,21 @@ __all__ = ["PrometheusCatalogue", "discover"]
 
 
 class PrometheusCatalogue:
-    """The names that a Prometheus knows around a window, each asked for once."""
+    """The names that a Prometheus knows around a window, each asked for once; several may be asked for at the same time."""
 
     def __init__(self, metrics: Metrics, window: Window | None = None) -> None:
         self._metrics = metrics
         self._window = window
-        self._answers: dict[tuple[str, ...], frozenset[str]] = {}
+        self._answers: dict[tuple[str, ...], Future[frozenset[str]]] = {}
         self._lock = threading.Lock()
+
+    def begin(self, service: Service) -> None:
+        """Ask at once for what will be needed whatever the answers are: Prometheus may be far away."""
+        given = Matchers.equal(service.instrumentation.selector)
+        first = [lambda: self.names(), lambda: self.names(given)]
+        first += [partial(self.labels, metric) for metric in EXPORTERS.values()] if service.connections.kubernetes else []
+        for ask in first:
+            threading.Thread(target=_quietly, args=(ask,), daemon=True, name="catalogue").start()
 
     def names(self, matchers: Matchers = ANY) -> frozenset[str]:
         """Names of the metrics that have series with these labels."""
@@ -44,9 +57,19 @@ class PrometheusCatalogue:
 
     def _once(self, key: tuple[str, ...], ask: Callable[[], list[str]]) -> frozenset[str]:
         with self._lock:
-            if key not in self._answers:
-                self._answers[key] = frozenset(ask())
-            return self._answers[key]
+            known = self._answers.get(key)
+            answer = self._answers.setdefault(key, Future())
+        if known is None:
+            try:
+                answer.set_result(frozenset(ask()))
+            except Exception as error:  # whoever waits for this answer must learn of it
+                answer.set_exception(error)
+        return answer.result()
+
+
+def _quietly(ask: Callable[[], object]) -> None:
+    with suppress(SourceError, UsageError):  # raised again where the answer is needed
+        ask()
 
 
 def discover(service: Service, sources: Sources, *, window: Window | None = None) -> Expressions:
@@ -55,6 +78,7 @@ def discover(service: Service, sources: Sources, *, window: Window | None = None
     Raises SourceError when Prometheus cannot be asked, ConfigurationError when the service file names what there is not.
     """
     catalogue = PrometheusCatalogue(sources.metrics, window)
+    catalogue.begin(service)
     expressions = resolve(service, catalogue)
     if service.instrumentation.rate_window != "auto" or not expressions.counted:
         return expressions

@@ -79,13 +79,13 @@ class Finder:
 
     def owner(self, metric: str, spec: Requests, *, silent: bool = False) -> Matchers | None:
         """The matchers that make the metric's series the service's; None when it has no such series."""
+        if metric not in self._catalogue.names():
+            return None
         fixed = Matchers(spec.fixed)
         if self._given:
             given = Matchers.equal(self._given).also(fixed)
             if metric in self._catalogue.names(given):
                 return given
-        if metric not in self._catalogue.names():
-            return None
         if silent:
             return Matchers.equal(self._given).also(fixed) if self._given else None
         return next((found for found in self._guesses(metric, spec) if metric in self._catalogue.names(found)), None)

@@ -8,11 +8,13 @@ from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
 from runbook_lib.service.instrumentation.promql import Matchers, rate, vector
 from runbook_lib.service.models import Service
 
-__all__ = ["cluster_expressions"]
+__all__ = ["EXPORTERS", "cluster_expressions"]
 
 # kube-state-metrics' own pod takes the plain labels where its scrape does not honour labels.
 _NAMESPACE = ("exported_namespace", "namespace")
 _POD = ("exported_pod", "pod", "pod_name")
+EXPORTERS = {"container_": "container_memory_working_set_bytes", "kube_": "kube_pod_container_status_restarts_total"}
+"""A metric of each exporter, by how its names begin: all metrics of an exporter name the object by the same labels."""
 _LIMITS = "kube_pod_container_resource_limits"
 _CONTAINER = ("exported_container", "container", "container_name")
 
@@ -106,7 +108,7 @@ class _Pods:
 
     def matchers(self, metric: str, *, container: bool = True) -> tuple[Matchers, str]:
         """What selects the application's containers, not the pods' own cgroups nor pause containers; and the label of the pod."""
-        labels = self._catalogue.labels(metric)
+        labels = _labels(self._catalogue, metric)
         namespace, pod, name = (_first(candidates, labels) for candidates in (_NAMESPACE, _POD, _CONTAINER))
         found = Matchers().where(namespace, "=", self._namespace).where(pod, "=~", self._pattern)
         if container and name in labels:
@@ -126,13 +128,19 @@ def _deployment(service: Service, catalogue: Catalogue) -> Iterator[tuple[str, s
     }
     for name, metric in names.items():
         if metric in catalogue.names() and kubernetes is not None:
-            labels = catalogue.labels(metric)
+            labels = _labels(catalogue, metric)
             matchers = (
                 Matchers()
                 .where(_first(_NAMESPACE, labels), "=", kubernetes.namespace)
-                .where(_first(("exported_deployment", "deployment"), labels), "=", service.components.application.deployment)
+                .where("deployment", "=", service.components.application.deployment)
             )
             yield name, f"max({vector(metric, matchers)})", {}
+
+
+def _labels(catalogue: Catalogue, metric: str) -> frozenset[str]:
+    """The labels of the exporter's metrics, asked for once for all of them."""
+    one = next((one for beginning, one in EXPORTERS.items() if metric.startswith(beginning)), metric)
+    return catalogue.labels(one if one in catalogue.names() else metric)
 
 
 def _first(candidates: tuple[str, ...], labels: frozenset[str]) -> str:
