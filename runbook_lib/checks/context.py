@@ -14,6 +14,7 @@ from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 
 _CALM = timedelta(minutes=2)
+_STEPS_OF_A_FIGURE = 240
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,11 @@ class CheckContext:
     def gap(self) -> timedelta:
         """The longest quiet stretch within one episode: a rate window, and no less than 15 seconds."""
         return timedelta(seconds=max(self.rate_window_seconds, 15.0))
+
+    @property
+    def tolerance(self) -> timedelta:
+        """How much later than the symptom a cause may seem to begin: a rate window, and two steps of a figure."""
+        return timedelta(seconds=self.rate_window_seconds + 2 * self.window.seconds / _STEPS_OF_A_FIGURE)
 
     def since_option(self) -> str:
         """The window as kubectl's --since wants it."""

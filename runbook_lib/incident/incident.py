@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -25,8 +25,6 @@ from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.service import Service
 
 __all__ = ["Incident", "Opening"]
-
-_STEPS_OF_A_FIGURE = 240
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ class Incident:
                 conjunctions=self._playbook.conjunctions,
                 findings=findings,
                 symptom=symptom,
-                tolerance=self._tolerance(),
+                tolerance=self._investigation.tolerance(),
             )
             self._diagnosis = telling.diagnosis(self._playbook, self.service, symptom, causes, findings, at=datetime.now(UTC))
             self._write()
@@ -187,11 +185,6 @@ class Incident:
     def _measure_now(self) -> float | None:
         """The symptom's present value, None when it cannot be measured."""
         return self._fresh_symptom().value
-
-    def _tolerance(self) -> timedelta:
-        """How much later than the symptom a cause may seem to begin: a rate window, and two steps of the figure."""
-        steps = 2 * self._scope.window.seconds / _STEPS_OF_A_FIGURE
-        return timedelta(seconds=self._investigation.rate_window_seconds() + steps)
 
     def _annotated(self, finding: Finding) -> Finding:
         """The onset, rollouts, alert and actions drawn into a figure over time."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.errors import SourceError, SourceTimeout, UsageError
@@ -102,9 +102,9 @@ class Investigation:
         name = self._playbook.symptom_checks[0]
         return self._playbook.symptom(self._context(), self.finding(name))
 
-    def rate_window_seconds(self) -> float:
-        """The range over which rates are taken."""
-        return self._context().rate_window_seconds
+    def tolerance(self) -> timedelta:
+        """How much later than the symptom a cause may seem to begin."""
+        return self._context().tolerance
 
     def _context(self) -> CheckContext:
         scope = self._scope

@@ -1,0 +1,154 @@
+"""A Prometheus that is asked for measures by our names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeGuard
+
+from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.window import Window
+from runbook_lib.service.instrumentation import MEASURES, Expression, Expressions
+from runbook_lib.testing.series import each_pod, line, together
+from runbook_lib.testing.sickness import Sick, given
+
+__all__ = ["FakeMetrics", "Measured"]
+
+Measured = Frame | float | Sick | None
+"""What a measure says: a frame of `line`, `each_pod` or `curve`; one number for the whole window; a Sick; None: not exported."""
+
+_MIB = float(2**20)
+_RATE_WINDOW_SECONDS = 60.0
+
+
+def _by_downstream(value: float, names: Sequence[str]) -> Frame:
+    return together(*(line(value, downstream=name) for name in names))
+
+
+def _healthy(downstream: Sequence[str]) -> dict[str, Frame]:
+    calls = {
+        "downstream_rate": 10.0,
+        "downstream_errors": 0.0,
+        "downstream_error_ratio": 0.0,
+        "downstream_latency": 0.02,
+        "breaker_state": 0.0,
+    }
+    return {
+        "request_rate": line(50.0),
+        "requests_by_status": line(50.0, status="200"),
+        "error_ratio": line(0.0),
+        "errors_by_status": line(0.0, status="500"),
+        "errors_by_route": line(0.0, route="/orders"),
+        "error_ratio_by_pod": each_pod(0.0),
+        "error_ratio_by_version": line(0.0, version="1.0"),
+        "latency_quantile": line(0.05),
+        "latency_by_route": line(0.05, route="/orders"),
+        "pool_in_use": each_pod(1.0),
+        "pool_size": each_pod(5.0),
+        "pool_waiting": each_pod(0.0),
+        "pool_timeouts": each_pod(0.0),
+        **({name: _by_downstream(value, downstream) for name, value in calls.items()} if downstream else {}),
+        "memory_working_set": each_pod(100 * _MIB),
+        "memory_limit": each_pod(256 * _MIB),
+        "memory_ratio": each_pod(100 / 256),
+        "cpu_usage": each_pod(0.1),
+        "cpu_limit": each_pod(1.0),
+        "cpu_throttled_ratio": each_pod(0.0),
+        "restarts": each_pod(0.0),
+        "oom_kills": each_pod(0.0),
+        "replicas_available": line(3.0),
+        "replicas_desired": line(3.0),
+        "pods_ready": line(3.0),
+    }
+
+
+class FakeMetrics:
+    """Prometheus. What is not given is as in a healthy service with three pods.
+
+    Its PromQL is the name of the measure, so that a test knows no metric's name. `answers` takes names of measures
+    (runbook_lib.service.instrumentation.MEASURES) and any other PromQL that a check asks by itself. `rate_window_seconds` is the
+    range over which rates are taken.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, Measured] | None = None,
+        *,
+        downstream: Sequence[str] = ("payments", "inventory"),
+        rate_window_seconds: float = _RATE_WINDOW_SECONDS,
+        name: str = "prometheus",
+    ) -> None:
+        self.name = name
+        self.rate_window_seconds = rate_window_seconds
+        self._answers: dict[str, Measured] = {**_healthy(downstream), **(answers or {})}
+
+    def expressions(self) -> Expressions:
+        """What the service exports: every measure whose answer is not None."""
+        known = {
+            name: Expression(name, measure.unit, {label: label for label in measure.labels})
+            for name, measure in MEASURES.items()
+            if self._answers.get(name) is not None
+        }
+        return Expressions(known=known, rate_window_seconds=self.rate_window_seconds)
+
+    def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
+        """The given answer, cut to the window."""
+        del step_seconds
+        return self._cut(promql, lambda time: window.start <= time <= window.end)
+
+    def instant(self, promql: str, *, at: datetime | None = None) -> Frame:
+        """The last row of each series."""
+        found = self._cut(promql, lambda time: at is None or time <= at)
+        labels = [column for column in found.columns if column not in ("time", "value")]
+        return Frame(found.groupby(labels).tail(1) if labels else found.tail(1))
+
+    def label_values(self, label: str, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
+        """The measures that are exported, as names of metrics; no other label has values."""
+        del match, window
+        return sorted(name for name, answer in self._answers.items() if answer is not None) if label == "__name__" else []
+
+    def label_names(self, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
+        """No labels."""
+        del match, window
+        return []
+
+    def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
+        """No label sets."""
+        del match, window, limit
+        return frame([])
+
+    def metadata(self, metric: str | None = None) -> Frame:
+        """No metadata."""
+        del metric
+        return frame([], columns=["metric", "type", "help", "unit"])
+
+    def scrape_interval_seconds(self, match: str) -> float | None:
+        """Fifteen seconds."""
+        del match
+        return 15.0
+
+    def url_for(self, promql: str) -> str:
+        """A link that leads nowhere."""
+        return f"http://prometheus.invalid/graph?g0.expr={promql}"
+
+    def probe(self) -> SourceStatus:
+        """Well."""
+        return SourceStatus(name=self.name, status="ok", seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _cut(self, promql: str, wanted: Callable[[datetime], bool]) -> Frame:
+        answer: Measured = given(self._answers.get(promql), self.name)
+        if _is_number(answer):
+            answer = line(float(answer))
+        if not isinstance(answer, Frame) or answer.empty:
+            return frame([], columns=["time", "value"])
+        cut = Frame(answer[[wanted(time.to_pydatetime()) for time in answer["time"]]])
+        cut.attrs.update({"source": self.name, "query": promql, "command": f"curl {self.url_for(promql)}"})
+        return cut
+
+
+def _is_number(answer: Measured) -> TypeGuard[float]:
+    return isinstance(answer, int | float)

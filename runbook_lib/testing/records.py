@@ -1,0 +1,146 @@
+"""Rows as the sources give them, with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.testing.series import NOW, PODS, ago
+
+__all__ = ["chain", "changed", "config_edit", "events", "log_lines", "pods", "revisions", "sessions"]
+
+LOG_COLUMNS = ["time", "pod", "container", "level", "message", "previous", "fields"]
+EVENT_COLUMNS = ["time", "first_seen", "type", "reason", "kind", "name", "message", "count"]
+CONFIG_COLUMNS = ["config_map", "key", "old", "new", "updated_at"]
+DIFF_COLUMNS = ["path", "old", "new", "kind"]
+_A_WEEK = ago(7 * 24 * 60)
+
+_POD: dict[str, Any] = {
+    "phase": "Running",
+    "ready": True,
+    "restarts": 0,
+    "node": "node-1",
+    "ip": "10.0.0.1",
+    "started_at": _A_WEEK,
+    "version": "1.0",
+    "revision": 1,
+    "template_hash": "5d8f",
+    "state": "running",
+    "last_state": "",
+    "last_terminated_at": None,
+    "containers": ("shop",),
+    "cpu_request_cores": 0.1,
+    "cpu_limit_cores": 1.0,
+    "memory_request_bytes": 128 * 2**20,
+    "memory_limit_bytes": 256 * 2**20,
+    "owner": "shop-5d8f",
+}
+_SESSION: dict[str, Any] = {
+    "pid": 100,
+    "application": "shop",
+    "user": "shop",
+    "state": "active",
+    "wait_event": None,
+    "backend_start": _A_WEEK,
+    "transaction_start": None,
+    "query_start": None,
+    "state_seconds": 0.1,
+    "transaction_seconds": 0.1,
+    "query": "select 1",
+    "blocked_by": [],
+}
+_CHAIN: dict[str, Any] = {
+    "blocked_pid": 100,
+    "blocked_application": "shop",
+    "blocked_seconds": 60.0,
+    "blocked_query": "insert into orders",
+    "blocking_pid": 7,
+    "blocking_application": "psql",
+    "blocking_state": "idle in transaction",
+    "blocking_seconds": 60.0,
+    "blocking_query": "lock table orders",
+    "root_pid": 7,
+    "waiters": 1,
+}
+
+
+def pods(names: Sequence[str] = PODS, *, only: str = "", **values: Any) -> Frame:
+    """Pods that are ready and run; `values` replace columns, of the pod `only` when it is named."""
+    rows = [{"pod": name, **_POD, **(values if only in ("", name) else {})} for name in names]
+    return frame(rows, columns=["pod", *_POD], source="kubernetes")
+
+
+def revisions(*rollouts: tuple[int, datetime] | tuple[int, datetime, datetime | None]) -> Frame:
+    """A rollout history, oldest first: revision, when it was made, and when its first pod was ready (ten seconds later).
+
+    The last one is the present one.
+    """
+    rows = []
+    for position, (revision, created, *ready) in enumerate(rollouts):
+        current = position == len(rollouts) - 1
+        rows.append(
+            {
+                "revision": revision,
+                "created_at": created,
+                "replica_set": f"shop-{revision}",
+                "images": f"shop:{revision}.0",
+                "change_cause": "",
+                "replicas": 3 if current else 0,
+                "ready": 3 if current else 0,
+                "current": current,
+                "first_ready_at": ready[0] if ready else created + timedelta(seconds=10),
+            }
+        )
+    return frame(rows, source="kubernetes")
+
+
+def changed(*edits: tuple[str, str, str, str]) -> Frame:
+    """The difference between two revisions: path, kind (`image`, `env`, `resources`, …), old and new value."""
+    rows = [{"path": path, "old": old, "new": new, "kind": kind} for path, kind, old, new in edits]
+    return frame(rows, columns=DIFF_COLUMNS, source="kubernetes")
+
+
+def config_edit(key: str, old: str, new: str, *, at: datetime | None, config_map: str = "shop-config") -> Frame:
+    """One key of a config map that was changed; `at` None: it is not known when."""
+    return frame([(config_map, key, old, new, at)], columns=CONFIG_COLUMNS, source="kubernetes")
+
+
+def events(*told: tuple[datetime, str, str, str]) -> Frame:
+    """Warnings of the cluster: when, reason, name of the pod, message."""
+    rows = [(at, at, "Warning", reason, "Pod", name, message, 1) for at, reason, name, message in told]
+    return frame(rows, columns=EVENT_COLUMNS, source="kubernetes")
+
+
+def log_lines(
+    message: str,
+    *,
+    since: datetime,
+    until: datetime = NOW,
+    every_seconds: float = 5.0,
+    level: str = "error",
+    pods: Sequence[str] = PODS,
+    fields: Mapping[str, Any] | None = None,
+) -> Frame:
+    """The same line again and again, from the pods in turn."""
+    count = max(0, int((until - since).total_seconds() // every_seconds))
+    rows = [
+        (since + timedelta(seconds=index * every_seconds), pods[index % len(pods)], "shop", level, message, False, fields)
+        for index in range(count)
+    ]
+    return frame(rows, columns=LOG_COLUMNS, source="logs")
+
+
+def sessions(count: int = 1, *, hidden: int = 0, **values: Any) -> Frame:
+    """Sessions of the database. `hidden` of them are not shown to our role."""
+    rows = [{**_SESSION, "pid": 100 + number, **values} for number in range(count)]
+    built = frame(rows, columns=list(_SESSION), source="postgres")
+    built.attrs["hidden"] = hidden
+    return built
+
+
+def chain(waiters: int = 0, **values: Any) -> Frame:
+    """Sessions that wait for a lock of one other, one row for each that waits; none for no waiters."""
+    rows = [{**_CHAIN, "blocked_pid": 100 + number, "waiters": waiters, **values} for number in range(waiters)]
+    return frame(rows, columns=list(_CHAIN), source="postgres")

@@ -1,0 +1,292 @@
+"""A cluster, logs, a database, a cache and HTTP endpoints that answer what a test gives them, and are well otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.window import Window
+from runbook_lib.sources.interface import Cluster, HttpAnswer
+from runbook_lib.testing.records import CONFIG_COLUMNS, DIFF_COLUMNS, EVENT_COLUMNS, LOG_COLUMNS, chain, pods, revisions, sessions
+from runbook_lib.testing.series import NOW, ago
+from runbook_lib.testing.sickness import Sick, given
+
+__all__ = ["FakeCache", "FakeCluster", "FakeDatabase", "FakeHttp", "FakeLogs"]
+
+Answer = Frame | Sick | None
+
+
+class _Fake:
+    """What every fake can do."""
+
+    name = "fake"
+
+    def probe(self) -> SourceStatus:
+        """Well."""
+        return SourceStatus(name=self.name, status="ok", seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeCluster(_Fake):
+    """One namespace with one Deployment of three ready pods, rolled out a week ago and unchanged since.
+
+    history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as `config_edit`.
+    deployment: replaces single keys of the Deployment's answer. Any of them may be a `Sick`.
+    """
+
+    name = "kubernetes"
+
+    def __init__(
+        self,
+        *,
+        pods: Answer = None,
+        history: Answer = None,
+        diffs: Mapping[tuple[int, int], Frame] | Sick | None = None,
+        config: Answer = None,
+        events: Answer = None,
+        deployment: Mapping[str, Any] | Sick | None = None,
+        autoscaler: Mapping[str, Any] | Sick | None = None,
+        namespace: str = "shop",
+    ) -> None:
+        self.namespace = namespace
+        self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
+        self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
+
+    def operator(self) -> Cluster:
+        """The same."""
+        return self
+
+    def identity(self) -> str:
+        """A reader."""
+        return f"system:serviceaccount:{self.namespace}:runbook-reader"
+
+    def can(self, verb: str, resource: str, *, group: str = "", name: str | None = None, subresource: str | None = None) -> bool:
+        """Read, and nothing else."""
+        del resource, group, name, subresource
+        return verb in ("get", "list", "watch")
+
+    def pods(self, selector: str) -> Frame:
+        """The given pods."""
+        del selector
+        return self._or(self._pods, pods())
+
+    def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
+        """The given events of the window."""
+        del names
+        found = self._or(self._events, frame([], columns=EVENT_COLUMNS))
+        return Frame(found[[at in window for at in found["time"]]])
+
+    def deployment(self, name: str) -> Mapping[str, Any]:
+        """A Deployment whose pods are all up to date."""
+        known = given(self._deployment, self.name) or {}
+        return {
+            "name": name,
+            "replicas": 3,
+            "ready": 3,
+            "updated": 3,
+            "available": 3,
+            "revision": 1,
+            "generation": 1,
+            "observed_generation": 1,
+            "paused": False,
+            "images": {"shop": "shop:1.0"},
+            "selector": {"app": name},
+            "strategy": "RollingUpdate",
+            "resource_version": "1",
+            "config_maps": ["shop-config"],
+            "secrets": ["shop-db"],
+            "created_at": ago(7 * 24 * 60),
+            "conditions": [],
+            **known,
+        }
+
+    def rollout_history(self, deployment: str) -> Frame:
+        """The given history."""
+        del deployment
+        return self._or(self._history, revisions((1, ago(7 * 24 * 60))))
+
+    def rollout_diff(self, deployment: str, *, old: int, new: int) -> Frame:
+        """The given difference, none when these two were not given."""
+        del deployment
+        known: Mapping[tuple[int, int], Frame] = given(self._diffs, self.name) or {}
+        return known.get((old, new), frame([], columns=DIFF_COLUMNS))
+
+    def config_map(self, name: str) -> Mapping[str, Any]:
+        """An empty config map."""
+        return {"name": name, "data": {}, "resource_version": "1", "updated_at": None, "last_applied": None}
+
+    def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
+        """The given edits."""
+        del names, window
+        return self._or(self._config, frame([], columns=CONFIG_COLUMNS))
+
+    def endpoints(self, service: str) -> Frame:
+        """None."""
+        del service
+        return frame([], columns=["address", "port", "ready", "pod", "node"])
+
+    def autoscaler(self, deployment: str) -> Mapping[str, Any] | None:
+        """None, unless one was given."""
+        del deployment
+        known: Mapping[str, Any] | None = given(self._autoscaler, self.name)
+        return known
+
+    def disruption_budget(self, labels: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """None."""
+        del labels
+        return None
+
+    def network_policies(self, labels: Mapping[str, str]) -> Frame:
+        """None."""
+        del labels
+        return frame([], columns=["policy", "types", "ingress", "egress"])
+
+    def pod_metrics(self, selector: str) -> Frame:
+        """None."""
+        del selector
+        return frame([], columns=["pod", "container", "cpu_cores", "memory_bytes", "time"])
+
+    def _or(self, answer: Answer, healthy: Frame) -> Frame:
+        known = given(answer, self.name)
+        return healthy if known is None else Frame(known)
+
+
+class FakeLogs(_Fake):
+    """The logs of all pods: the given records, as `log_lines` makes them, merged in time order. Without any, a quiet service."""
+
+    name = "logs"
+
+    def __init__(self, *records: Frame, attrs: Mapping[str, Any] | None = None) -> None:
+        self._records = records
+        self._attrs = dict(attrs or {})
+
+    def read(self, selector: str, *, window: Window, lines_per_pod: int = 2000, previous: bool = True) -> Frame:
+        """The records of the window."""
+        del selector, lines_per_pod, previous
+        rows = [row for part in self._records for row in part.itertuples(index=False, name=None) if row[0] in window]
+        quiet = [(NOW, "shop-1", "shop", "info", "GET /health 200", False, None)] if NOW in window else []
+        merged = frame(sorted([*rows, *quiet], key=lambda row: row[0]), columns=LOG_COLUMNS, source=self.name)
+        merged.attrs.update(self._attrs)
+        return merged
+
+
+class FakeDatabase(_Fake):
+    """PostgreSQL with 100 connections, 10 of them used, and nothing that waits.
+
+    sessions: as `sessions` makes them. chains: as `chain`. limits: replaces single keys. Any of them may be a `Sick`.
+    """
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        *,
+        sessions: Answer = None,
+        chains: Answer = None,
+        limits: Mapping[str, Any] | Sick | None = None,
+        connections: Answer = None,
+        tables: Answer = None,
+        query: Answer = None,
+    ) -> None:
+        self._sessions, self._chains, self._limits = sessions, chains, limits
+        self._connections, self._tables, self._query = connections, tables, query
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
+        """The given answer, whatever is asked."""
+        del sql, parameters, limit
+        return self._or(self._query, frame([]))
+
+    def connections(self) -> Frame:
+        """Ten idle connections of the service."""
+        columns = ["application", "user", "database", "state", "client", "count", "oldest_seconds"]
+        healthy = frame([("shop", "shop", "shop", "idle", "10.0.0.1", 10, 5.0)], columns=columns, source=self.name)
+        return self._or(self._connections, healthy)
+
+    def limits(self) -> Mapping[str, Any]:
+        """Well below the maximum."""
+        return {
+            "max_connections": 100,
+            "reserved_connections": 3,
+            "used_connections": 10,
+            "started_at": ago(7 * 24 * 60),
+            "version": "18.0",
+            "in_recovery": False,
+            **(given(self._limits, self.name) or {}),
+        }
+
+    def sessions(self, *, minimum_seconds: float = 1.0, limit: int = 200) -> Frame:
+        """The given sessions."""
+        del minimum_seconds, limit
+        return self._or(self._sessions, sessions(0))
+
+    def blocking_chains(self) -> Frame:
+        """The given chains."""
+        return self._or(self._chains, chain())
+
+    def table_sizes(self, *, limit: int = 50) -> Frame:
+        """One small table."""
+        del limit
+        row = {
+            "schema": "public",
+            "table": "orders",
+            "total_bytes": 8 * 2**20,
+            "table_bytes": 6 * 2**20,
+            "index_bytes": 2 * 2**20,
+            "live_rows": 1000,
+            "dead_rows": 0,
+            "last_autovacuum_at": None,
+        }
+        return self._or(self._tables, frame([row], source=self.name))
+
+    def _or(self, answer: Answer, healthy: Frame) -> Frame:
+        known = given(answer, self.name)
+        return healthy if known is None else known  # the given frame itself: its attrs tell of hidden sessions
+
+
+class FakeCache(_Fake):
+    """Redis with plenty of memory; `values` replace single ones of its INFO."""
+
+    name = "redis"
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def info(self) -> Mapping[str, Any]:
+        """INFO as one flat mapping."""
+        return {
+            "redis_version": "7.2",
+            "used_memory": 2**20,
+            "maxmemory": 64 * 2**20,
+            "maxmemory_policy": "allkeys-lru",
+            "keyspace_hits": 900,
+            "keyspace_misses": 100,
+            "evicted_keys": 0,
+            "connected_clients": 3,
+            "ping_seconds": 0.001,
+            **self._values,
+        }
+
+
+class FakeHttp(_Fake):
+    """Endpoints that answer 200 with `{}`. `answers` maps a part of an address to a body, a status, an HttpAnswer or a Sick."""
+
+    name = "http"
+
+    def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
+        self._answers = dict(answers or {})
+
+    def get(self, url: str, *, timeout_seconds: float | None = None) -> HttpAnswer:
+        """The first answer whose part is in the address."""
+        known: Any = next((answer for part, answer in self._answers.items() if part in url), {})
+        if isinstance(known, Sick):
+            return known.get(url, timeout_seconds=timeout_seconds)
+        if isinstance(known, HttpAnswer):
+            return known
+        if isinstance(known, int):
+            error, state = (None, "ok") if known < 400 else (f"HTTP {known}", "invalid_answer")
+            return HttpAnswer(url=url, status=known, seconds=0.01, body={}, error=error, state=state)
+        return HttpAnswer(url=url, status=200, seconds=0.01, body=known)
