@@ -46,10 +46,19 @@ ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "database_statement",  # the database answers, and turns down what was asked of it
+        (
+            r"InsufficientPrivilege|permission denied for (?:table|relation|schema|sequence|function|database)|must be owner of",
+            r"canceling statement due to|(?:lock|statement) timeout|LockNotAvailable|QueryCanceled|deadlock detected",
+            r"could not serialize access|read-only transaction|could not extend file|disk full|No space left on device",
+            r"password authentication failed|not permitted to log in|no pg_hba\.conf entry|(?:role|database) \S+ does not exist",
+        ),
+    ),
+    (
         "database",
         (
             r"psycopg|\bpq: |SQLSTATE|JDBC(?:Connection)?Exception|PSQLException|SQLTransient\w+|OperationalError|InterfaceError",
-            r"server closed the connection unexpectedly|terminating connection|canceling statement due to|deadlock detected",
+            r"server closed the connection unexpectedly|terminating connection",
             r"the database system is (?:shutting down|starting up|in recovery)|connection to server at .* failed|:5432\b",
             r"SequelizeConnection\w+",
         ),

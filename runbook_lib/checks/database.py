@@ -53,6 +53,7 @@ class _Sessions:
     held: int
     held_seconds: float
     blocker: str
+    blocking_pid: int | None
     waiters: int
     blocked_seconds: float
     hidden: int
@@ -197,11 +198,20 @@ def _sessions(answers: Answers, context: CheckContext) -> _Sessions | None:
         open_transactions=len(idle),
         held=len(held),
         held_seconds=float(held["state_seconds"].max()) if len(held) else 0.0,
-        blocker=f"pid {root['root_pid']}" if root else "",
+        blocker=_named(root) if root else "",
+        blocking_pid=int(root["root_pid"]) if root else None,
         waiters=int(root["waiters"]) if root else 0,
         blocked_seconds=float(root["blocked_seconds"]) if root else 0.0,
         hidden=int(sessions.attrs.get("hidden") or 0),
     )
+
+
+def _named(root: Mapping[str, Any]) -> str:
+    """The session at the root of a blocking chain: its pid, and what it is when the chain's row speaks of it."""
+    pid = f"pid {int(root['root_pid'])}"
+    if root.get("blocking_pid") != root["root_pid"]:
+        return pid
+    return f"{pid} ({root['blocking_application'] or 'no application name'}, {root['blocking_state']})"
 
 
 def _summary(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answers: Answers) -> str:
@@ -263,7 +273,8 @@ def _notes(sessions: _Sessions | None, context: CheckContext) -> list[str]:
         return []
     return [
         f"{sessions.blocker} blocks {sessions.waiters} sessions for {sessions.blocked_seconds:.0f} s: a restart of "
-        f"{context.service.name} does not free them; end that session, or wait for it."
+        f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({sessions.blocking_pid}) stops its "
+        f"statement, pg_terminate_backend({sessions.blocking_pid}) ends a session that is idle in transaction."
     ]
 
 
@@ -276,7 +287,7 @@ def _command(context: CheckContext) -> str:
 
 def _signals(context: CheckContext, pool: _Pool, sessions: _Sessions | None, answers: Answers) -> list[Signal]:
     return [
-        _saturated(pool, answers),
+        _saturated(pool, sessions, answers),
         _starved(pool, answers),
         _exhausted(context, sessions, answers),
         _held(context, pool, sessions, answers),
@@ -286,7 +297,7 @@ def _signals(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
     ]
 
 
-def _saturated(pool: _Pool, answers: Answers) -> Signal:
+def _saturated(pool: _Pool, sessions: _Sessions | None, answers: Answers) -> Signal:
     name = "pool_saturated"
     if not pool.measured:
         reason = answers.why_missing("in_use") or "the service exports no metric of its connection pool"
@@ -295,6 +306,8 @@ def _saturated(pool: _Pool, answers: Answers) -> Signal:
         text = (
             f"the connection pool is full on {pool.full_pods} of {len(pool.shares)} pods since {format_instant(pool.full.onset)}"
         )
+        if sessions is not None and sessions.waiters:
+            text += f", while {sessions.waiters} sessions wait for a lock that {sessions.blocker} holds"
         return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.full.onset, value=pool.full.peak, unit="ratio")
     return Signal(name=name, presence=Presence.ABSENT, text=f"{pool.in_use:.0f} of {pool.size:.0f} pooled connections are in use")
 

@@ -20,7 +20,8 @@ _MINIMUM_COUNT = 3
 KIND_WORDS = {
     "database_pool": "no free database connection",
     "memory": "out of memory",
-    "database": "database errors",
+    "database_statement": "the database turns the service down",
+    "database": "the connection to the database",
     "cache": "cache errors",
     "downstream": "calls to other services",
     "application": "exceptions in the code",

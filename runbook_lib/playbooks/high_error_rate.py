@@ -50,6 +50,24 @@ _NEW_CODE_THROWS = Conjunction(
     text="the code throws since it was changed",
     close_in_time=True,
 )
+_DATABASE_BREAKS_CONNECTIONS = Conjunction(
+    name="database_breaks_connections",
+    all_of=("log_database_errors",),
+    none_of=("database_unreachable",),
+    text="the service's connections to the database fail, while it answers others",
+)
+_DIFF_EXPLAINS_CONNECTION_ERRORS = Conjunction(
+    name="diff_explains_connection_errors",
+    all_of=("diff_changes_code", "database_breaks_connections"),
+    text="the connections to the database fail since a change",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_REFUSALS = Conjunction(
+    name="diff_explains_refusals",
+    all_of=("diff_changes_code", "log_database_statement_errors"),
+    text="the database turns the service down since a change to it",
+    close_in_time=True,
+)
 _NEW_VERSION_FAILS = Conjunction(
     name="new_version_fails",
     all_of=("rollout_before_onset", "errors_differ_by_version"),
@@ -87,6 +105,9 @@ PLAYBOOK = Playbook(
         _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
         _DIFF_EXPLAINS_MEMORY,
         _NEW_CODE_THROWS,
+        _DATABASE_BREAKS_CONNECTIONS,
+        _DIFF_EXPLAINS_CONNECTION_ERRORS,
+        _DIFF_EXPLAINS_REFUSALS,
         _NEW_VERSION_FAILS,
     ),
     causes=(
@@ -144,6 +165,8 @@ PLAYBOOK = Playbook(
                     "diff_explains_downstream",
                     "diff_explains_downstream_errors",
                     "diff_explains_memory",
+                    "diff_explains_refusals",
+                    "diff_explains_connection_errors",
                     "new_code_throws",
                     "new_version_fails",
                 ),
@@ -161,6 +184,18 @@ PLAYBOOK = Playbook(
             title="Database unavailable",
             mechanism=(("log_database_errors",), ("database_unreachable",)),
             onset=("log_database_errors",),
+        ),
+        CauseRule(
+            name="database_refuses",
+            title="Database answers, but turns the service down",
+            mechanism=(("log_database_statement_errors", "database_breaks_connections"),),
+            supports=("sessions_blocked",),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_refusals",)),
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_connection_errors",)),
+                ExplainedBy(cause="database_unavailable"),
+                ExplainedBy(cause="db_pool_exhausted", when=("sessions_blocked",)),
+            ),
         ),
         CauseRule(
             name="cache_unavailable",

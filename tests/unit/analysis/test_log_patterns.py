@@ -19,8 +19,14 @@ LINES = {
     "memory": ["MemoryError", "java.lang.OutOfMemoryError: Java heap space", "FATAL ERROR: Reached heap limit Allocation failed"],
     "database": [
         "psycopg.OperationalError: server closed the connection unexpectedly",
-        "pq: canceling statement due to statement timeout",
         "org.postgresql.util.PSQLException: FATAL: the database system is shutting down",
+    ],
+    "database_statement": [
+        "pq: canceling statement due to statement timeout",
+        "POST /orders: InsufficientPrivilege: permission denied for table products",
+        'psycopg.OperationalError: connection failed: FATAL: password authentication failed for user "shop"',
+        "ERROR: deadlock detected",
+        'PSQLException: FATAL: database "shop" does not exist',
     ],
     "cache": ["redis.exceptions.ConnectionError: Error 111 connecting to redis:6379. Connection refused."],
     "downstream": [
