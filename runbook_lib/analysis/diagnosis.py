@@ -59,10 +59,11 @@ class _Board:
         times = [signal.since for signal in known if signal.since is not None]
         presence = self._presence_of(conjunction, parts, times)
         texts = "; ".join(signal.text for signal in known if signal.presence is presence)
+        lead = {Presence.PRESENT: "", Presence.ABSENT: "no sign that ", Presence.UNKNOWN: "it is not known whether "}[presence]
         return Signal(
             name=conjunction.name,
             presence=presence,
-            text=f"{conjunction.text}: {texts}" if texts else conjunction.text,
+            text=f"{lead}{conjunction.text} ({texts})" if texts else f"{lead}{conjunction.text}",
             since=max(times) if times else None,
             subject=next((signal.subject for signal in known if signal.subject), None),
         )
@@ -92,6 +93,7 @@ class _Case:
     since: datetime | None
     subject: str | None
     evidence: tuple[Evidence, ...]
+    lacking: str  # what speaks against its mechanism; empty when nothing does
     objection: str  # why it does not stand although its mechanism is seen; empty when it stands
     ruled_out_by: str
 
@@ -134,6 +136,9 @@ def _case(rule: CauseRule, board: _Board, symptom: Symptom, tolerance: timedelta
         since=since,
         subject=next((signal.subject for signal in dated if signal is not None and signal.subject), None),
         evidence=tuple(_evidence(rule, board)),
+        lacking=next(
+            (_text(group, board) for group, seen in zip(rule.mechanism, groups, strict=True) if seen is Presence.ABSENT), ""
+        ),
         objection=_objection(rule, since, symptom, tolerance),
         ruled_out_by=against.signal.text if against is not None and against.signal is not None else "",
     )
@@ -144,6 +149,11 @@ def _any_of(names: Sequence[str], board: _Board) -> Presence:
     if Presence.PRESENT in presences:
         return Presence.PRESENT
     return Presence.UNKNOWN if Presence.UNKNOWN in presences else Presence.ABSENT
+
+
+def _text(names: Sequence[str], board: _Board) -> str:
+    """What the first of these signals that a finding speaks of says."""
+    return next((signal.text for name in names if (signal := board[name].signal) is not None), "its mechanism is not there")
 
 
 def _objection(rule: CauseRule, since: datetime | None, symptom: Symptom, tolerance: timedelta) -> str:
@@ -190,7 +200,7 @@ def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, 
     rule = case.rule
     because_of: str | None = None
     if case.ruled_out_by or case.mechanism is Presence.ABSENT:
-        verdict, why = Verdict.RULED_OUT, case.ruled_out_by or _first(case, "against", "its mechanism is not there")
+        verdict, why = Verdict.RULED_OUT, case.ruled_out_by or case.lacking
     elif case.mechanism is Presence.UNKNOWN:
         verdict, why = Verdict.UNKNOWN, _first(case, "missing", "the evidence could not be had")
     elif symptom.breached is None:

@@ -27,7 +27,7 @@ _FALLBACK_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Dependency:
-    """One downstream service as seen from here."""
+    """One downstream service as seen from here. blind: no health endpoint of any service answered, so that it may be our side."""
 
     name: str
     failing: Episode | None
@@ -35,6 +35,7 @@ class _Dependency:
     measured: bool
     health: HttpAnswer | None
     probed: bool
+    blind: bool
     timeout_seconds: float
 
 
@@ -50,7 +51,8 @@ def downstream_health(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    seen = [_judge(one, context, answers) for one in downstream]
+    blind = len(health) > 1 and not any(_spoke(answers.get(name)) for name in health)
+    seen = [_judge(one, context, answers, blind=blind) for one in downstream]
     errors = _by_name(answers.get("errors"), downstream)
     summary = _summary(seen, context)
     return Finding(
@@ -113,7 +115,11 @@ def _health_question(context: CheckContext, downstream: Downstream) -> Question:
     return Question(context.sources.http, lambda: context.sources.http.get(url.resolve() if url else "", timeout_seconds=timeout))
 
 
-def _judge(downstream: Downstream, context: CheckContext, answers: Answers) -> _Dependency:
+def _spoke(answer: HttpAnswer | None) -> bool:
+    return answer is not None and answer.status is not None
+
+
+def _judge(downstream: Downstream, context: CheckContext, answers: Answers, *, blind: bool) -> _Dependency:
     label = downstream.label or downstream.name
     timeout = downstream.timeout_seconds or _FALLBACK_TIMEOUT_SECONDS
     errors, latency = answers.get("errors"), answers.get("latency")
@@ -127,6 +133,7 @@ def _judge(downstream: Downstream, context: CheckContext, answers: Answers) -> _
         measured=errors is not None or latency is not None,
         health=answers.get(question),
         probed=downstream.health_url is not None,
+        blind=blind,
         timeout_seconds=timeout,
     )
 
@@ -267,6 +274,9 @@ def _unhealthy_signal(one: _Dependency, answers: Answers) -> Signal:
         return Signal(
             name=name, presence=Presence.UNKNOWN, text=f"the health of {one.name} is not known: {reason}", subject=one.name
         )
+    if one.blind:
+        text = f"no health endpoint of any service answers from here, so that the health of {one.name} is not known"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text, subject=one.name)
     if not one.health.ok:
         text = f"the health endpoint of {one.name}: {_health_word(one)}"
         since = one.failing.onset if one.failing else None

@@ -161,13 +161,13 @@ class FakeLogs(_Fake):
     name = "logs"
 
     def __init__(self, *records: Frame, attrs: Mapping[str, Any] | None = None) -> None:
-        self._records = records
+        self.records = records
         self._attrs = dict(attrs or {})
 
     def read(self, selector: str, *, window: Window, lines_per_pod: int = 2000, previous: bool = True) -> Frame:
         """The records of the window."""
         del selector, lines_per_pod, previous
-        rows = [row for part in self._records for row in part.itertuples(index=False, name=None) if row[0] in window]
+        rows = [row for part in self.records for row in part.itertuples(index=False, name=None) if row[0] in window]
         quiet = [(NOW, "shop-1", "shop", "info", "GET /health 200", False, None)] if NOW in window else []
         merged = frame(sorted([*rows, *quiet], key=lambda row: row[0]), columns=LOG_COLUMNS, source=self.name)
         merged.attrs.update(self._attrs)
