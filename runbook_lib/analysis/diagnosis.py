@@ -248,11 +248,11 @@ def _confidence(case: _Case, verdict: Verdict, because_of: str | None, board: _B
     if verdict is Verdict.RULED_OUT:
         return 0.0
     names = [name for group in case.rule.mechanism for name in group] + list(case.rule.supports)
-    presences = [board[name].presence for name in names]
-    known = [presence for presence in presences if presence is not Presence.UNKNOWN]
-    present = sum(presence is Presence.PRESENT for presence in known)
-    share = present / len(known) if known else 0.0
-    missing = len(presences) - len(known)
+    missing = sum(board[name].presence is Presence.UNKNOWN for name in names)
+    # Of a group one signal is enough: the others are alternatives, and their absence takes nothing away.
+    pieces = [_any_of(group, board) for group in (*case.rule.mechanism, *((name,) for name in case.rule.supports))]
+    known = [piece for piece in pieces if piece is not Presence.UNKNOWN]
+    share = sum(piece is Presence.PRESENT for piece in known) / len(known) if known else 0.0
     score = _STANDING + _SUPPORT * min(1.0, share * 1.5) - _MISSING * min(missing, 3)
     if verdict is Verdict.UNKNOWN:
         return round(0.3 * share, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -34,7 +34,7 @@ def error_ratio(context: CheckContext) -> Finding:
         return _unmeasured(context, answers)
     series = as_series(answer)
     episode = error_episode(context, series)
-    current = _current(series)
+    current = _current(context, series, episode)
     status = _status(current, episode, threshold.warning, threshold.critical)
     summary = _ratio_summary(context, series, current, episode)
     return Finding(
@@ -149,8 +149,17 @@ def _step_seconds(series: pd.Series) -> float:
     return float(series.index.to_series().diff().dt.total_seconds().median()) if len(series) > 2 else 15.0
 
 
-def _current(series: pd.Series) -> float | None:
-    return float(series.iloc[-1]) if len(series) else None
+def _current(context: CheckContext, series: pd.Series, episode: Episode | None) -> float | None:
+    """The last value; None when no request came for so long that it says nothing of the present."""
+    if series.empty or (episode is None and context.live and _silent_since(context, series) is not None):
+        return None
+    return float(series.iloc[-1])
+
+
+def _silent_since(context: CheckContext, series: pd.Series) -> datetime | None:
+    """When the last requests were seen, if that is long ago."""
+    last: datetime = series.index[-1].to_pydatetime()
+    return last if context.now - last > 2 * context.gap + timedelta(seconds=2 * _step_seconds(series)) else None
 
 
 def _status(current: float | None, episode: Episode | None, warning: float, critical: float) -> FindingStatus:
@@ -164,7 +173,8 @@ def _status(current: float | None, episode: Episode | None, warning: float, crit
 def _ratio_summary(context: CheckContext, series: pd.Series, current: float | None, episode: Episode | None) -> str:
     service, limit = context.service.name, context.service.thresholds.error_ratio.critical
     if current is None:
-        return f"{service} received no requests in the window, so there is no error ratio."
+        since = f"since {format_instant(series.index[-1])}" if len(series) else "in the window"
+        return f"{service} answered no requests {since}, so there is no error ratio: look at its pods, and at what calls it."
     if episode is None:
         highest = float(series.max())
         earlier = f"; the highest in the window was {highest:.1%}" if highest > limit else ""
@@ -193,7 +203,9 @@ def _ratio_table(series: pd.Series, current: float | None, episode: Episode | No
 def _ratio_signal(context: CheckContext, current: float | None, episode: Episode | None, samples: int) -> Signal:
     limit = context.service.thresholds.error_ratio.critical
     if not samples or current is None:
-        return Signal(name="errors_high", presence=Presence.UNKNOWN, text="there were no requests to measure")
+        return Signal(
+            name="errors_high", presence=Presence.UNKNOWN, text="no requests were answered, so that there is nothing to measure"
+        )
     if episode is None:
         text = f"{current:.1%} of requests fail, limit {limit:.0%}"
         return Signal(name="errors_high", presence=Presence.ABSENT, text=text, value=current, unit="ratio")

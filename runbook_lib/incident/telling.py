@@ -70,7 +70,7 @@ def diagnosis(
     return Diagnosis(
         symptoms=(symptom,),
         causes=offered,
-        summary=_summary(service, symptom, roots, sorted(missing)),
+        summary=_summary(service, symptom, roots, findings, sorted(missing)),
         at=at,
         missing_sources=tuple(missing[name] for name in sorted(missing)),
         next_steps=tuple(_next_steps(service, symptom, roots)),
@@ -81,17 +81,27 @@ def _offered(cause: Cause, playbook: Playbook) -> Cause:
     return replace(cause, actions=tuple(action for action in cause.actions if action in playbook.actions))
 
 
-def _summary(service: Service, symptom: Symptom, roots: Sequence[Cause], missing: Sequence[str]) -> str:
+def _summary(
+    service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding], missing: Sequence[str]
+) -> str:
     if symptom.breached is None:
         text = f"{symptom.title} of {service.name} could not be measured, so that no cause can be confirmed."
     elif not symptom.breached:
-        value = written(symptom.value, symptom.unit)
-        text = f"{service.name} is well: {symptom.title} is {value}, within {written(symptom.threshold, symptom.unit)}."
+        text = _within(service, symptom, findings)
     else:
         began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
         text = f"{symptom.title.capitalize()} of {service.name} is {written(symptom.value, symptom.unit)}{began}. "
         text += " ".join(f"Cause: {cause.title} - {cause.why}." for cause in roots) if roots else "No cause is confirmed."
     return f"{text} Not available: {', '.join(missing)}." if missing else text
+
+
+def _within(service: Service, symptom: Symptom, findings: Sequence[Finding]) -> str:
+    """Without the symptom, a service is called well only when nothing else is critical."""
+    value, limit = written(symptom.value, symptom.unit), written(symptom.threshold, symptom.unit)
+    critical = [finding.summary for finding in findings if finding.status is FindingStatus.CRITICAL]
+    if critical:
+        return f"{symptom.title.capitalize()} of {service.name} is {value}, within {limit}, yet it is not well: {critical[0]}"
+    return f"{service.name} is well: {symptom.title} is {value}, within {limit}."
 
 
 def _next_steps(service: Service, symptom: Symptom, roots: Sequence[Cause]) -> list[str]:
