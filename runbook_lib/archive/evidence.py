@@ -64,9 +64,7 @@ def as_csv(table: pd.DataFrame) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, datetime):
-        if pd.isna(value):
-            return None
+    if isinstance(value, datetime) and not pd.isna(value):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value

@@ -21,8 +21,8 @@ Value = TypeVar("Value")
 class Journal:
     """The incident's folder as the incident sees it. May be used from several threads at once.
 
-    Nothing reaches the disk but through `redaction`; what is shown on the screen should go through `clean` as well, since JupyterLab
-    saves it.
+    Nothing reaches the disk but through `redaction`; what is shown on the screen should go through `clean` as well, since
+    JupyterLab saves it.
     """
 
     def __init__(self, folder: IncidentFolder, redaction: Redaction) -> None:

@@ -149,7 +149,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "option",
-        rf"(?<!\S)--?(?:[\w-]*-)?(?:password|passwd|token|secret|api-key)[ \t]++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`-][^\s\"'`]*)",
+        r"(?<!\S)--?(?:[\w-]*-)?(?:password|passwd|token|secret|api-key)[ \t]++"
+        rf"{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`-][^\s\"'`]*)",
         _value,
     ),
     _rule("curl -u", rf"(?<=\s)(?:-u|--user)[ =]?+{_QUOTE}?+[^\s:\"']+:{_NOT_YET}(?P<value>[^\s\"'`]+)", _value, flags=0),

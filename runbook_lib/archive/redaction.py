@@ -29,8 +29,8 @@ class Redaction:
     """Knows the secrets of one service, and what secrets and personal data look like in general.
 
     A known secret of 8 characters or more is replaced wherever it stands, also within a word, URL-encoded, HTML-escaped or in
-    base64; one of 4 to 7 only as a word of its own; a shorter one only where its name gives it away (`password=abc`), since it would
-    be found in half of all text. Applying it twice is the same as once.
+    base64; one of 4 to 7 only as a word of its own; a shorter one only where its name gives it away (`password=abc`), since it
+    would be found in half of all text. Applying it twice is the same as once.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -80,7 +80,8 @@ class Redaction:
                 continue
             hidden = bool(SECRET_KEY.fullmatch(str(column)))
             values = [self._hidden(item) if hidden else self._any(item) for item in series]
-            clean.isetitem(place, pd.Series(values, index=frame.index, dtype=series.dtype))
+            column_of: Any = pd.Series(values, index=frame.index, dtype=series.dtype)
+            clean.isetitem(place, column_of)
         self._named_rows(clean)
         clean.attrs = {key: self._any(value) for key, value in frame.attrs.items()}
         return clean
@@ -94,7 +95,8 @@ class Redaction:
             for place in places if any(named) else ():
                 series = frame.iloc[:, place]
                 values = [self._hidden(item) if hit else item for item, hit in zip(series, named, strict=True)]
-                frame.isetitem(place, pd.Series(values, index=frame.index, dtype=object))
+                column_of: Any = pd.Series(values, index=frame.index, dtype=object)
+                frame.isetitem(place, column_of)
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
         clean = {

@@ -124,7 +124,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
 
 
 def _confidence(cause: Cause) -> str:
-    return f"{cause.confidence:.0%}".replace("%", " %") if cause.confidence else ""
+    return f"{cause.confidence:.0%}" if cause.confidence else ""
 
 
 def _since(cause: Cause) -> str:

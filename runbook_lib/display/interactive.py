@@ -15,6 +15,11 @@ __all__ = ["MIME", "plotly_json"]
 MIME = "application/vnd.plotly.v1+json"
 _GREY = "#6e7781"
 _FONT = {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12}
+_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toImage"],
+}
 _MARKERS = {"onset": "#c2202f", "deploy": "#0072B2", "alert": "#b35900", "action": "#1a7f37", "event": _GREY}
 
 
@@ -56,7 +61,7 @@ def _lines(figure: LineFigure) -> dict[str, Any]:
     layout = _layout(chart.title + left_out, chart.unit, legend=len(data) > 1)
     layout |= {"shapes": shapes, "annotations": notes, "hovermode": "x unified"}
     layout["xaxis"] |= {"type": "date", "title": {"text": "UTC"}}
-    return {"data": data, "layout": layout, "config": {"displaylogo": False, "responsive": True}}
+    return {"data": data, "layout": layout, "config": dict(_CONFIG)}
 
 
 def _bars(figure: BarFigure) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def _bars(figure: BarFigure) -> dict[str, Any]:
     layout["height"] = 110 + 30 * max(1, len(amounts))
     layout["xaxis"] |= {"title": {"text": unit}, "rangemode": "tozero"}
     layout["yaxis"] = {"automargin": True, "autorange": "reversed"}
-    return {"data": data, "layout": layout, "config": {"displaylogo": False, "responsive": True}}
+    return {"data": data, "layout": layout, "config": dict(_CONFIG)}
 
 
 def _layout(title: str, unit: str, *, legend: bool) -> dict[str, Any]:
@@ -87,6 +92,7 @@ def _layout(title: str, unit: str, *, legend: bool) -> dict[str, Any]:
         "font": _FONT | {"color": _GREY},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _GREY, "activecolor": PALETTE[0]},
         "showlegend": legend,
         "legend": {"orientation": "h", "y": -0.22, "x": 0},
         "xaxis": dict(axis),

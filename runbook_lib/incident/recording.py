@@ -168,7 +168,7 @@ def _diagnosis_entries(diagnosis: Diagnosis) -> list[TimelineEntry]:
     entries = []
     for symptom in diagnosis.symptoms:
         if symptom.breached and symptom.onset_at is not None:
-            entries.append(TimelineEntry(at=symptom.onset_at, kind="finding", text=f"{symptom.title} began to rise"))
+            entries.append(TimelineEntry(at=symptom.onset_at, kind="finding", text=f"{symptom.title.capitalize()} began to rise"))
     for cause in diagnosis.causes:
         standing = cause.verdict is Verdict.CONFIRMED or cause.because_of is not None
         if standing and cause.since is not None:

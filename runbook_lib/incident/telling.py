@@ -15,6 +15,7 @@ from runbook_lib.models.figure import Marker
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import frame
 from runbook_lib.models.plan import Outcome
+from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 from runbook_lib.playbooks.declaration import Playbook
 from runbook_lib.service import Service
@@ -221,12 +222,3 @@ def impact(service: Service, symptom: Symptom | None) -> str:
     share = written(symptom.value, symptom.unit)
     said = f" {service.overview.business_impact}" if service.overview.business_impact else ""
     return f"{share} of the requests to {service.name} fail.{said}" if symptom.name == "error_rate" else f"{symptom.text}{said}"
-
-
-def written(value: float | None, unit: str) -> str:
-    """A value with its unit, as a person writes it."""
-    if value is None:
-        return "not known"
-    if unit == "ratio":
-        return f"{value:.1%}"
-    return f"{value:g} {unit}"

@@ -10,13 +10,13 @@ _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def written(value: float | None, unit: str) -> str:
-    """`0.312, ratio` is `31.2 %`, `0.25, seconds` is `250 ms`, `134217728, bytes` is `128 MiB`; `not known` without a value."""
+    """`0.312, ratio` is `31.2%`, `0.25, seconds` is `250 ms`, `134217728, bytes` is `128 MiB`; `not known` without a value."""
     if value is None or math.isnan(value):
         return "not known"
     if math.isinf(value):
         return "unlimited" if value > 0 else "-unlimited"
     if unit == "ratio":
-        return f"{value * 100:.3g} %" if 0 < abs(value) < 0.001 else f"{value:.1%}".replace("%", " %")
+        return f"{value * 100:.3g}%" if 0 < abs(value) < 0.001 else f"{value:.1%}"
     if unit == "seconds":
         return _seconds(value)
     if unit in ("bytes", "bytes/min", "bytes/s"):
