@@ -39,10 +39,13 @@ async def watch(request: web.Request, target: Target, options: ListOptions, form
             async for kind, obj in _events(store, target, options, selected):
                 content = render(obj) if kind not in ("BOOKMARK", "ERROR") else obj
                 await response.write(json.dumps({"type": kind, "object": content}, separators=(",", ":")).encode() + b"\n")
+        await response.write_eof()
     except TimeoutError:
         # The time that the client gave is over: the end of the stream, no error.
+        await response.write_eof()
+    except ConnectionResetError:
+        # The client has seen enough and is gone, as with every `kubectl get -w` that somebody interrupts.
         pass
-    await response.write_eof()
     return response
 
 
