@@ -156,7 +156,11 @@ def _by_name(answer: Frame | None, downstream: tuple[Downstream, ...]) -> dict[s
 
 
 def _unwell(one: _Dependency) -> bool:
-    return one.health is not None and not one.health.ok
+    return one.health is not None and not one.health.ok and not one.blind
+
+
+def _looked_at(one: _Dependency) -> bool:
+    return one.measured or (one.health is not None and not one.blind)
 
 
 def _summary(seen: list[_Dependency], context: CheckContext) -> str:
@@ -164,7 +168,7 @@ def _summary(seen: list[_Dependency], context: CheckContext) -> str:
         return f"The service file of {context.service.name} names no downstream services."
     sick = [one for one in seen if one.failing or one.slow or _unwell(one)]
     if not sick:
-        unseen = [one.name for one in seen if not one.measured and one.health is None]
+        unseen = [one.name for one in seen if not _looked_at(one)]
         rest = f" ({', '.join(unseen)} could not be looked at)" if unseen else ""
         return f"Calls to {len(seen) - len(unseen)} of {len(seen)} downstream services are answered normally{rest}."
     return " ".join(_sentence(one) for one in sick)
@@ -188,7 +192,7 @@ def _status(seen: list[_Dependency]) -> FindingStatus:
         return FindingStatus.CRITICAL
     if any(one.slow or _unwell(one) for one in seen):
         return FindingStatus.WARNING
-    if seen and not any(one.measured or one.health is not None for one in seen):
+    if seen and not any(_looked_at(one) for one in seen):
         return FindingStatus.UNKNOWN
     return FindingStatus.NORMAL
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from runbook_lib.analysis.series import as_series, largest, long, ratio, split
+from runbook_lib.analysis.series import largest, long, ratio, split
 from runbook_lib.analysis.trend import Growth, between_drops, growth, rising_part
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
@@ -81,12 +81,14 @@ def _pod(name: str, series: pd.Series, limit: pd.Series | None, context: CheckCo
 def _rise(part: pd.Series, limit_bytes: float | None, context: CheckContext) -> Growth | None:
     """The growth of one stretch between restarts, when it is steady, large enough to matter, and of this episode."""
     rising = rising_part(part)
-    found = growth(rising)
-    if found is None or not found.growing or rising.index[-1] < context.focus().start:
+    if rising.empty or rising.index[-1] < context.focus().start:
         return None
     start = float(rising.iloc[0])
     needed = _MINIMUM_RISE_OF_LIMIT * limit_bytes if limit_bytes else _MINIMUM_RISE_OF_START * start
-    return found if found.rise >= needed else None
+    if float(rising.max()) - start < needed:
+        return None  # known without the trend, which takes a while for a thousand pods
+    found = growth(rising)
+    return found if found is not None and found.growing and found.rise >= needed else None
 
 
 def _killed(pods: Frame | None, context: CheckContext) -> Frame | None:
@@ -157,9 +159,7 @@ def _full_in(pod: _PodMemory) -> str:
 def _figure(parts: dict[str, pd.Series], limits: dict[str, pd.Series], summary: str) -> LineFigure | None:
     if not parts:
         return None
-    known = [
-        as_series(Frame({"time": series.index, "value": series.to_numpy()})).iloc[-1] for series in limits.values() if len(series)
-    ]
+    known = [series.iloc[-1] for series in limits.values() if len(series)]
     thresholds = (Threshold(float(max(known)), "limit", "critical"),) if known else ()
     return LineFigure(
         title=summary.split(";")[0], unit="bytes", frame=long(largest(parts, 8), unit="bytes"), thresholds=thresholds

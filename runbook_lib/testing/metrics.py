@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypeGuard
 
 from runbook_lib.models.finding import SourceStatus
@@ -26,7 +27,8 @@ def _by_downstream(value: float, names: Sequence[str]) -> Frame:
     return together(*(line(value, downstream=name) for name in names))
 
 
-def _healthy(downstream: Sequence[str]) -> dict[str, Frame]:
+@cache
+def _healthy(downstream: tuple[str, ...]) -> dict[str, Frame]:
     calls = {
         "downstream_rate": 10.0,
         "downstream_errors": 0.0,
@@ -81,7 +83,7 @@ class FakeMetrics:
     ) -> None:
         self.name = name
         self.rate_window_seconds = rate_window_seconds
-        self._answers: dict[str, Measured] = {**_healthy(downstream), **(answers or {})}
+        self._answers: dict[str, Measured] = {**_healthy(tuple(downstream)), **(answers or {})}
 
     def expressions(self) -> Expressions:
         """What the service exports: every measure whose answer is not None."""
@@ -95,11 +97,11 @@ class FakeMetrics:
     def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
         """The given answer, cut to the window."""
         del step_seconds
-        return self._cut(promql, lambda time: window.start <= time <= window.end)
+        return self._cut(promql, since=window.start, until=window.end)
 
     def instant(self, promql: str, *, at: datetime | None = None) -> Frame:
         """The last row of each series."""
-        found = self._cut(promql, lambda time: at is None or time <= at)
+        found = self._cut(promql, until=at)
         labels = [column for column in found.columns if column not in ("time", "value")]
         return Frame(found.groupby(labels).tail(1) if labels else found.tail(1))
 
@@ -139,13 +141,13 @@ class FakeMetrics:
     def close(self) -> None:
         """Nothing to close."""
 
-    def _cut(self, promql: str, wanted: Callable[[datetime], bool]) -> Frame:
+    def _cut(self, promql: str, *, since: datetime | None = None, until: datetime | None = None) -> Frame:
         answer: Measured = given(self._answers.get(promql), self.name)
         if _is_number(answer):
             answer = line(float(answer))
         if not isinstance(answer, Frame) or answer.empty:
             return frame([], columns=["time", "value"])
-        cut = Frame(answer[[wanted(time.to_pydatetime()) for time in answer["time"]]])
+        cut = Frame(answer[answer["time"].between(since or answer["time"].min(), until or answer["time"].max())])
         cut.attrs.update({"source": self.name, "query": promql, "command": f"curl {self.url_for(promql)}"})
         return cut
 
