@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from runbook_lab.home import Home
 
 lab = typer.Typer(no_args_is_help=True, help="A small real shop with real servers, on loopback, to practise in.")
 
@@ -16,6 +21,10 @@ HomeOption = Annotated[
     typer.Option("--home", metavar="DIR", help="The lab's directory. [default: RUNBOOK_LAB_HOME or ~/.cache/runbook-lab]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", help="The same seed gives the same fault. [default: a new one, which is told]"),
+]
 
 
 @lab.command()
@@ -57,6 +66,116 @@ def down(home: HomeOption = None) -> None:
     _say("The lab is down." if was_up else f"No lab was up ({place.path}).")
 
 
+@lab.command()
+def status(home: HomeOption = None, as_json: AsJson = False) -> None:
+    """Tell whether the lab is up, what of it answers, and which faults are in it. Exit 1 when it is not up."""
+    from runbook_lab.home import Home
+    from runbook_lab.lab import status as look
+
+    found = look(Home(home))
+    if as_json:
+        _say(json.dumps(found, indent=2))
+    else:
+        _say(f"state:   {found['state']}{' - ' + found['text'] if found['text'] else ''}")
+        _say(f"home:    {found['home']}")
+        for name, answers in found["parts"].items():
+            _say(f"{'answers' if answers else 'SILENT '}  {name}")
+        for fault in found["faults"]:
+            _say(f"fault:   {fault['name']}, since {fault['at']}: {fault['text']}")
+    if found["state"] != "ready" or not all(found["parts"].values()):
+        raise typer.Exit(1)
+
+
+@lab.command()
+def fault(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Several are put in together.")],
+    seed: SeedOption = None,
+    intensity: Annotated[
+        float | None, typer.Option("--intensity", metavar="X", help="Above 0 and up to 1, the worst. [default: the seed chooses]")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="K", help="Of bad_deployment. [default: the seed chooses]")
+    ] = None,
+    home: HomeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let something go wrong in the shop, as it would happen: no metric or log line names the fault.
+
+    \b
+    db_pool_exhausted   orders loses database connections until none is free
+    downstream_timeout  payments answers too slowly for orders
+    memory_leak         orders keeps what it should free, up to its memory limit
+    bad_deployment      a new revision of orders does not work (--kind code, pool, address, config_map)
+    healthy             nothing
+
+    \b
+    Examples:
+      runbook lab fault db_pool_exhausted
+      runbook lab fault memory_leak downstream_timeout --seed 7
+      runbook lab fault bad_deployment --kind address
+    """
+    from runbook_lab.faults import UnknownFaultError, draw_together, put_in
+
+    place = _running(home)
+    number = _seed(seed)
+    try:
+        faults = draw_together(names, seed=number, intensity=intensity, kind=kind)
+    except UnknownFaultError as error:
+        _fail(str(error), code=2)
+    with _telling_errors():
+        put_in(place, faults)
+    if as_json:
+        _say(json.dumps(place.faults()[-len(faults) :], indent=2))
+    else:
+        for one in faults:
+            _say(one.told())
+
+
+@lab.command()
+def heal(home: HomeOption = None, as_json: AsJson = False) -> None:
+    """Undo what went wrong, also what was done by hand with kubectl, psql, redis-cli or signals, and wait until no request fails.
+
+    Manifests, database, cache, breakers and feature flags go back to how `lab up` made them; pods that ail are replaced.
+    """
+    from runbook_lab.healing import heal as make_well
+
+    place = _running(home)
+    with _telling_errors():
+        done = make_well(place, told=_tell)
+    if as_json:
+        _say(json.dumps({"home": str(place.path), "done": done}, indent=2))
+    else:
+        _say("The lab is well." if done else "The lab was well already.")
+
+
+def _running(home: Path | None) -> Home:
+    """The home of a lab that is up; else the command ends."""
+    from runbook_lab.home import Home
+
+    place = Home(home)
+    state = place.state()
+    if state is None or state["state"] != "ready" or not place.supervisor():
+        _fail(f"no lab is up in {place.path}; start one with `runbook lab up`")
+    return place
+
+
+def _seed(given: int | None) -> int:
+    import secrets
+
+    return secrets.randbelow(10_000) if given is None else given
+
+
+@contextmanager
+def _telling_errors() -> Iterator[None]:
+    """Tell in one line what a lab that is in a bad way did not do in time, and exit 1."""
+    from runbook_lab.cluster_client import ClusterError
+
+    try:
+        yield
+    except (ClusterError, OSError) as error:
+        _fail(str(error))
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -65,6 +184,6 @@ def _tell(text: str) -> None:
     sys.stderr.write(f"lab: {text}\n")
 
 
-def _fail(text: str) -> None:
+def _fail(text: str, *, code: int = 1) -> NoReturn:
     _tell(text)
-    raise typer.Exit(1)
+    raise typer.Exit(code)

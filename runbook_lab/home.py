@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runbook_lab.cluster.node import processes
-from runbook_lib.service.reference import expand
 
-_DEFAULT = "${RUNBOOK_LAB_HOME:-~/.cache/runbook-lab}"
+_VARIABLE, _DEFAULT = "RUNBOOK_LAB_HOME", "~/.cache/runbook-lab"
 # A Unix socket's path has at most 107 bytes; PostgreSQL adds the socket's name to its directory.
 _LONGEST_SOCKET_DIRECTORY = 85
 
@@ -21,7 +20,7 @@ class Home:
     """Names and reads the files of a lab's home. `state` is what the supervisor has written last."""
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self.path = Path(path).expanduser().resolve() if path else Path(expand(_DEFAULT)).resolve()
+        self.path = Path(path or os.environ.get(_VARIABLE) or _DEFAULT).expanduser().resolve()
         self.state_file = self.path / "lab.json"
         self.kubeconfig = self.path / "kubeconfig"
         self.logs = self.path / "logs"
@@ -45,7 +44,7 @@ class Home:
                 entry.unlink(missing_ok=True)
 
     def socket_directory(self) -> Path:
-        """Make the directory of PostgreSQL's socket and give it: in the home, or a short one where the home's path is too long."""
+        """Make the directory of PostgreSQL's socket and give it: in the home, or a short one where that path is too long."""
         directory = self.path / "postgres"
         if len(str(directory)) > _LONGEST_SOCKET_DIRECTORY:
             directory = self._short_socket_directory()
@@ -82,6 +81,22 @@ class Home:
         except (FileNotFoundError, ValueError):
             return None
         return state
+
+    def note_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Keep what has been put in, beside what was before."""
+        self.write(self.faults_file.name, json.dumps(self.faults() + faults, indent=2))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Give the faults that were put in since the lab was last healed, by name, kind, seed, intensity, text and time."""
+        try:
+            found: list[dict[str, Any]] = json.loads(self.faults_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return []
+        return found
+
+    def forget_faults(self) -> None:
+        """Note that nothing is put in."""
+        self.faults_file.unlink(missing_ok=True)
 
     def supervisor(self) -> int | None:
         """Give the pid of the running supervisor; None when none runs. A new process with an old pid is not taken for it."""

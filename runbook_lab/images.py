@@ -7,11 +7,8 @@ import sys
 from pathlib import Path
 
 from runbook_lab.cluster import Image
+from runbook_lab.releases import NEXT_ORDERS, ORDERS
 from runbook_lab.servers import postgres, redis
-
-ORDERS = "lab/orders:1.4.2"
-# The release after it, whose pricing cannot handle customers without a loyalty account.
-NEXT_ORDERS = "lab/orders:1.5.0"
 
 
 def images(socket_directory: Path) -> dict[str, Image]:

@@ -78,12 +78,23 @@ def down(home: Home) -> bool:
 
 
 def status(home: Home) -> dict[str, Any]:
-    """Give what a lab is like now: its state (`down` without one), and which of its parts answer."""
+    """Give what a lab is like now: its state (`down` without one), which of its parts answer, and the faults put in."""
     state, pid = home.state(), home.supervisor()
     if state is None or pid is None:
         crashed = state is not None
-        return {"home": str(home.path), "state": "down", "text": "it ended without being told to" if crashed else "", "parts": {}}
-    return {"home": str(home.path), **state, "parts": {name: _answers(home, name, path) for name, path in _PARTS.items()}}
+        return {
+            "home": str(home.path),
+            "state": "down",
+            "text": "it ended without being told to" if crashed else "",
+            "parts": {},
+            "faults": [],
+        }
+    return {
+        "home": str(home.path),
+        **state,
+        "faults": home.faults(),
+        "parts": {name: _answers(home, name, path) for name, path in _PARTS.items()},
+    }
 
 
 _PARTS = {

@@ -1,1 +1,1 @@
-"""The real servers of the lab: PostgreSQL and Redis, which run in pods, Prometheus and Alertmanager, which run beside the cluster."""
+"""The real servers of the lab: PostgreSQL and Redis, in pods; Prometheus and Alertmanager, beside the cluster."""

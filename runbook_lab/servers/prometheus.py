@@ -15,6 +15,8 @@ _RATE_WINDOW = "20s"
 _ALERT_FOR = "10s"
 _FAILED = f'sum by (namespace, service) (rate(http_requests_total{{status=~"5.."}}[{_RATE_WINDOW}]))'
 _ALL = f"sum by (namespace, service) (rate(http_requests_total[{_RATE_WINDOW}]))"
+ALERT = "HighErrorRate"
+ERROR_RATIO_THRESHOLD = 0.05
 
 RULES: dict[str, Any] = {
     "groups": [
@@ -22,8 +24,8 @@ RULES: dict[str, Any] = {
             "name": "service-errors",
             "rules": [
                 {
-                    "alert": "HighErrorRate",
-                    "expr": f"{_FAILED} / {_ALL} > 0.05",
+                    "alert": ALERT,
+                    "expr": f"{_FAILED} / {_ALL} > {ERROR_RATIO_THRESHOLD}",
                     "for": _ALERT_FOR,
                     "labels": {"severity": "SEV-2", "environment": "lab", "runbook": "high_error_rate"},
                     "annotations": {
@@ -35,6 +37,13 @@ RULES: dict[str, Any] = {
         }
     ]
 }
+
+
+def error_ratio_query(service: str) -> str:
+    """Give the query for the share of a service's requests that fail, over the window of the alert; 0 where none does."""
+    chosen = f'service="{service}"'
+    failed = f'sum(rate(http_requests_total{{{chosen},status=~"5.."}}[{_RATE_WINDOW}])) or vector(0)'
+    return f"({failed}) / sum(rate(http_requests_total{{{chosen}}}[{_RATE_WINDOW}]))"
 
 
 @dataclass(frozen=True, kw_only=True)

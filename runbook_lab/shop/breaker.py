@@ -33,8 +33,8 @@ class CircuitOpenError(Exception):
 class BreakerSettings:
     """When a breaker opens and tries again.
 
-    It opens when at least `minimum_calls` calls of the last `window_seconds` have ended and `threshold_ratio` of them failed. After
-    `open_seconds` it lets `trial_calls` through, one at a time, and closes when all of them succeed.
+    It opens when at least `minimum_calls` calls of the last `window_seconds` have ended and `threshold_ratio` of them failed.
+    After `open_seconds` it lets `trial_calls` through, one at a time, and closes when all of them succeed.
     """
 
     threshold_ratio: float
@@ -97,7 +97,7 @@ class CircuitBreaker:
         return self._state
 
     def status(self) -> dict[str, Any]:
-        """Give state, failure ratio of the window, time of opening (ISO 8601, None when closed), and whether a person opened it."""
+        """Give state, failure ratio of the window, time of opening (ISO 8601, None when closed), whether a person opened it."""
         with self._lock:
             return {
                 "state": self._state.word,

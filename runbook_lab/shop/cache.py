@@ -27,7 +27,7 @@ class CacheError(Exception):
 
 
 class Redis:
-    """One connection, made when it is needed and again when it broke. Threads take turns; a command takes a fraction of a millisecond."""
+    """One connection, made when it is needed and again when it broke. Threads take turns: a command is fast."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)

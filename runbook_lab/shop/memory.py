@@ -12,7 +12,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CEILING_RATIO = 0.92
 _STEP_SECONDS = 0.25
 # At the ceiling most requests fail before they can add to what is kept; the rest of the process goes on growing, more slowly.
-_GROWTH_AT_CEILING = 0.25
+_GROWTH_AT_CEILING = 0.1
 
 
 def resident_bytes() -> int:

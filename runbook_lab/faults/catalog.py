@@ -1,0 +1,87 @@
+"""The faults by name, and how one is drawn from its seed. Pure: nothing here touches a lab."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runbook_lab.faults import deployment, downstream, memory, pool
+from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
+
+Drawing = Callable[[random.Random, float], tuple[str, tuple[Step, ...]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way in which a fault comes about, and the action of the runbook that fixes it."""
+
+    draw: Drawing
+    cure: str | None
+
+
+@dataclass(frozen=True)
+class FaultType:
+    """A fault before it is drawn. `kinds` has one entry without a name where there is one way only."""
+
+    summary: str
+    kinds: dict[str | None, Kind]
+
+
+def _nothing(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
+    return "nothing is wrong", ()
+
+
+FAULTS: dict[str, FaultType] = {
+    "db_pool_exhausted": FaultType(
+        "orders loses database connections until none is free", {None: Kind(pool.draw, "restart_pods")}
+    ),
+    "downstream_timeout": FaultType(
+        "payments answers too slowly for orders", {None: Kind(downstream.draw, "open_circuit_breaker")}
+    ),
+    "memory_leak": FaultType(
+        "orders keeps what it should free, up to its memory limit", {None: Kind(memory.draw, "restart_pods")}
+    ),
+    "bad_deployment": FaultType(
+        "a new revision of orders does not work",
+        {
+            "code": Kind(deployment.draw_code, "rollback_deployment"),
+            "pool": Kind(deployment.draw_pool, "rollback_deployment"),
+            "address": Kind(deployment.draw_address, "rollback_deployment"),
+            "config_map": Kind(deployment.draw_config_map, "restore_configuration"),
+        },
+    ),
+    "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, None)}),
+}
+
+
+def draw_together(
+    names: Sequence[str], *, seed: int, intensity: float | None = None, kind: str | None = None
+) -> tuple[Fault, ...]:
+    """Draw several faults, with `kind` for those that come in kinds. Raises UnknownFaultError."""
+    several = [name for name in names if name in FAULTS and None not in FAULTS[name].kinds]
+    if kind and not several:
+        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds; found --kind {kind}")
+    return tuple(draw(name, seed=seed, intensity=intensity, kind=kind if name in several else None) for name in names)
+
+
+def draw(name: str, *, seed: int, intensity: float | None = None, kind: str | None = None) -> Fault:
+    """Draw a fault: the same for the same arguments, in every process.
+
+    intensity: above 0 and up to 1, the worst; without one the seed chooses among the upper half. kind: without one the seed
+    chooses. Raises UnknownFaultError.
+    """
+    if name not in FAULTS:
+        raise UnknownFaultError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+    found = FAULTS[name]
+    if kind is not None and kind not in found.kinds:
+        known = ", ".join(key for key in found.kinds if key) or "none"
+        raise UnknownFaultError(f"{name} has no kind {kind!r}; its kinds: {known}")
+    if intensity is not None and not 0 < intensity <= 1:
+        raise UnknownFaultError(f"an intensity is above 0 and at most 1; found {intensity:g}")
+    # Each drawn from a generator of its own: giving one of them leaves the others as the seed has them.
+    chosen_kind = kind or random.Random(f"{name}/{seed}/kind").choice(list(found.kinds))
+    chosen_intensity = intensity or round(random.Random(f"{name}/{seed}/intensity").uniform(0.5, 1.0), 2)
+    way = found.kinds[chosen_kind]
+    text, steps = way.draw(random.Random(f"{name}/{seed}/{chosen_kind}"), chosen_intensity)
+    return Fault(name=name, kind=chosen_kind, seed=seed, intensity=chosen_intensity, text=text, steps=steps, cure=way.cure)

@@ -1,0 +1,57 @@
+"""A fault as values: what is to be done to the shop, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class UnknownFaultError(ValueError):
+    """There is no fault, or no kind of it, of this name; or its intensity is out of range. The message names what there is."""
+
+
+@dataclass(frozen=True)
+class PodConditions:
+    """Conditions (see `shop.conditions`) for the running pods of an app: the nth pod by name gets the nth values, in turn."""
+
+    app: str
+    values: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A strategic merge patch, as `kubectl patch`, `kubectl set` and `kubectl annotate` send one."""
+
+    kind: str
+    name: str
+    patch: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RestartRollout:
+    """`kubectl rollout restart deployment/NAME`."""
+
+    deployment: str
+
+
+Step = PodConditions | Patch | RestartRollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault with all its numbers drawn. `cure` is the action of the runbook that fixes it, None where nothing is wrong."""
+
+    name: str
+    kind: str | None
+    seed: int
+    intensity: float
+    text: str
+    steps: tuple[Step, ...]
+    cure: str | None
+
+    def told(self) -> str:
+        """Say what this is, with all that is needed to get it again."""
+        name = f"{self.name} ({self.kind})" if self.kind else self.name
+        again = f"--seed {self.seed} --intensity {self.intensity:g}" + (f" --kind {self.kind}" if self.kind else "")
+        return f"{name}: {self.text} [{again}]"

@@ -1,0 +1,67 @@
+"""Puts a drawn fault into a running lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from runbook_lab.cluster_client import ClusterClient
+from runbook_lab.faults.declaration import Fault, Patch, PodConditions, RestartRollout, Step
+from runbook_lab.home import Home
+from runbook_lab.rollouts import wait_for_rollout
+from runbook_lab.shop.conditions import Conditions
+
+_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+_ROLLOUT_SECONDS = 60.0
+
+
+def put_in(home: Home, faults: tuple[Fault, ...]) -> None:
+    """Put faults in, together, and note them in the home. Raises ClusterError, and TimeoutError for a rollout that gets stuck."""
+    cluster = ClusterClient(home.kubeconfig)
+    steps = [step for fault in faults for step in fault.steps]
+    for step in steps:
+        if not isinstance(step, PodConditions):
+            _change(cluster, step)
+    conditions = [step for step in steps if isinstance(step, PodConditions)]
+    if conditions and len(conditions) < len(steps):
+        # Conditions belong to pods: those of the old revision would take theirs along.
+        wait_for_rollout(cluster, "orders", seconds=_ROLLOUT_SECONDS)
+    for step in conditions:
+        _set_conditions(home, cluster, step)
+    home.note_faults([_noted(fault) for fault in faults])
+
+
+def _change(cluster: ClusterClient, step: Step) -> None:
+    if isinstance(step, Patch):
+        cluster.patch(step.kind, step.name, dict(step.patch), manager="kubectl-patch")
+    elif isinstance(step, RestartRollout):
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        template = {"metadata": {"annotations": {_RESTARTED_AT: now}}}
+        cluster.patch("Deployment", step.deployment, {"spec": {"template": template}}, manager="kubectl-rollout")
+
+
+def _set_conditions(home: Home, cluster: ClusterClient, step: PodConditions) -> None:
+    """Set conditions, beside what another fault has set already."""
+    pods = sorted(pod["metadata"]["name"] for pod in cluster.list("Pod", app=step.app) if _stays(pod))
+    for place, name in enumerate(pods):
+        values: Mapping[str, float] = step.values[place % len(step.values)]
+        directory = home.pod_directory(name)
+        replace(Conditions.read(directory), **values).write(directory)
+
+
+def _stays(pod: Mapping[str, Any]) -> bool:
+    return pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def _noted(fault: Fault) -> dict[str, Any]:
+    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {
+        "name": fault.name,
+        "kind": fault.kind,
+        "seed": fault.seed,
+        "intensity": fault.intensity,
+        "text": fault.text,
+        "at": at,
+    }

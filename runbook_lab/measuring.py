@@ -1,0 +1,44 @@
+"""What the lab's Prometheus has measured of the shop: the numbers that drills and healing wait for."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from runbook_lab.home import Home
+from runbook_lab.servers.prometheus import ALERT, error_ratio_query
+
+_SECONDS = 5.0
+
+
+class Measurements:
+    """Instant queries to Prometheus. A Prometheus that does not answer raises OSError."""
+
+    def __init__(self, home: Home) -> None:
+        self._url = home.read("prometheus.url")
+
+    def error_ratio(self, service: str = "orders") -> float | None:
+        """Give the share of a service's requests that fail, over the alert's own window; None without any request."""
+        return self.value(error_ratio_query(service))
+
+    def highest_error_ratio(self, *, seconds: int, service: str = "orders") -> float | None:
+        """Give the highest error ratio of the last seconds; None without any request."""
+        return self.value(f"max_over_time(({error_ratio_query(service)})[{seconds}s:2s])")
+
+    def alert_fires(self, service: str = "orders") -> bool:
+        """Tell whether the alert of a service fires, as Prometheus sends it to Alertmanager."""
+        return self.value(f'ALERTS{{alertname="{ALERT}",alertstate="firing",service="{service}"}}') is not None
+
+    def value(self, query: str) -> float | None:
+        """Give the value of a query with one series now; None when there is none, or it is no number."""
+        found = self._ask(query)
+        number = float(found[0]["value"][1]) if found else float("nan")
+        return None if number != number else number
+
+    def _ask(self, query: str) -> list[dict[str, Any]]:
+        parameters = urllib.parse.urlencode({"query": query})
+        with urllib.request.urlopen(f"{self._url}/api/v1/query?{parameters}", timeout=_SECONDS) as response:
+            found: list[dict[str, Any]] = json.load(response)["data"]["result"]
+        return found

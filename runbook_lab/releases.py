@@ -1,0 +1,7 @@
+"""The releases of orders that the lab has images of."""
+
+from __future__ import annotations
+
+ORDERS = "lab/orders:1.4.2"
+# The release after it, whose pricing cannot handle customers without a loyalty account.
+NEXT_ORDERS = "lab/orders:1.5.0"
