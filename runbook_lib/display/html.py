@@ -37,12 +37,12 @@ def bullets(lines: Iterable[str]) -> str:
 def pairs(entries: Iterable[tuple[str, str]]) -> str:
     """Names and plain texts; empty ones are left out."""
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries if text)
-    return f"<dl>{rows}</dl>" if rows else ""
+    return f'<dl class="facts">{rows}</dl>' if rows else ""
 
 
 def command(text: str) -> str:
     """A shell command to copy."""
-    return f"<pre>{escape(text)}</pre>" if text else ""
+    return f'<pre class="code">{escape(text)}</pre>' if text else ""
 
 
 def details(summary: str, body: str, *, open_: bool = False) -> str:
@@ -73,7 +73,7 @@ def difference(before: str, after: str) -> str:
         for line in lines
         if not line.startswith("@@")
     ]
-    return "<pre>" + "\n".join(shown) + "</pre>"
+    return '<pre class="code">' + "\n".join(shown) + "</pre>"
 
 
 def _cell(element: str, text: str, number: bool) -> str:

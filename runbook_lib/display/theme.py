@@ -24,14 +24,16 @@ margin:.3em 0 .8em;max-width:66em;overflow-wrap:break-word}
 border-radius:.9em;border:1px solid currentColor;margin-right:.6em;vertical-align:.12em;white-space:nowrap}
 .rbk .good{color:#1a7f37}.rbk .care{color:#9a5b00}.rbk .bad{color:#c2202f}.rbk .plain{color:#0969da}.rbk .gone{color:#6e7781}
 .rbk p{margin:.25em 0}.rbk ul{margin:.25em 0;padding-left:1.2em}.rbk li{margin:.1em 0}
-.rbk .box{overflow-x:auto;margin:.4em 0}.rbk table{border-collapse:collapse;font-size:.92em}
-.rbk th,.rbk td{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;border-bottom:1px solid #8883;max-width:48em;
-background:none}
-.rbk th{font-weight:600;white-space:nowrap}.rbk td.num,.rbk th.num{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}.rbk caption{text-align:left;font-weight:600;padding:.3em 0 .1em}
-.rbk pre{font:12.5px/1.45 ui-monospace,Menlo,Consolas,monospace;background:#8881;padding:.45em .7em;border-radius:4px;
+.rbk .box{overflow-x:auto;margin:.4em 0}.rbk .box table{border-collapse:collapse;font-size:.92em;margin:0;table-layout:auto}
+.rbk .box th,.rbk .box td{padding:.2em .8em .2em 0;text-align:left;vertical-align:top;border:0;border-bottom:1px solid #8883;
+max-width:48em;background:none;white-space:normal}.rbk .box td p{margin:0}.rbk .box tr{background:none}
+.rbk .box th{font-weight:600;white-space:nowrap}.rbk .box .num{text-align:right;font-variant-numeric:tabular-nums;
+white-space:nowrap}.rbk .box caption{text-align:left;font-weight:600;padding:.3em 0 .1em}
+.rbk pre.code{font:12.5px/1.45 ui-monospace,Menlo,Consolas,monospace;background:#8881;padding:.45em .7em;border-radius:4px;
 overflow-x:auto;margin:.35em 0;white-space:pre-wrap;word-break:break-word}
 .rbk pre .add{color:#1a7f37}.rbk pre .del{color:#c2202f}.rbk details{margin:.35em 0}.rbk summary{cursor:pointer;color:#0969da}
-.rbk dl{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1em;margin:.4em 0}.rbk dt{font-weight:600}.rbk dd{margin:0}
+.rbk dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.15em 1em;margin:.4em 0}
+.rbk dl.facts>dt{font-weight:600;float:none;width:auto;overflow:visible;white-space:nowrap}
+.rbk dl.facts>dd{margin:0;padding:0;float:none;width:auto}
 @media(prefers-color-scheme:dark){.jp-mod-dark .rbk .care,.report .rbk .care{color:#d29922}}
 """
