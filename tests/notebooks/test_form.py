@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -89,6 +90,6 @@ class TestForm:
 
     def test_every_code_cell_follows_a_text_that_says_what_to_look_for(self, path: Path):
         all_cells = nbformat.read(path, as_version=4).cells
-        for before, cell in zip(all_cells, all_cells[1:], strict=False):
+        for before, cell in pairwise(all_cells):
             if cell.cell_type == "code" and "connect" not in cell.metadata.get("tags", []):
                 assert before.cell_type == "markdown" or "parameters" in cell.metadata.get("tags", []), cell.source
