@@ -87,7 +87,17 @@ def _config_changes(context: CheckContext) -> Frame:
     deployment = context.sources.cluster.deployment(context.deployment)
     named = context.service.components.application.config_map
     names = dict.fromkeys([*deployment.get("config_maps", ()), *([named] if named else [])])
-    return context.sources.cluster.config_changes(list(names), window=context.window)
+    changes = context.sources.cluster.config_changes(list(names), window=context.window)
+    return Frame(changes[[not _restored(context, row) for row in changes.to_dict("records")]]) if len(changes) else changes
+
+
+def _restored(context: CheckContext, row: Mapping[Any, Any]) -> bool:
+    """A key that was written by hand and is again as it was applied: what it was in between is over."""
+    if _text(row["old"]) or not row["key"]:
+        return False
+    facts = context.sources.cluster.config_map(str(row["config_map"]))
+    applied = facts.get("last_applied")
+    return applied is not None and applied.get(row["key"]) == facts["data"].get(row["key"])
 
 
 def _culprit(history: Frame, context: CheckContext) -> _Rollout | None:
@@ -290,8 +300,9 @@ def _shrinks_pool(edits: Sequence[_Edit], context: CheckContext) -> list[_Edit]:
 
 
 def _smaller(edit: _Edit) -> bool:
+    """A number that was lowered, or set where none was. What a config map held before is often not known: that is no evidence."""
     old, new = _quantity(edit.old), _quantity(edit.new)
-    return new is not None and (old is None or new < old)
+    return new is not None and (edit.kind != "config" if old is None else new < old)
 
 
 def _quantity(text: str) -> float | None:

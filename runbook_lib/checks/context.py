@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from runbook_lib.analysis.episodes import Episode
 from runbook_lib.errors import SourceError
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.window import Window, format_duration
@@ -65,6 +66,12 @@ class CheckContext:
         margin = timedelta(seconds=self.rate_window_seconds)
         start = max(self.window.start, symptom.onset_at - margin)
         return Window(start, max(symptom.last_seen_at or self.now, start + timedelta(seconds=1)))
+
+    def concerns(self, episode: Episode) -> bool:
+        """Whether an episode belongs to what is looked at: it reaches into the focus; while the service is well, it lasts."""
+        if self.live and not episode.ongoing and self.symptom().breached is False:
+            return False
+        return episode.last >= self.focus().start
 
     @property
     def rate_window_seconds(self) -> float:

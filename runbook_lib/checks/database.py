@@ -29,7 +29,10 @@ _FULL_SERVER = "too many clients|remaining connection slots|too many connections
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The service's own view of its pool. `shares`: in use against size, by pod. `size` is the sum over pods, in connections."""
+    """The service's own view of its pool. `shares`: in use against size, by pod. `size` is the sum over pods, in connections.
+
+    shrank_at: when the smallest pool of any pod came to be smaller than before.
+    """
 
     shares: dict[str, pd.Series]
     size: float | None
@@ -37,6 +40,7 @@ class _Pool:
     full: Episode | None
     full_pods: int
     failing_since: datetime | None
+    shrank_at: datetime | None
     measured: bool
 
 
@@ -121,11 +125,13 @@ def database_tables(context: CheckContext) -> Finding:
 def _pool(answers: Answers, context: CheckContext) -> _Pool:
     in_use, size = answers.get("in_use"), answers.get("size")
     if in_use is None or size is None:
+        failing = _failing(answers, context)
         return _Pool(
-            shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=_failing(answers, context), measured=False
+            shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=failing, shrank_at=None, measured=False
         )
     used, sizes = split(in_use, "pod"), split(size, "pod")
-    shares = {pod: ratio(series, sizes[pod]) for pod, series in used.items() if pod in sizes}
+    start = context.focus().start
+    shares = {pod: ratio(series, sizes[pod]) for pod, series in used.items() if pod in sizes and series.index.max() >= start}
     episodes = [found for series in shares.values() if (found := _full_episode(series, context)) is not None]
     return _Pool(
         shares=shares,
@@ -134,8 +140,21 @@ def _pool(answers: Answers, context: CheckContext) -> _Pool:
         full=min(episodes, key=lambda episode: episode.onset) if episodes else None,
         full_pods=len(episodes),
         failing_since=_failing(answers, context),
+        shrank_at=_shrank_at(sizes, context),
         measured=bool(shares),
     )
+
+
+def _shrank_at(sizes: Mapping[str, pd.Series], context: CheckContext) -> datetime | None:
+    """When pods with a smaller pool than those before them appeared, if they are still there."""
+    if not any(len(series) for series in sizes.values()):
+        return None
+    smallest = pd.concat(list(sizes.values())).groupby(level=0).min()[: context.focus().end]
+    larger = smallest.index[smallest > smallest.iloc[-1]] if len(smallest) else smallest.index
+    if larger.empty:
+        return None
+    began: datetime = smallest.index[smallest.index > larger[-1]][0].to_pydatetime()
+    return began
 
 
 def _sum_now(parts: Mapping[str, pd.Series]) -> float:
@@ -148,7 +167,7 @@ def _sum_now(parts: Mapping[str, pd.Series]) -> float:
 def _full_episode(series: pd.Series, context: CheckContext) -> Episode | None:
     """The stretch in which a pod's pool was full, when it was so for most of the time since."""
     episode = latest_episode(series, threshold=_FULL_RATIO, gap=context.gap)
-    if episode is None or episode.last < context.focus().start:
+    if episode is None or not context.concerns(episode):
         return None
     inside = series[episode.first : episode.last]
     return episode if float((inside > _FULL_RATIO).mean()) >= _MOST else None
@@ -160,7 +179,7 @@ def _failing(answers: Answers, context: CheckContext) -> datetime | None:
         answer = answers.get(name)
         for series in split(answer, "pod").values() if answer is not None else ():
             episode = latest_episode(series, threshold=0.0, gap=context.gap)
-            if episode is not None and episode.last >= context.focus().start:
+            if episode is not None and context.concerns(episode):
                 return episode.onset
     return None
 
@@ -289,6 +308,7 @@ def _signals(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
     return [
         _saturated(pool, sessions, answers),
         _starved(pool, answers),
+        _shrank(pool, answers),
         _exhausted(context, sessions, answers),
         _held(context, pool, sessions, answers),
         _in_transaction(context, pool, sessions, answers),
@@ -321,6 +341,17 @@ def _starved(pool: _Pool, answers: Answers) -> Signal:
         reason = answers.why_missing("timeouts") or "the pool exports neither its queue nor its time-outs"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether requests wait for a connection is not known: {reason}")
     return Signal(name=name, presence=Presence.ABSENT, text="no request waits for a connection from the pool")
+
+
+def _shrank(pool: _Pool, answers: Answers) -> Signal:
+    name = "pool_shrank"
+    if pool.shrank_at is not None:
+        text = f"the pool is smaller since {format_instant(pool.shrank_at)}"
+        return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.shrank_at)
+    if not pool.measured:
+        reason = answers.why_missing("size") or "the service exports no metric of its connection pool"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pool's size is not known: {reason}")
+    return Signal(name=name, presence=Presence.ABSENT, text="the pool did not become smaller")
 
 
 def _exhausted(context: CheckContext, sessions: _Sessions | None, answers: Answers) -> Signal:

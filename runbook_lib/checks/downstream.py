@@ -145,7 +145,7 @@ def _episode(answer: Frame | None, label: str, threshold: float, context: CheckC
     if series is None or series.empty:
         return None
     episode = latest_episode(series, threshold=threshold, gap=context.gap)
-    return episode if episode is not None and episode.last >= context.focus().start else None
+    return episode if episode is not None and context.concerns(episode) else None
 
 
 def _by_name(answer: Frame | None, downstream: tuple[Downstream, ...]) -> dict[str, pd.Series]:

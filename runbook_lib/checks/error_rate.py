@@ -159,7 +159,7 @@ def _current(context: CheckContext, series: pd.Series, episode: Episode | None) 
 def _silent_since(context: CheckContext, series: pd.Series) -> datetime | None:
     """When the last requests were seen, if that is long ago."""
     last: datetime = series.index[-1].to_pydatetime()
-    return last if context.now - last > 2 * context.gap + timedelta(seconds=2 * _step_seconds(series)) else None
+    return last if context.now - last > context.gap + timedelta(seconds=2 * _step_seconds(series)) else None
 
 
 def _status(current: float | None, episode: Episode | None, warning: float, critical: float) -> FindingStatus:

@@ -12,6 +12,7 @@ from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame
 
+_STUCK = ("waiting: CrashLoop", "waiting: ImagePull", "waiting: ErrImage", "waiting: CreateContainer", "waiting: init container")
 _COLUMNS = ["pod", "state", "ready", "restarts", "last_state", "version", "revision", "node", "started_at"]
 
 
@@ -27,7 +28,7 @@ def pod_status(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    pods, deployment = answers.get("pods"), answers.get("deployment")
+    pods, deployment = _staying(answers.get("pods")), answers.get("deployment")
     summary = _summary(pods, deployment, answers)
     return Finding(
         name="pod_status",
@@ -40,6 +41,11 @@ def pod_status(context: CheckContext) -> Finding:
         signals=(_not_ready(pods, answers),),
         sources=answers.sources,
     )
+
+
+def _staying(pods: Frame | None) -> Frame | None:
+    """The pods that are not about to end: one that is terminating is of no use to anybody, and meant to be so."""
+    return pods if pods is None or pods.empty else Frame(pods[pods["state"] != "terminating"])
 
 
 def _summary(pods: Frame | None, deployment: Mapping[str, Any] | None, answers: Answers) -> str:
@@ -64,7 +70,8 @@ def _status(pods: Frame | None, deployment: Mapping[str, Any] | None) -> Finding
     wanted = int(deployment["replicas"]) if deployment is not None else len(pods)
     if ready == 0 and wanted:
         return FindingStatus.CRITICAL
-    return FindingStatus.WARNING if ready < wanted else FindingStatus.NORMAL
+    stuck = len(pods) and bool(pods["state"].str.startswith(_STUCK, na=False).any())
+    return FindingStatus.WARNING if ready < wanted or stuck else FindingStatus.NORMAL
 
 
 def _tables(pods: Frame | None, events: Frame | None) -> list[tuple[str, Frame]]:

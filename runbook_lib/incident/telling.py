@@ -86,7 +86,8 @@ def _summary(
     service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding], missing: Sequence[str]
 ) -> str:
     if symptom.breached is None:
-        text = f"{symptom.title} of {service.name} could not be measured, so that no cause can be confirmed."
+        text = f"{symptom.title.capitalize()} of {service.name} could not be measured, so that no cause can be confirmed."
+        text = " ".join([text, *_critical(findings)[:1]])
     elif not symptom.breached:
         text = _within(service, symptom, findings)
     else:
@@ -99,10 +100,13 @@ def _summary(
 def _within(service: Service, symptom: Symptom, findings: Sequence[Finding]) -> str:
     """Without the symptom, a service is called well only when nothing else is critical."""
     value, limit = written(symptom.value, symptom.unit), written(symptom.threshold, symptom.unit)
-    critical = [finding.summary for finding in findings if finding.status is FindingStatus.CRITICAL]
-    if critical:
+    if critical := _critical(findings):
         return f"{symptom.title.capitalize()} of {service.name} is {value}, within {limit}, yet it is not well: {critical[0]}"
     return f"{service.name} is well: {symptom.title} is {value}, within {limit}."
+
+
+def _critical(findings: Sequence[Finding]) -> list[str]:
+    return [finding.summary for finding in findings if finding.status is FindingStatus.CRITICAL]
 
 
 def _next_steps(service: Service, symptom: Symptom, roots: Sequence[Cause]) -> list[str]:

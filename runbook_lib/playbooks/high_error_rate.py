@@ -25,6 +25,18 @@ _DIFF_EXPLAINS_POOL_LOGS = Conjunction(
     text="no connection is free since a change made the pool smaller",
     close_in_time=True,
 )
+_ROLLOUT_SHRANK_POOL = Conjunction(
+    name="rollout_shrank_pool",
+    all_of=("rollout_before_onset", "pool_shrank", "pool_saturated"),
+    text="the pool is full since a rollout made it smaller",
+    close_in_time=True,
+)
+_CONFIGURATION_SHRANK_POOL = Conjunction(
+    name="configuration_shrank_pool",
+    all_of=("configuration_changed", "pool_shrank", "pool_saturated"),
+    text="the pool is full since the configuration made it smaller",
+    close_in_time=True,
+)
 _DIFF_EXPLAINS_DOWNSTREAM = Conjunction(
     name="diff_explains_downstream",
     all_of=("diff_touches_downstream", "downstream_calls_failing"),
@@ -101,6 +113,8 @@ PLAYBOOK = Playbook(
     conjunctions=(
         _DIFF_EXPLAINS_POOL,
         _DIFF_EXPLAINS_POOL_LOGS,
+        _ROLLOUT_SHRANK_POOL,
+        _CONFIGURATION_SHRANK_POOL,
         _DIFF_EXPLAINS_DOWNSTREAM,
         _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
         _DIFF_EXPLAINS_MEMORY,
@@ -122,6 +136,8 @@ PLAYBOOK = Playbook(
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool_errors",)),
+                ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
+                ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
                 ExplainedBy(cause="database_unavailable"),
                 ExplainedBy(
                     cause="downstream_timeout",
@@ -162,6 +178,8 @@ PLAYBOOK = Playbook(
                 (
                     "diff_explains_pool",
                     "diff_explains_pool_errors",
+                    "rollout_shrank_pool",
+                    "configuration_shrank_pool",
                     "diff_explains_downstream",
                     "diff_explains_downstream_errors",
                     "diff_explains_memory",
