@@ -11,7 +11,7 @@ from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import MEASURES, Expression, Expressions
-from runbook_lib.testing.series import each_pod, line, together
+from runbook_lib.testing.series import HOUR, each_pod, line, together
 from runbook_lib.testing.sickness import Sick, given
 
 __all__ = ["FakeMetrics", "Measured"]
@@ -23,12 +23,14 @@ _MIB = float(2**20)
 _RATE_WINDOW_SECONDS = 60.0
 
 
-def _by_downstream(value: float, names: Sequence[str]) -> Frame:
-    return together(*(line(value, downstream=name) for name in names))
-
-
 @cache
-def _healthy(downstream: tuple[str, ...]) -> dict[str, Frame]:
+def _healthy(downstream: tuple[str, ...], window: Window) -> dict[str, Frame]:
+    def one(value: float, **labels: str) -> Frame:
+        return Frame(line(value, window=window).assign(**labels))
+
+    def pods(value: float) -> Frame:
+        return each_pod(value, window=window)
+
     calls = {
         "downstream_rate": 10.0,
         "downstream_errors": 0.0,
@@ -37,31 +39,35 @@ def _healthy(downstream: tuple[str, ...]) -> dict[str, Frame]:
         "breaker_state": 0.0,
     }
     return {
-        "request_rate": line(50.0),
-        "requests_by_status": line(50.0, status="200"),
-        "error_ratio": line(0.0),
-        "errors_by_status": line(0.0, status="500"),
-        "errors_by_route": line(0.0, route="/orders"),
-        "error_ratio_by_pod": each_pod(0.0),
-        "error_ratio_by_version": line(0.0, version="1.0"),
-        "latency_quantile": line(0.05),
-        "latency_by_route": line(0.05, route="/orders"),
-        "pool_in_use": each_pod(1.0),
-        "pool_size": each_pod(5.0),
-        "pool_waiting": each_pod(0.0),
-        "pool_timeouts": each_pod(0.0),
-        **({name: _by_downstream(value, downstream) for name, value in calls.items()} if downstream else {}),
-        "memory_working_set": each_pod(100 * _MIB),
-        "memory_limit": each_pod(256 * _MIB),
-        "memory_ratio": each_pod(100 / 256),
-        "cpu_usage": each_pod(0.1),
-        "cpu_limit": each_pod(1.0),
-        "cpu_throttled_ratio": each_pod(0.0),
-        "restarts": each_pod(0.0),
-        "oom_kills": each_pod(0.0),
-        "replicas_available": line(3.0),
-        "replicas_desired": line(3.0),
-        "pods_ready": line(3.0),
+        "request_rate": one(50.0),
+        "requests_by_status": one(50.0, status="200"),
+        "error_ratio": one(0.0),
+        "errors_by_status": one(0.0, status="500"),
+        "errors_by_route": one(0.0, route="/orders"),
+        "error_ratio_by_pod": pods(0.0),
+        "error_ratio_by_version": one(0.0, version="1.0"),
+        "latency_quantile": one(0.05),
+        "latency_by_route": one(0.05, route="/orders"),
+        "pool_in_use": pods(1.0),
+        "pool_size": pods(5.0),
+        "pool_waiting": pods(0.0),
+        "pool_timeouts": pods(0.0),
+        **{
+            name: together(*(one(value, downstream=called) for called in downstream))
+            for name, value in calls.items()
+            if downstream
+        },
+        "memory_working_set": pods(100 * _MIB),
+        "memory_limit": pods(256 * _MIB),
+        "memory_ratio": pods(100 / 256),
+        "cpu_usage": pods(0.1),
+        "cpu_limit": pods(1.0),
+        "cpu_throttled_ratio": pods(0.0),
+        "restarts": pods(0.0),
+        "oom_kills": pods(0.0),
+        "replicas_available": one(3.0),
+        "replicas_desired": one(3.0),
+        "pods_ready": one(3.0),
     }
 
 
@@ -70,7 +76,7 @@ class FakeMetrics:
 
     Its PromQL is the name of the measure, so that a test knows no metric's name. `answers` takes names of measures
     (runbook_lib.service.instrumentation.MEASURES) and any other PromQL that a check asks by itself. `rate_window_seconds` is the
-    range over which rates are taken.
+    range over which rates are taken, `window` the stretch that has values.
     """
 
     def __init__(
@@ -78,12 +84,14 @@ class FakeMetrics:
         answers: Mapping[str, Measured] | None = None,
         *,
         downstream: Sequence[str] = ("payments", "inventory"),
+        window: Window = HOUR,
         rate_window_seconds: float = _RATE_WINDOW_SECONDS,
         name: str = "prometheus",
     ) -> None:
         self.name = name
         self.rate_window_seconds = rate_window_seconds
-        self._answers: dict[str, Measured] = {**_healthy(tuple(downstream)), **(answers or {})}
+        self._window = window
+        self._answers: dict[str, Measured] = {**_healthy(tuple(downstream), window), **(answers or {})}
 
     def expressions(self) -> Expressions:
         """What the service exports: every measure whose answer is not None."""
@@ -144,7 +152,7 @@ class FakeMetrics:
     def _cut(self, promql: str, *, since: datetime | None = None, until: datetime | None = None) -> Frame:
         answer: Measured = given(self._answers.get(promql), self.name)
         if _is_number(answer):
-            answer = line(float(answer))
+            answer = line(float(answer), window=self._window)
         if not isinstance(answer, Frame) or answer.empty:
             return frame([], columns=["time", "value"])
         cut = Frame(answer[answer["time"].between(since or answer["time"].min(), until or answer["time"].max())])
