@@ -18,7 +18,7 @@ from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 from runbook_lib.testing import FakeJournal, FakeLogs, FakeMetrics, Measured, each_pod, fake_sources, line, log_lines, service
 
-LIMITS = {"check_deadline_seconds": 2, "all_checks_deadline_seconds": 5}
+LIMITS = {"check_deadline_seconds": 1, "all_checks_deadline_seconds": 3}
 
 
 def last_hour() -> Window:
