@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from runbook_lab.home import Home
+
 NAMESPACE = "shop"
 _DIRECTORY = Path(__file__).with_name("manifests")
 # Services and servers first; the rest waits for them anyway.
@@ -23,9 +25,14 @@ def manifests(*, seed: int | None = None) -> list[dict[str, Any]]:
     return [_noted(found) for found in sorted(objects, key=lambda found: found["kind"] not in ("Service", "ConfigMap"))]
 
 
-def manifest(kind: str, name: str) -> dict[str, Any]:
-    """Give one object as its manifest has it, such as the deployment that `lab heal` goes back to."""
-    return next(found for found in manifests() if (found["kind"], found["metadata"]["name"]) == (kind, name))
+def objects_of(home: Home, *, seed: int | None) -> list[dict[str, Any]]:
+    """Give all objects of a lab: the manifests', and the secrets with the values that its home keeps."""
+    return [
+        secret("orders-db", {"username": "orders", "password": home.read("orders.password")}),
+        secret("orders-admin", {"token": home.read("admin.token")}),
+        secret("postgres-runbook", {"username": "runbook", "password": home.read("postgres.password")}),
+        *manifests(seed=seed),
+    ]
 
 
 def secret(name: str, values: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,7 +25,7 @@ from runbook_lab.cluster import Cluster
 from runbook_lab.cluster.node import instance, processes
 from runbook_lab.home import Home
 from runbook_lab.images import images
-from runbook_lab.objects import NAMESPACE, manifests, secret
+from runbook_lab.objects import NAMESPACE, objects_of
 from runbook_lab.servers import postgres, programs, prometheus
 from runbook_lab.servers.discovery import Targets
 
@@ -67,7 +66,7 @@ class Lab:
         try:
             await self._cluster.start()
             self._write_secrets()
-            await self._cluster.apply(self._objects())
+            await self._cluster.apply(objects_of(self._home, seed=self._seed))
             self._tell("starting", "Prometheus and Alertmanager")
             prometheus_program, alertmanager_program = await found
         finally:
@@ -99,15 +98,6 @@ class Lab:
     def _write_secrets(self) -> None:
         for name in ("postgres.password", "orders.password", "admin.token", "receiver.token"):
             self._home.write(name, secrets.token_urlsafe(24))
-
-    def _objects(self) -> list[dict[str, Any]]:
-        home = self._home
-        return [
-            secret("orders-db", {"username": "orders", "password": home.read("orders.password")}),
-            secret("orders-admin", {"token": home.read("admin.token")}),
-            secret("postgres-runbook", {"username": postgres.MONITOR, "password": home.read("postgres.password")}),
-            *manifests(seed=self._seed),
-        ]
 
     def _write_addresses(self) -> None:
         for name in ("orders", "payments", "inventory"):

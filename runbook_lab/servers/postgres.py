@@ -19,7 +19,7 @@ from runbook_lab.servers.privileges import drop_root
 
 DATABASE = "shop"
 MONITOR = "runbook"
-_SCHEMA = Path(__file__).with_name("schema.sql")
+SCHEMA = Path(__file__).with_name("schema.sql")
 _SETTINGS = {
     "port": "5432",
     "max_connections": "100",
@@ -55,22 +55,22 @@ def prepare(data: Path, environment: Mapping[str, str]) -> None:
         "--no-sync",
     )
     subprocess.run([programs / "initdb", *options, f"--pgdata={data}"], check=True, stdout=subprocess.DEVNULL)
-    _run_single(programs, data, "postgres", f"CREATE DATABASE {DATABASE};\n\n")
-    values = {
-        "orders_password": _literal(environment["ORDERS_PASSWORD"]),
-        "runbook_password": _literal(environment["RUNBOOK_PASSWORD"]),
-    }
-    _run_single(programs, data, DATABASE, string.Template(_SCHEMA.read_text(encoding="utf-8")).substitute(values))
+    _run_single(programs, data, "postgres", f"CREATE DATABASE {DATABASE};")
+    values = {"orders_password": environment["ORDERS_PASSWORD"], "runbook_password": environment["RUNBOOK_PASSWORD"]}
+    _run_single(programs, data, DATABASE, "".join(f"{statement};\n\n" for statement in statements(SCHEMA, values)))
 
 
 def _run_single(programs: Path, data: Path, database: str, sql: str) -> None:
     command = [programs / "postgres", "--single", "-j", "-c", "exit_on_error=on", "-c", "fsync=off", "-D", data, database]
-    statements = "\n".join(line for line in sql.splitlines() if not line.startswith("--")) + "\n\n"
-    subprocess.run(command, input=statements, text=True, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, input=sql + "\n\n", text=True, check=True, stdout=subprocess.DEVNULL)
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def statements(path: Path, values: Mapping[str, str]) -> list[str]:
+    """Give the statements of a file, without comments; `values` are put in as literals, where the file says `$name`."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("--")]
+    literals = {name: "'" + value.replace("'", "''") + "'" for name, value in values.items()}
+    text = string.Template("\n".join(lines)).substitute(literals)
+    return [statement.strip() for statement in text.split(";\n\n") if statement.strip()]
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 -- The shop's database, as PostgreSQL's single-user mode reads it: a statement ends with a semicolon and an empty line.
+-- All but the roles can be run again, on a database that somebody has changed.
 -- $orders_password and $runbook_password are put in as literals.
 
 CREATE ROLE shop_owner NOLOGIN;
@@ -10,7 +11,7 @@ CREATE ROLE runbook LOGIN PASSWORD $runbook_password IN ROLE pg_monitor;
 
 ALTER ROLE runbook SET default_transaction_read_only = on;
 
-CREATE TABLE products (
+CREATE TABLE IF NOT EXISTS products (
     sku text PRIMARY KEY,
     name text NOT NULL,
     price numeric(10, 2) NOT NULL CHECK (price > 0)
@@ -19,9 +20,10 @@ CREATE TABLE products (
 INSERT INTO products VALUES
     ('anvil', 'Anvil, 50 kg', 89.00), ('glue', 'Instant glue', 4.20), ('magnet', 'Giant magnet', 120.00),
     ('paint', 'Tunnel paint', 17.50), ('rocket', 'Rocket, small', 349.00), ('rope', 'Rope, 20 m', 12.90),
-    ('skates', 'Jet-propelled skates', 199.00), ('spring', 'Boot springs', 45.00);
+    ('skates', 'Jet-propelled skates', 199.00), ('spring', 'Boot springs', 45.00)
+ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price;
 
-CREATE TABLE orders (
+CREATE TABLE IF NOT EXISTS orders (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer text NOT NULL,
     sku text NOT NULL REFERENCES products,
@@ -31,7 +33,7 @@ CREATE TABLE orders (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-CREATE TABLE order_journal (
+CREATE TABLE IF NOT EXISTS order_journal (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id bigint NOT NULL REFERENCES orders,
     event text NOT NULL,
@@ -46,12 +48,12 @@ ALTER TABLE order_journal OWNER TO shop_owner;
 
 -- The pause stands for what a real shop does here: credit, fraud, vouchers. It makes an order hold its connection for about an
 -- eighth of a second, so that the size of the pool matters at the lab's small load.
-CREATE FUNCTION place_order(customer text, sku text, quantity integer, amount numeric, status text) RETURNS bigint
+CREATE OR REPLACE FUNCTION place_order(customer text, sku text, quantity integer, amount numeric, status text) RETURNS bigint
 LANGUAGE plpgsql AS $$body$$
 DECLARE
     placed bigint;
 BEGIN
-    PERFORM pg_sleep(0.11 + 0.04 * random());
+    PERFORM pg_sleep(0.115 + 0.04 * random());
     INSERT INTO orders (customer, sku, quantity, amount, status)
     VALUES ($$1, $$2, $$3, $$4, $$5) RETURNING id INTO placed;
     INSERT INTO order_journal (order_id, event) VALUES (placed, 'placed');

@@ -25,7 +25,7 @@ _log = logging.getLogger("shop.loadgen")
 
 _SKUS = ("anvil", "rocket", "spring", "magnet", "paint", "rope", "skates", "glue")
 _TIERS = (None, None, None, "silver", "gold")
-_PLACING, _READING = 0.6, 0.25  # shares of the requests; the rest looks at the catalog
+_PLACING, _READING = 0.72, 0.18  # shares of the requests; the rest looks at the catalog
 _AT_ONCE = 96
 _TIMEOUT_SECONDS = 10.0
 _TELL_EVERY_SECONDS = 30.0

@@ -1,0 +1,56 @@
+"""The database: ends sessions that hold it up, and brings its settings, roles and schema back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+
+from runbook_lab.home import Home
+from runbook_lab.servers import postgres
+from runbook_lab.waiting import wait_for
+
+_HERE = Path(__file__).parent
+_START_SECONDS = 30.0
+_CONNECT_SECONDS = 5
+# Whoever holds a lock for longer than this was not among the sessions that are ended, and the statement would wait for good.
+_LIMITS = "-c lock_timeout=5s -c statement_timeout=15s"
+_PASSWORDS = {"orders_password": "orders", "runbook_password": "postgres"}
+
+
+def restore(home: Home) -> list[str]:
+    """Make the database what `lab up` made it, but for the shop's own data. Say how many sessions were ended.
+
+    Raises TimeoutError when it does not accept connections again in time.
+    """
+    ended = 0
+    with wait_for("PostgreSQL", lambda: _connected(home, "postgres"), seconds=_START_SECONDS) as connection:
+        ended += len(connection.execute((_HERE / "sessions.sql").read_text(encoding="utf-8")).fetchall())
+        for statement in _statements(home, _HERE / "database.sql"):
+            connection.execute(statement)
+    with _connected(home, postgres.DATABASE) as connection:
+        for statement in _statements(home, postgres.SCHEMA):
+            if not statement.startswith("CREATE ROLE"):
+                connection.execute(statement)
+    return [f"ended {ended} database sessions"] if ended else []
+
+
+def _connected(home: Home, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as superuser, by the socket: that way stays open when no password is right and all connections are taken."""
+    try:
+        return psycopg.connect(
+            host=str(home.socket_directory()),
+            user="postgres",
+            dbname=database,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            options=_LIMITS,
+            application_name="lab-heal",
+        )
+    except psycopg.OperationalError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _statements(home: Home, path: Path) -> list[str]:
+    values = {role: home.read(f"{file}.password") for role, file in _PASSWORDS.items()}
+    return postgres.statements(path, values)

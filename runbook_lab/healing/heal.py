@@ -1,0 +1,48 @@
+"""The order in which a lab is made well: first what others depend on, last the wait until nothing fails any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runbook_lab.cluster_client import ClusterClient
+from runbook_lab.healing import cache, database, objects, pods, processes
+from runbook_lab.home import Home
+from runbook_lab.measuring import Measurements
+from runbook_lab.rollouts import wait_for_rollout
+from runbook_lab.waiting import wait_for
+
+_ROLLOUT_SECONDS = 90.0
+_WELL_SECONDS = 90.0
+
+
+def heal(home: Home, *, told: Callable[[str], None]) -> list[str]:
+    """Undo what went wrong, and return when no request fails any more; give what was done, which `told` hears of as it happens.
+
+    Nothing is done to a lab that is well. Raises ClusterError, or TimeoutError for what does not become well in time.
+    """
+    cluster, done = ClusterClient(home.kubeconfig), []
+
+    def tell(texts: list[str]) -> None:
+        for text in texts:
+            done.append(text)
+            told(text)
+
+    tell(processes.wake(home))
+    tainted, texts = pods.clear_conditions(home, cluster)
+    tell(texts)
+    stale, texts = objects.restore(home, cluster)
+    tell(texts)
+    tell(pods.replace_unready(cluster, "postgres", "redis"))
+    tell(database.restore(home))
+    tell(cache.restore(home, cluster))
+    for deployment in objects.DEPLOYMENTS:
+        # Pods of the present revision that never become ready (a crash loop that waits for minutes) would hold this up.
+        tell(pods.replace_unready(cluster, deployment))
+        wait_for_rollout(cluster, deployment, seconds=_ROLLOUT_SECONDS)
+    tell(pods.replace(cluster, pods.ailing(cluster, tainted | stale)))
+    tell(pods.close_breakers(home, cluster))
+    home.forget_faults()
+    measured = Measurements(home)
+    wait_for("an error ratio of 0", lambda: measured.error_ratio() == 0, seconds=_WELL_SECONDS)
+    wait_for("the end of the alert", lambda: not measured.alert_fires(), seconds=_WELL_SECONDS)
+    return done
