@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -80,13 +81,29 @@ ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 _KINDS = tuple((kind, re.compile("|".join(words), re.IGNORECASE)) for kind, words in ERROR_KINDS)
+_HEAD, _TAIL = 500, 700  # characters of a traceback
+_CAUSED_BY = re.compile(r"^Caused by: .{0,200}", re.MULTILINE)
+_COUNTED = re.compile(
+    r"(?<![:\w])(?!50[234]\b)\d+"
+)  # ids and durations, but no ports and statuses: lines that differ in them are alike
 _EXCEPTION = re.compile(
     r"\bTraceback\b|\b\w+(?:Error|Exception|Panic)\b|\bpanic:|\bunhandled\b|\bis not defined\b|Cannot read propert", re.IGNORECASE
 )
 
 
 def error_kind(message: str) -> str:
-    """What an error line speaks of: a kind of ERROR_KINDS, else `application` (an exception of the code), else `other`."""
+    """What an error line speaks of: a kind of ERROR_KINDS, else `application` (an exception of the code), else `other`.
+
+    Of a long traceback only what names the error is read: its head, its end, and what Java says in between of causes.
+    """
+    text = message
+    if len(message) > _HEAD + _TAIL:
+        text = "\n".join([message[:_HEAD], *_CAUSED_BY.findall(message, _HEAD), message[-_TAIL:]])
+    return _kind(_COUNTED.sub("0", text))
+
+
+@lru_cache(maxsize=4096)
+def _kind(message: str) -> str:
     for kind, words in _KINDS:
         if words.search(message):
             return kind

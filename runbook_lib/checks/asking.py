@@ -12,7 +12,7 @@ from runbook_lib.errors import SourceError
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.sources.interface import Source
 
-_RESERVE_SECONDS = 0.5  # left of a check's deadline for making the finding
+_RESERVE_SECONDS = 0.5  # left of a check's deadline for making the finding, but never more than a quarter of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ def ask(questions: Mapping[str, Question], *, deadline_seconds: float) -> Answer
     """
     results: dict[str, tuple[Any, SourceStatus]] = {}
     threads: dict[str, threading.Thread] = {}
-    started = time.monotonic()
+    started, allowed = time.monotonic(), deadline_seconds - min(_RESERVE_SECONDS, deadline_seconds / 4)
     for name, question in questions.items():
         thread = threading.Thread(target=_answer, args=(name, question, results), daemon=True, name=f"ask-{name}")
         threads[name] = thread
         thread.start()
     for thread in threads.values():
-        thread.join(max(0.0, deadline_seconds - _RESERVE_SECONDS - (time.monotonic() - started)))
+        thread.join(max(0.0, allowed - (time.monotonic() - started)))
     done = dict(results)
     values = {name: value for name, (value, status) in done.items() if status.status == "ok"}
     errors = {name: status for name, (_, status) in done.items() if status.status != "ok"}

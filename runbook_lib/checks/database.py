@@ -76,6 +76,7 @@ def database_connections(context: CheckContext) -> Finding:
             "connections": Question(database, database.connections),
             "sessions": Question(database, lambda: _mine(database.sessions(), context)),
             "chains": Question(database, database.blocking_chains),
+            **_own_pods(context),
         },
         deadline_seconds=context.deadline_seconds,
     )
@@ -94,6 +95,13 @@ def database_connections(context: CheckContext) -> Finding:
         signals=tuple(_signals(context, pool, sessions, answers)),
         sources=answers.sources,
     )
+
+
+def _own_pods(context: CheckContext) -> dict[str, Question]:
+    """Where the database runs in the cluster, its pods say how it is even when it does not answer us."""
+    component, cluster = context.service.components.database, context.sources.cluster
+    selector = component.selector if component is not None else None
+    return {"pods": Question(cluster, lambda: cluster.pods(selector))} if selector else {}
 
 
 def database_tables(context: CheckContext) -> Finding:
@@ -314,6 +322,7 @@ def _signals(context: CheckContext, pool: _Pool, sessions: _Sessions | None, ans
         _in_transaction(context, pool, sessions, answers),
         _blocked(context, sessions, answers),
         _unreachable(answers),
+        _pods_down(context, answers),
     ]
 
 
@@ -431,3 +440,14 @@ def _unreachable(answers: Answers) -> Signal:
         return Signal(name=name, presence=Presence.ABSENT, text="the database answers")
     presence = Presence.PRESENT if error.status in ("unreachable", "timeout") else Presence.UNKNOWN
     return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
+
+
+def _pods_down(context: CheckContext, answers: Answers) -> Signal:
+    name = "database_pods_down"
+    pods = answers.get("pods")
+    if pods is None or not context.live:
+        reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")
+    ready = int(pods["ready"].sum()) if len(pods) else 0
+    text = f"{ready} of {len(pods)} pods of the database are ready"
+    return Signal(name=name, presence=Presence.ABSENT if ready else Presence.PRESENT, text=text)

@@ -200,8 +200,8 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="database_unavailable",
             title="Database unavailable",
-            mechanism=(("log_database_errors",), ("database_unreachable",)),
-            onset=("log_database_errors",),
+            mechanism=(("log_database_errors", "database_pods_down"), ("database_unreachable",)),
+            onset=("log_database_errors", "log_database_pool_errors", "pool_starved"),
         ),
         CauseRule(
             name="database_refuses",

@@ -44,7 +44,12 @@ def service(name: str = "shop", **sections: Any) -> Service:
                 "config_map": f"{name}-config",
                 "url": f"http://{name}.invalid",
             },
-            "database": {"name": name, "application_name": name, "pool": {"key": "DATABASE_POOL_SIZE"}},
+            "database": {
+                "name": name,
+                "application_name": name,
+                "selector": "app=postgres",
+                "pool": {"key": "DATABASE_POOL_SIZE"},
+            },
             "cache": {"usage": "products"},
         },
         "dependencies": {

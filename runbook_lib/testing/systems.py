@@ -35,7 +35,8 @@ class FakeCluster(_Fake):
     """One namespace with one Deployment of three ready pods, rolled out a week ago and unchanged since.
 
     history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as `config_edit`.
-    deployment: replaces single keys of the Deployment's answer. Any of them may be a `Sick`.
+    deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector. Any of them may be
+    a `Sick`.
     """
 
     name = "kubernetes"
@@ -50,9 +51,11 @@ class FakeCluster(_Fake):
         events: Answer = None,
         deployment: Mapping[str, Any] | Sick | None = None,
         autoscaler: Mapping[str, Any] | Sick | None = None,
+        others: Mapping[str, Frame] | None = None,
         namespace: str = "shop",
     ) -> None:
         self.namespace = namespace
+        self._others = others or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
         self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
 
@@ -70,9 +73,8 @@ class FakeCluster(_Fake):
         return verb in ("get", "list", "watch")
 
     def pods(self, selector: str) -> Frame:
-        """The given pods."""
-        del selector
-        return self._or(self._pods, pods())
+        """The given pods: of `others` where it has this selector."""
+        return self._or(self._others.get(selector, self._pods), pods())
 
     def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
         """The given events of the window."""

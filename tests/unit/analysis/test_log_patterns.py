@@ -54,6 +54,19 @@ def test_an_error_is_named_by_what_it_speaks_of(kind: str, line: str):
     assert error_kind(line) == kind
 
 
+def test_the_error_is_found_at_either_end_of_a_long_traceback_and_in_what_caused_it():
+    frames = "\n".join(f'  File "app.py", line {number}, in step' for number in range(200))
+    assert error_kind(f"PoolTimeout: couldn't get a connection\n{frames}\nHTTPError: 500") == "database_pool"
+    assert error_kind(f"POST /orders failed\n{frames}\npsycopg_pool.PoolTimeout: couldn't get a connection") == "database_pool"
+    caused = f"500 on POST /orders\n{frames}\nCaused by: java.net.SocketTimeoutException: Read timed out\n{frames}"
+    assert error_kind(caused) == "downstream"
+
+
+def test_ports_and_statuses_still_tell_what_fails():
+    assert error_kind("cannot reach 10.0.0.7:5432") == "database"
+    assert error_kind("order 17: 503 from the upstream") == "downstream"
+
+
 def records(messages: list[str], fields: list[dict[str, str] | None] | None = None) -> pd.DataFrame:
     return pd.DataFrame(
         {

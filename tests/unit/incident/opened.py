@@ -87,7 +87,7 @@ def opened(
             identifier="20260301T040000Z-high_error_rate-1",
             playbook=playbook(issue) if isinstance(issue, str) else issue,
             scope=Scope(
-                service=known or service(limits=LIMITS),
+                service=known or service(),
                 sources=sources,
                 window=window,
                 live=live,

@@ -15,6 +15,7 @@ from runbook_lib.testing import (
     FakeLogs,
     FakeMetrics,
     Measured,
+    Sick,
     ago,
     chain,
     changed,
@@ -98,6 +99,17 @@ def no_free_slots() -> Told:
         "metrics": {**errors(ratio=1.0), "pool_timeouts": each_pod(0.0, 3.0, at=ONSET)},
         "logs": FakeLogs(log_lines(f"connection failed: {full}", since=ONSET)),
         "database": FakeDatabase(limits={"used_connections": 97}, sessions=sessions(0)),
+    }
+
+
+def stopped_database() -> Told:
+    """The database's pod is gone; of what the service logs, most is of its pool."""
+    refused = Sick("unreachable", "connection refused", name="postgres")
+    return {
+        "metrics": {**errors(ratio=1.0), **full_pool()},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "database": refused,
+        "cluster": FakeCluster(others={"app=postgres": pods([])}),
     }
 
 
@@ -217,6 +229,7 @@ FAULTS: Mapping[str, tuple[Any, str]] = {
     "a pool too small for the load": (too_much_load, "db_pool_exhausted"),
     "a locked table": (locked_table, "db_pool_exhausted"),
     "no free slots in the server": (no_free_slots, "db_pool_exhausted"),
+    "a database whose pod is gone": (stopped_database, "database_unavailable"),
     "a revoked privilege": (revoked, "database_refuses"),
     "a downstream service that is stopped": (slow_payments, "downstream_timeout"),
     "a memory leak": (leaking_memory, "memory_leak"),
