@@ -25,6 +25,13 @@ SeedOption = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", help="The same seed gives the same fault. [default: a new one, which is told]"),
 ]
+IntensityOption = Annotated[
+    float | None, typer.Option("--intensity", metavar="X", help="Above 0 and up to 1, the worst. [default: the seed chooses]")
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", metavar="K", help="Of bad_deployment: code, pool, address, config_map. [default: the seed chooses]"),
+]
 
 
 @lab.command()
@@ -90,12 +97,8 @@ def status(home: HomeOption = None, as_json: AsJson = False) -> None:
 def fault(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Several are put in together.")],
     seed: SeedOption = None,
-    intensity: Annotated[
-        float | None, typer.Option("--intensity", metavar="X", help="Above 0 and up to 1, the worst. [default: the seed chooses]")
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option("--kind", metavar="K", help="Of bad_deployment. [default: the seed chooses]")
-    ] = None,
+    intensity: IntensityOption = None,
+    kind: KindOption = None,
     home: HomeOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -146,6 +149,48 @@ def heal(home: HomeOption = None, as_json: AsJson = False) -> None:
         _say(json.dumps({"home": str(place.path), "done": done}, indent=2))
     else:
         _say("The lab is well." if done else "The lab was well already.")
+
+
+def drill(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[FAULT...]", help="a+b puts both in at once.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every fault, and every kind of bad_deployment.")] = False,
+    seed: SeedOption = None,
+    intensity: IntensityOption = None,
+    kind: KindOption = None,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="So often, with the seeds that follow.")] = 1,
+    outputs: Annotated[
+        Path | None,
+        typer.Option("--outputs", metavar="DIR", help="Archive of the incidents. [env: RUNBOOK_OUTPUTS; default: outputs/]"),
+    ] = None,
+    home: HomeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove a runbook: put a fault into the lab, wait for its alert, run the notebook with the right action approved.
+
+    Printed: found (the fault is the only confirmed root cause), fixed (its action was executed), recovered (as Prometheus
+    measures), and seconds from the fault to the recovery. Exit 1 on any miss. The lab is healed before and after each drill.
+
+    \b
+    Examples:
+      runbook drill db_pool_exhausted
+      runbook drill bad_deployment --kind address --seed 7
+      runbook drill db_pool_exhausted+downstream_timeout
+      runbook drill --all
+    """
+    from runbook_lab.drilling import drawn, drill_all
+    from runbook_lab.faults import UnknownFaultError
+
+    if bool(names) == all_:
+        _fail("name the faults to drill, or give --all", code=2)
+    place = _running(home)
+    try:
+        drills = drawn(names or [], seed=_seed(seed), repeat=repeat, outputs=outputs, intensity=intensity, kind=kind)
+    except UnknownFaultError as error:
+        _fail(str(error), code=2)
+    with _telling_errors():
+        passed = drill_all(place, drills, as_json=as_json)
+    if not passed:
+        raise typer.Exit(1)
 
 
 def _running(home: Path | None) -> Home:

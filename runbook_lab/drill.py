@@ -1,0 +1,126 @@
+"""A drill: a fault is put into the lab, its alert awaited, its runbook run, and the recovery measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runbook_lab.faults import Fault, draw_together, put_in
+from runbook_lab.healing import heal
+from runbook_lab.home import Home
+from runbook_lab.measuring import Measurements
+from runbook_lab.scoring import Score, cures, is_fixed, is_found, roots
+from runbook_lab.servers.prometheus import ERROR_RATIO_THRESHOLD
+from runbook_lab.waiting import wait_for
+
+# So long must nothing fail before a fault is put in: its onset shall stand out from what was before.
+_CALM_SECONDS = 25
+_CALM_WITHIN_SECONDS = 90.0
+_ALERT_SECONDS = 90.0
+_RUN_SECONDS = 300.0
+# After the run, which has verified its fix itself, for what is still in the rate's window.
+_RECOVERY_SECONDS = 45.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """A drill before it is done: the faults, and where the archive of its incident goes."""
+
+    faults: tuple[Fault, ...]
+    outputs: Path
+
+    @classmethod
+    def drawn(cls, names: str, *, seed: int, outputs: Path, intensity: float | None = None, kind: str | None = None) -> Drill:
+        """Draw a drill from its name, such as `memory_leak` or `memory_leak+bad_deployment`. Raises UnknownFaultError."""
+        return cls(faults=draw_together(names.split("+"), seed=seed, intensity=intensity, kind=kind), outputs=outputs)
+
+    def told(self) -> str:
+        """Say what the drill is, with all that is needed to do it again."""
+        return "; ".join(fault.told() for fault in self.faults)
+
+
+def perform(drill: Drill, home: Home, *, told: Callable[[str], None]) -> Score:
+    """Do a drill, and give its score; `told` hears of each step. The lab is well again at the end, if it can be.
+
+    What fails on the way (an alert that does not come, a notebook that dies) is a miss with its reason, not an exception.
+    """
+    measured, began, alert_seconds, run_seconds = Measurements(home), time.monotonic(), None, 0.0
+    record: dict[str, Any] = {"causes": [], "actions": [], "id": ""}
+    ratio, error = None, ""
+    try:
+        _calm_down(home, measured, told)
+        told(drill.told())
+        began = time.monotonic()
+        put_in(home, drill.faults)
+        if cures(drill.faults):
+            told("waiting for the alert")
+            wait_for("the alert", measured.alert_fires, seconds=_ALERT_SECONDS)
+            alert_seconds = time.monotonic() - began
+        told("running the notebook" + "".join(f", {action} approved" for action in cures(drill.faults)))
+        run_began = time.monotonic()
+        record = _run(home, approve=cures(drill.faults), outputs=drill.outputs)
+        run_seconds = time.monotonic() - run_began
+        ratio = _recovered_ratio(measured)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as failure:
+        error = str(failure)
+    return Score(
+        faults=drill.faults,
+        found=is_found(record, drill.faults) and not error,
+        fixed=is_fixed(record, drill.faults) and not error,
+        recovered=ratio is not None and ratio < ERROR_RATIO_THRESHOLD,
+        error_ratio=ratio,
+        alert_seconds=alert_seconds,
+        run_seconds=run_seconds,
+        seconds=time.monotonic() - began,
+        confirmed=tuple(roots(record)),
+        archive=_archive(drill.outputs, record["id"]),
+        error=error,
+    )
+
+
+def _calm_down(home: Home, measured: Measurements, told: Callable[[str], None]) -> None:
+    told("healing the lab, and waiting for a calm baseline")
+    heal(home, told=lambda _: None)
+
+    def is_calm() -> bool:
+        highest = measured.highest_error_ratio(seconds=_CALM_SECONDS)
+        return highest is not None and highest < ERROR_RATIO_THRESHOLD / 5
+
+    wait_for(f"{_CALM_SECONDS} s without errors", is_calm, seconds=_CALM_WITHIN_SECONDS)
+
+
+def _run(home: Home, *, approve: Sequence[str], outputs: Path) -> dict[str, Any]:
+    """Run the notebook as anybody does, and give the incident's record. Raises RuntimeError when there is none."""
+    command = [sys.executable, "-m", "runbook_lib", "run", "high_error_rate", "--service", "orders", "--env", "lab", "--json"]
+    command += [f"--approve={action}" for action in approve] + [f"--outputs={outputs}"]
+    environment = os.environ | {"RUNBOOK_LAB_HOME": str(home.path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_SECONDS, env=environment, check=False)
+    try:
+        record: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        record = {}
+    if done.returncode != 0 or record.get("status") != "completed":
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason was given"]
+        raise RuntimeError(f"the notebook did not complete (exit {done.returncode}): {reason[0]}")
+    return record
+
+
+def _recovered_ratio(measured: Measurements) -> float | None:
+    """Wait until the error ratio is below the alert's threshold, and give it; what it is after that time when it is not."""
+    end = time.monotonic() + _RECOVERY_SECONDS
+    while True:
+        ratio = measured.error_ratio()
+        if time.monotonic() > end or (ratio is not None and ratio < ERROR_RATIO_THRESHOLD):
+            return ratio
+        time.sleep(1)
+
+
+def _archive(outputs: Path, incident: str) -> str:
+    return str(next(outputs.glob(f"*/*/{incident}"), "")) if incident else ""
