@@ -29,12 +29,13 @@ def pod_status(context: CheckContext) -> Finding:
         deadline_seconds=context.deadline_seconds,
     )
     pods, deployment = _staying(answers.get("pods")), answers.get("deployment")
-    summary = _summary(pods, deployment, answers)
+    wanted = _wanted(context, pods, deployment)
+    summary = _summary(pods, wanted, answers)
     return Finding(
         name="pod_status",
         title="Pods",
         summary=summary,
-        status=_status(pods, deployment),
+        status=_status(pods, wanted),
         command=f"kubectl -n {context.namespace} get pods -l {context.selector} -o wide",
         tables=tuple(_tables(pods, answers.get("events"))),
         notes=tuple(_notes(answers.get("autoscaler"))),
@@ -48,11 +49,16 @@ def _staying(pods: Frame | None) -> Frame | None:
     return pods if pods is None or pods.empty else Frame(pods[pods["state"] != "terminating"])
 
 
-def _summary(pods: Frame | None, deployment: Mapping[str, Any] | None, answers: Answers) -> str:
+def _wanted(context: CheckContext, pods: Frame | None, deployment: Mapping[str, Any] | None) -> int:
+    """How many pods there should be: what the deployment asks for, and no fewer than the team says that it takes."""
+    asked = int(deployment["replicas"]) if deployment is not None else len(pods) if pods is not None else 0
+    return max(asked, context.service.components.application.replicas_minimum)
+
+
+def _summary(pods: Frame | None, wanted: int, answers: Answers) -> str:
     if pods is None:
         return f"The pods could not be read: {answers.why_missing('pods')}."
     ready = int(pods["ready"].sum()) if len(pods) else 0
-    wanted = deployment["replicas"] if deployment is not None else len(pods)
     parts = [f"{ready} of {wanted} pods are ready"]
     restarts = int(pods["restarts"].sum()) if len(pods) else 0
     if restarts:
@@ -63,11 +69,10 @@ def _summary(pods: Frame | None, deployment: Mapping[str, Any] | None, answers: 
     return "; ".join(parts) + "."
 
 
-def _status(pods: Frame | None, deployment: Mapping[str, Any] | None) -> FindingStatus:
+def _status(pods: Frame | None, wanted: int) -> FindingStatus:
     if pods is None:
         return FindingStatus.UNKNOWN
     ready = int(pods["ready"].sum()) if len(pods) else 0
-    wanted = int(deployment["replicas"]) if deployment is not None else len(pods)
     if ready == 0 and wanted:
         return FindingStatus.CRITICAL
     stuck = len(pods) and bool(pods["state"].str.startswith(_STUCK, na=False).any())

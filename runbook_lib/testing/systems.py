@@ -154,7 +154,7 @@ class FakeCluster(_Fake):
 
     def _or(self, answer: Answer, healthy: Frame) -> Frame:
         known = given(answer, self.name)
-        return healthy if known is None else Frame(known)
+        return healthy if known is None else known  # the given frame itself, for what its attrs say
 
 
 class FakeLogs(_Fake):
@@ -246,7 +246,7 @@ class FakeDatabase(_Fake):
 
     def _or(self, answer: Answer, healthy: Frame) -> Frame:
         known = given(answer, self.name)
-        return healthy if known is None else known  # the given frame itself: its attrs tell of hidden sessions
+        return healthy if known is None else known  # the given frame itself, for what its attrs say
 
 
 class FakeCache(_Fake):

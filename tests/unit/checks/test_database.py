@@ -1,0 +1,186 @@
+"""The pool as the service sees it, and the sessions as the database sees them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runbook_lib.checks.database import database_connections, database_tables
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import frame
+from runbook_lib.testing import (
+    NOW,
+    FakeCluster,
+    FakeDatabase,
+    FakeMetrics,
+    Sick,
+    ago,
+    chain,
+    context,
+    each_pod,
+    error_symptom,
+    fake_sources,
+    line,
+    pods,
+    service,
+    sessions,
+    together,
+)
+
+ONSET = ago(10)
+
+
+def connections(metrics: Any = None, database: Any = None, *, onset: Any = ONSET, live: bool = True, **others: Any) -> Finding:
+    sources = fake_sources(metrics=FakeMetrics(metrics), database=database, **others)
+    return database_connections(context(sources=sources, symptom=error_symptom(onset), live=live))
+
+
+def told(finding: Finding, name: str) -> Signal:
+    signal = finding.signal(name)
+    assert signal is not None
+    return signal
+
+
+def test_a_full_pool_is_dated_and_counted_in_connections() -> None:
+    finding = connections({"pool_in_use": each_pod(1, 5, at=ONSET), "pool_waiting": each_pod(0, 3, at=ONSET)})
+    assert finding.status is FindingStatus.CRITICAL
+    assert finding.summary.startswith(
+        "shop holds 15 of 15 pooled connections and at least one pool is full since 2026-03-01T03:50"
+    )
+    full = told(finding, "pool_saturated")
+    assert (full.presence, full.value, full.unit) == (Presence.PRESENT, 1.0, "ratio")
+    assert full.since == ONSET
+    assert told(finding, "pool_starved").presence is Presence.PRESENT
+
+
+def test_a_pool_that_is_full_on_one_pod_says_on_how_many() -> None:
+    one = together(line(1, 5, at=ONSET, pod="shop-1"), line(1, pod="shop-2"), line(1, pod="shop-3"))
+    assert "full on 1 of 3 pods" in told(connections({"pool_in_use": one}), "pool_saturated").text
+
+
+def test_pods_that_are_long_gone_are_not_counted() -> None:
+    gone = each_pod(1.0, pods=["old-1", "old-2"])
+    gone = gone[gone["time"] < ago(40)]
+    measured = {
+        "pool_in_use": together(gone, each_pod(1, 5, at=ONSET)),
+        "pool_size": together(each_pod(5), gone.assign(value=5.0)),
+    }
+    finding = connections(measured)
+    assert "full on 3 of 3 pods" in told(finding, "pool_saturated").text
+    assert finding.summary.startswith("shop holds 15 of 15")
+
+
+def test_a_pool_that_was_full_and_is_no_longer_is_no_news_for_a_service_that_is_well() -> None:
+    measured = {"pool_in_use": each_pod(1, 5, at=ago(3), until=ago(2)), "pool_timeouts": each_pod(0, 5, at=ago(3), until=ago(2))}
+    finding = connections(measured, onset=None)
+    assert told(finding, "pool_saturated").presence is Presence.ABSENT
+    assert told(finding, "pool_starved").presence is Presence.ABSENT
+    assert finding.status is FindingStatus.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "presence"), [(5, 1, Presence.PRESENT), (5, 9, Presence.ABSENT), (5, 5, Presence.ABSENT)]
+)
+def test_a_pool_that_became_smaller_says_since_when(before: float, after: float, presence: Presence) -> None:
+    size = each_pod(before, after, at=ago(11))
+    shrank = told(connections({"pool_size": size}), "pool_shrank")
+    assert shrank.presence is presence
+    assert shrank.since == (ago(11) if presence is Presence.PRESENT else None)
+
+
+def test_transactions_held_for_longer_than_any_request_lasts_are_leaked() -> None:
+    held = FakeDatabase(sessions=sessions(12, state="idle in transaction", state_seconds=600.0))
+    signal = told(connections(database=held), "connections_held_beyond_request")
+    assert signal.presence is Presence.PRESENT
+    assert signal.since == NOW - timedelta(seconds=600)
+    assert "12 connections are idle in transaction, the oldest for 10m" in signal.text
+
+
+def test_transactions_that_wait_for_a_slow_service_are_not_leaked() -> None:
+    waiting = FakeDatabase(sessions=sessions(12, state="idle in transaction", state_seconds=1.9))
+    finding = connections(database=waiting)
+    assert told(finding, "connections_held_beyond_request").presence is Presence.ABSENT
+    assert told(finding, "connections_wait_in_transaction").presence is Presence.PRESENT
+
+
+def test_sessions_of_another_application_are_not_this_services() -> None:
+    others = FakeDatabase(sessions=sessions(12, application="reports", state="idle in transaction", state_seconds=600.0))
+    assert told(connections(database=others), "connections_held_beyond_request").presence is Presence.ABSENT
+
+
+def test_what_our_role_may_not_see_is_unknown_and_not_absent() -> None:
+    finding = connections(database=FakeDatabase(sessions=sessions(1, hidden=9)))
+    for name in ("connections_held_beyond_request", "connections_wait_in_transaction", "sessions_blocked"):
+        assert told(finding, name).presence is Presence.UNKNOWN
+        assert "9 sessions are hidden from our role (grant it pg_monitor)" in told(finding, name).text
+
+
+def test_what_is_seen_is_present_even_when_more_is_hidden() -> None:
+    held = FakeDatabase(sessions=sessions(12, hidden=3, state="idle in transaction", state_seconds=600.0))
+    assert told(connections(database=held), "connections_held_beyond_request").presence is Presence.PRESENT
+
+
+def test_a_blocking_session_is_named_with_what_it_does_and_how_to_end_it() -> None:
+    finding = connections(database=FakeDatabase(chains=chain(9, blocked_seconds=45.0)))
+    assert "9 sessions wait for a lock that pid 7 (psql, idle in transaction) holds" in finding.summary
+    assert "pg_terminate_backend(7)" in finding.notes[0]
+    assert told(finding, "sessions_blocked").since == NOW - timedelta(seconds=45)
+    assert finding.status is FindingStatus.WARNING
+
+
+def test_a_lock_that_is_waited_for_briefly_is_everyday_life() -> None:
+    finding = connections(database=FakeDatabase(chains=chain(3, blocked_seconds=0.4)))
+    assert told(finding, "sessions_blocked").presence is Presence.ABSENT
+
+
+def test_a_server_that_has_no_free_connection_says_so_by_refusing_us() -> None:
+    reason = "the server has no free connection: remaining connection slots are reserved"
+    finding = connections(database=Sick("refused", reason, name="postgres"))
+    assert told(finding, "server_connections_exhausted").presence is Presence.PRESENT
+    assert told(finding, "database_unreachable").presence is Presence.UNKNOWN
+
+
+@pytest.mark.parametrize(("used", "presence"), [(60, Presence.ABSENT), (96, Presence.PRESENT)])
+def test_connections_of_the_server_are_held_against_what_clients_may_have(used: int, presence: Presence) -> None:
+    signal = told(connections(database=FakeDatabase(limits={"used_connections": used})), "server_connections_exhausted")
+    assert signal.presence is presence
+    assert signal.text == f"the server has {used} of 97 connections in use"
+    assert signal.unit == "connections"
+
+
+def test_a_past_window_does_not_tell_of_sessions_that_are_there_now() -> None:
+    held = FakeDatabase(sessions=sessions(12, state="idle in transaction", state_seconds=600.0))
+    finding = connections(database=held, live=False)
+    assert told(finding, "connections_held_beyond_request").presence is Presence.UNKNOWN
+    assert "a past window is looked at" in finding.summary
+
+
+def test_the_pods_of_the_database_say_whether_it_is_there() -> None:
+    gone = FakeCluster(others={"app=postgres": pods([])})
+    assert told(connections(cluster=gone), "database_pods_down").presence is Presence.PRESENT
+    assert told(connections(), "database_pods_down").presence is Presence.ABSENT
+    elsewhere = service(components={"application": {"deployment": "shop", "selector": "app=shop"}})
+    finding = database_connections(context(elsewhere))
+    assert told(finding, "database_pods_down").presence is Presence.UNKNOWN
+
+
+@pytest.mark.parametrize("missing", ["pool_in_use", "pool_size"])
+def test_without_pool_metrics_the_pool_is_unknown_and_the_database_still_told_of(missing: str) -> None:
+    finding = connections({missing: None})
+    assert told(finding, "pool_saturated").presence is Presence.UNKNOWN
+    assert finding.summary.startswith("the server has 10 of 97 connections in use")
+
+
+def test_the_command_is_what_a_person_would_type() -> None:
+    assert connections().command.startswith("kubectl -n shop exec postgres-0 -- psql")
+
+
+def test_the_largest_table_is_told_in_mebibytes() -> None:
+    assert database_tables(context()).summary == "The largest table is public.orders with 8 MiB."
+
+
+def test_a_database_without_tables_is_no_error() -> None:
+    empty = fake_sources(database=FakeDatabase(tables=frame([], columns=["schema", "table", "total_bytes"])))
+    assert database_tables(context(sources=empty)).status is FindingStatus.INFO

@@ -1,0 +1,124 @@
+"""How many requests fail, since when, and which; what is silent is not well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_symptom
+from runbook_lib.checks.key_metrics import key_metrics
+from runbook_lib.models.cause import Symptom
+from runbook_lib.models.finding import Finding, FindingStatus, Presence
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.testing import (
+    FakeDatabase,
+    FakeMetrics,
+    ago,
+    context,
+    each_pod,
+    fake_sources,
+    line,
+    service,
+    together,
+)
+from runbook_lib.testing import error_symptom as symptom_since
+
+
+def measured(answer: Any, *, live: bool = True) -> tuple[Finding, Symptom]:
+    given = context(sources=fake_sources(metrics=FakeMetrics({"error_ratio": answer})), live=live)
+    finding = error_ratio(given)
+    return finding, error_symptom(given, finding)
+
+
+def test_a_high_ratio_is_told_with_its_onset_limit_and_level_before() -> None:
+    finding, symptom = measured(line(0.001, 0.3, at=ago(10)))
+    assert finding.summary == (
+        "30.0% of the requests to shop fail since 2026-03-01T03:50:00Z (limit 5%, before 0.1%, peak 30.0%)."
+    )
+    assert finding.status is FindingStatus.CRITICAL
+    assert (symptom.breached, symptom.value, symptom.unit, symptom.onset_at) == (True, 0.3, "ratio", ago(10))
+    assert finding.figure is not None
+    assert [threshold.value for threshold in finding.figure.thresholds] == [0.05, 0.01]
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(0.0, "normal"), (0.02, "warning"), (0.08, "critical")])
+def test_the_status_follows_the_thresholds_of_the_service_file(ratio: float, status: str) -> None:
+    assert measured(line(0.0, ratio, at=ago(20)))[0].status == status
+
+
+def test_a_ratio_that_was_high_all_the_time_has_an_onset_no_later_than_the_window() -> None:
+    finding, symptom = measured(line(0.4))
+    assert "for at least the whole window" in finding.summary
+    assert symptom.onset_at == ago(60)
+
+
+def test_an_earlier_episode_is_mentioned_and_is_no_symptom_while_the_window_is_live() -> None:
+    finding, symptom = measured(line(0.0, 0.6, at=ago(40), until=ago(30)))
+    assert symptom.breached is False
+    assert "the highest in the window was 60.0%" in finding.summary
+    assert measured(line(0.0, 0.6, at=ago(40), until=ago(30)), live=False)[1].breached is True
+
+
+def test_a_dip_below_the_limit_is_no_recovery() -> None:
+    series = line(0.0, 0.3, at=ago(10))
+    dipping = Frame(series.assign(value=series["value"].where(series["time"] < ago(0.6), 0.04)))
+    assert measured(dipping)[1].breached is True
+
+
+def test_silence_is_unknown_and_not_well() -> None:
+    quiet = Frame(line(0.0)[lambda rows: rows["time"] < ago(8)])
+    finding, symptom = measured(quiet)
+    assert finding.summary.startswith("shop answered no requests since 2026-03-01T03:51:45Z")
+    assert (finding.status, symptom.breached, symptom.value) == (FindingStatus.UNKNOWN, None, None)
+
+
+def test_silence_after_errors_leaves_the_errors_standing() -> None:
+    cut_off = Frame(line(0.0, 0.9, at=ago(20))[lambda rows: rows["time"] < ago(8)])
+    assert measured(cut_off)[1].breached is True
+
+
+def test_a_service_without_request_metrics_is_told_how_to_name_them() -> None:
+    finding, symptom = measured(None)
+    assert "set instrumentation.preset" in finding.summary
+    assert symptom.breached is None
+
+
+def test_the_breakdown_names_status_route_and_the_pod_that_fails_more() -> None:
+    uneven = together(line(0.9, pod="shop-1"), line(0.0, pod="shop-2"))
+    metrics = FakeMetrics(
+        {
+            "errors_by_status": together(line(8.0, status="503"), line(2.0, status="500")),
+            "errors_by_route": line(10.0, route="/orders"),
+            "error_ratio_by_pod": uneven,
+            "error_ratio_by_version": together(line(0.6, version="2.0"), line(0.0, version="1.0")),
+        }
+    )
+    finding = error_breakdown(context(sources=fake_sources(metrics=metrics), symptom=symptom_since(ago(10))))
+    assert finding.summary == "10 requests per second fail, 80% of them with status 503; 100% of them on /orders."
+    assert finding.notes[0] == "Pod shop-1 fails 90% of its requests, the next one 0%."
+    signal = finding.signal("errors_differ_by_version")
+    assert signal is not None
+    assert signal.presence is Presence.PRESENT
+
+
+def test_key_metrics_are_held_against_their_thresholds_with_units() -> None:
+    metrics = FakeMetrics({"latency_quantile": 1.25, "cpu_usage": each_pod(0.97), "error_ratio": 0.02})
+    database = FakeDatabase(limits={"used_connections": 85})
+    finding = key_metrics(context(sources=fake_sources(metrics=metrics, database=database)))
+    assert finding.status is FindingStatus.CRITICAL
+    assert "p95 latency 1.25 s (critical)" in finding.summary
+    assert "CPU usage of limit 97.00% (critical)" in finding.summary
+    assert "database connections of maximum 85.00% (warning)" in finding.summary
+
+
+def test_a_metric_that_is_not_exported_is_not_known_and_not_normal() -> None:
+    finding = key_metrics(context(sources=fake_sources(metrics=FakeMetrics({"cpu_limit": None}))))
+    assert finding.summary == "5 of 6 key metrics are normal; not known: CPU usage of limit."
+
+
+def test_pods_without_a_limit_have_no_ratio() -> None:
+    empty = frame([], columns=["time", "pod", "value"])
+    metrics = FakeMetrics({"memory_ratio": empty, "cpu_limit": each_pod(0.0)})
+    finding = key_metrics(context(service(), fake_sources(metrics=metrics)))
+    assert "not known: CPU usage of limit, memory usage of limit" in finding.summary
