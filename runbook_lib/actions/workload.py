@@ -10,6 +10,7 @@ from typing import Any
 from runbook_lib.actions.cluster import AUTOSCALERS, DISRUPTION_BUDGETS, Operator
 from runbook_lib.errors import SourceError
 from runbook_lib.models.plan import Risk
+from runbook_lib.models.selectors import selector_text, selects
 
 __all__ = ["Workload", "managers", "owned_by", "revision_of", "surroundings"]
 
@@ -67,9 +68,7 @@ class Workload:
     @property
     def selector(self) -> str:
         """The label selector of its pods, as text."""
-        selector = self.found["spec"].get("selector") or {}
-        equal = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-        return ",".join([*equal, *(_expression(one) for one in selector.get("matchExpressions") or ())])
+        return selector_text(self.found["spec"].get("selector"))
 
     @property
     def pods_at_once(self) -> int:
@@ -161,7 +160,7 @@ def _autoscaler(operator: Operator, workload: Workload) -> Iterable[str]:
 def _budget(operator: Operator, workload: Workload) -> Iterable[str]:
     labels = (workload.template.get("metadata") or {}).get("labels") or {}
     for found in operator.list(DISRUPTION_BUDGETS):
-        if not _selects(found["spec"].get("selector") or {}, labels):
+        if not selects(found["spec"].get("selector") or {}, labels):
             continue
         allowed = int((found.get("status") or {}).get("disruptionsAllowed") or 0)
         if workload.pods_at_once > allowed:
@@ -170,29 +169,6 @@ def _budget(operator: Operator, workload: Workload) -> Iterable[str]:
                 f"pdb/{name} allows {allowed} pods to be down now, and a rollout, which no budget holds back, takes down "
                 f"{workload.pods_at_once} at a time"
             )
-
-
-def _selects(selector: Object, labels: Object) -> bool:
-    """Whether a label selector, as an object, picks these labels."""
-    equal = all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
-    return equal and all(_matches(one, labels) for one in selector.get("matchExpressions") or ())
-
-
-def _matches(expression: Object, labels: Object) -> bool:
-    key, values = expression["key"], expression.get("values") or ()
-    checks = {
-        "In": labels.get(key) in values,
-        "NotIn": labels.get(key) not in values,
-        "Exists": key in labels,
-        "DoesNotExist": key not in labels,
-    }
-    return checks[expression["operator"]]
-
-
-def _expression(expression: Object) -> str:
-    key, values = expression["key"], ",".join(expression.get("values") or ())
-    written = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
-    return str(written[expression["operator"]])
 
 
 def _share(value: str | int, replicas: int, rounded: Any) -> int:

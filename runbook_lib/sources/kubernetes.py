@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runbook_lib.errors import SourceError, SourceMissingObject, SourceNotConfigured, SourceRefused
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.selectors import selector_text
 from runbook_lib.models.window import Window
 from runbook_lib.service.models import KubernetesConnection
 from runbook_lib.sources import kubernetes_access
@@ -20,7 +21,6 @@ from runbook_lib.sources.kubernetes_api import Kind, KubernetesApi, Listing
 from runbook_lib.sources.networking import ENDPOINT_COLUMNS, POLICY_COLUMNS, endpoint_rows, legacy_endpoint_rows, policy_rows
 from runbook_lib.sources.pods import METRIC_COLUMNS, POD_COLUMNS, metric_rows, pod_row
 from runbook_lib.sources.rollout import HISTORY_COLUMNS, RolloutFacts, history_rows, owned_by, reused
-from runbook_lib.sources.selectors import selector_text
 from runbook_lib.sources.tables import table
 from runbook_lib.sources.templates import DIFF_COLUMNS, difference
 from runbook_lib.sources.workloads import autoscaler_of, budget_of, deployment_facts, managed_by, revision_of

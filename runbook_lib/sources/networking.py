@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from runbook_lib.sources.selectors import selector_text, selects
+from runbook_lib.models.selectors import selector_text, selects
 
 __all__ = ["ENDPOINT_COLUMNS", "POLICY_COLUMNS", "endpoint_rows", "legacy_endpoint_rows", "policy_rows"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runbook_lib.sources.selectors import selector_text, selects
+from runbook_lib.models.selectors import selector_text, selects
 from runbook_lib.sources.tables import instant
 
 __all__ = ["REVISION", "autoscaler_of", "budget_of", "deployment_facts", "managed_by", "names_read", "revision_of"]

@@ -1,4 +1,4 @@
-from runbook_lib.sources.selectors import selector_text, selects
+from runbook_lib.models.selectors import selector_text, selects
 
 LABELS = {"app": "orders", "tier": "web"}
 
