@@ -75,15 +75,17 @@ class Cluster(Source, Protocol):
         """Columns: pod, phase, ready (bool), restarts, node, ip, started_at, version, revision (of the pod template: the
         deployment's revision or None), template_hash, state (`running`, `waiting: CrashLoopBackOff`, …), last_state
         (`OOMKilled (exit 137) at …` or empty), last_terminated_at, containers, cpu_request_cores, cpu_limit_cores,
-        memory_request_bytes, memory_limit_bytes, owner."""
+        memory_request_bytes, memory_limit_bytes, owner, labels (mapping), ports (of its containers, as the pod declares them),
+        ready_changed_at (when it last became ready, or ceased to be)."""
 
     def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
         """Columns: time (last seen), first_seen, type, reason, kind, name, message, count. `names` are prefixes."""
 
     def deployment(self, name: str) -> Mapping[str, Any]:
         """Keys: name, replicas, ready, updated, available, revision, generation, observed_generation, paused, images,
-        selector, strategy, resource_version, config_maps (names the template reads), secrets (names), created_at,
-        conditions (list of {type, status, reason, message})."""
+        selector, strategy, resource_version, config_maps (names the template reads), secrets (names), references (list of
+        {kind (`configmap`, `secret`), name, key or None, optional}), created_at, conditions (list of {type, status, reason,
+        message, since})."""
 
     def rollout_history(self, deployment: str) -> Frame:
         """Columns: revision (int), created_at, replica_set, images, change_cause, replicas, ready, current (bool),
@@ -100,8 +102,15 @@ class Cluster(Source, Protocol):
         """Config maps changed in the window, or that drift from what was last applied.
         Columns: config_map, key, old, new, updated_at."""
 
+    def secret_keys(self, name: str) -> list[str]:
+        """The names of a secret's keys, sorted; empty where the cluster kept no record of them. Its values are never read."""
+
+    def service(self, name: str) -> Mapping[str, Any]:
+        """Keys: name, type, selector (mapping; empty: none), ports (list of {name, port, target_port, protocol}), cluster_ip,
+        resource_version, updated_at (when its selector was last written, or None), updated_by."""
+
     def endpoints(self, service: str) -> Frame:
-        """From EndpointSlices. Columns: address, port, ready (bool), pod, node."""
+        """From EndpointSlices. Columns: address, port, ready (bool), pod, node. `attrs["changed_at"]`: when they last changed."""
 
     def autoscaler(self, deployment: str) -> Mapping[str, Any] | None:
         """Keys: name, min_replicas, max_replicas, current_replicas, desired_replicas, conditions. None when there is none."""
@@ -110,7 +119,8 @@ class Cluster(Source, Protocol):
         """Keys: name, disruptions_allowed, min_available, max_unavailable. None when none covers these labels."""
 
     def network_policies(self, labels: Mapping[str, str]) -> Frame:
-        """Policies that select pods with these labels. Columns: policy, types, ingress, egress."""
+        """Policies that select pods with these labels. Columns: policy, types, ingress, egress (both in words), spec (mapping,
+        with `policyTypes` made explicit), updated_at (when its spec was last written)."""
 
     def pod_metrics(self, selector: str) -> Frame:
         """`kubectl top pods`. Columns: pod, container, cpu_cores, memory_bytes, time."""

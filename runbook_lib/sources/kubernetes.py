@@ -18,7 +18,16 @@ from runbook_lib.sources.configuration import CHANGE_COLUMNS, change_rows, confi
 from runbook_lib.sources.events import EVENT_COLUMNS, event_rows
 from runbook_lib.sources.kubeconfig import open_client
 from runbook_lib.sources.kubernetes_api import Kind, KubernetesApi, Listing
-from runbook_lib.sources.networking import ENDPOINT_COLUMNS, POLICY_COLUMNS, endpoint_rows, legacy_endpoint_rows, policy_rows
+from runbook_lib.sources.managed_fields import keys_written
+from runbook_lib.sources.networking import (
+    ENDPOINT_COLUMNS,
+    POLICY_COLUMNS,
+    endpoint_rows,
+    legacy_endpoint_rows,
+    policy_rows,
+    service_facts,
+    slices_changed_at,
+)
 from runbook_lib.sources.pods import METRIC_COLUMNS, POD_COLUMNS, metric_rows, pod_row
 from runbook_lib.sources.rollout import HISTORY_COLUMNS, RolloutFacts, history_rows, owned_by, reused
 from runbook_lib.sources.tables import table
@@ -32,6 +41,8 @@ __all__ = ["PODS", "KubernetesCluster"]
 
 PODS = Kind("pods")
 _CONFIG_MAPS = Kind("configmaps")
+_SECRETS = Kind("secrets")
+_SERVICES = Kind("services")
 _EVENTS = Kind("events")
 _ENDPOINTS = Kind("endpoints")
 _DEPLOYMENTS = Kind("deployments", "apps")
@@ -191,11 +202,21 @@ class KubernetesCluster:
         built.attrs["missing"] = missing
         return built
 
+    def secret_keys(self, name: str) -> list[str]:
+        """The keys of a secret, from the records of who wrote them: its values stay in the cluster."""
+        return keys_written(self.api.metadata(_SECRETS, name), "f:data")
+
+    def service(self, name: str) -> Mapping[str, Any]:
+        """A Service: whom it selects, and when that was last written."""
+        return service_facts(self.api.get(_SERVICES, name))
+
     def endpoints(self, service: str) -> Frame:
         """The addresses behind a service. An identity that may not read EndpointSlices reads the older Endpoints instead."""
         words = ["get", "endpointslices", "-l", f"kubernetes.io/service-name={service}", "-o", "wide"]
+        changed = None
         try:
-            rows = endpoint_rows(self.api.list(_SLICES, labels=f"kubernetes.io/service-name={service}").items)
+            slices = self.api.list(_SLICES, labels=f"kubernetes.io/service-name={service}").items
+            rows, changed = endpoint_rows(slices), slices_changed_at(slices)
         except SourceRefused as refused:
             words = ["get", "endpoints", service, "-o", "wide"]
             try:
@@ -204,7 +225,9 @@ class KubernetesCluster:
                 rows = []
             except SourceRefused:
                 raise refused from None
-        return self._table(rows, ENDPOINT_COLUMNS, *words)
+        built = self._table(rows, ENDPOINT_COLUMNS, *words)
+        built.attrs["changed_at"] = changed
+        return built
 
     def autoscaler(self, deployment: str) -> Mapping[str, Any] | None:
         """The autoscaler of a deployment, None when there is none."""

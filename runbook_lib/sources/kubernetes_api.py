@@ -32,6 +32,7 @@ MAXIMUM_BYTES = 256 * 2**20
 _CHUNK_BYTES = 128 * 1024
 _RETRY_SECONDS = 0.2
 _RESTARTS = 2
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 _Result = TypeVar("_Result")
 _Lines = tuple[list[bytes], bool]
@@ -69,6 +70,7 @@ class _Question:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    accept: str = "application/json"
 
 
 class _ExpiredError(Exception):
@@ -103,6 +105,13 @@ class KubernetesApi:
         asked = Asked(verb="get", resource=kind.plural, group=kind.group, namespace=self.namespace, name=name)
         question = _Question(asked, kind.path(self.namespace, name))
         return self._bounded(asked, lambda deadline: self._json(question, deadline))
+
+    def metadata(self, kind: Kind, name: str) -> dict[str, Any]:
+        """The metadata of one object, and nothing else: what it holds stays in the cluster."""
+        asked = Asked(verb="get", resource=kind.plural, group=kind.group, namespace=self.namespace, name=name)
+        question = _Question(asked, kind.path(self.namespace, name), accept=_METADATA_ONLY)
+        found = self._bounded(asked, lambda deadline: self._json(question, deadline))
+        return dict(found.get("metadata") or {})
 
     def create_review(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask a review, the API's way of putting a question about oneself: a POST that stores nothing."""
@@ -230,7 +239,7 @@ class KubernetesApi:
         from urllib3 import Timeout
 
         client = self.client
-        headers = {**client.default_headers, **_authorization(client), "Accept": "application/json", "User-Agent": "runbook"}
+        headers = {**client.default_headers, **_authorization(client), "Accept": question.accept, "User-Agent": "runbook"}
         headers["Accept-Encoding"] = "gzip"
         if question.body is not None:
             headers["Content-Type"] = "application/json"

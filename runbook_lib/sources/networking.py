@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from runbook_lib.models.selectors import selector_text, selects
+from runbook_lib.sources.managed_fields import last_write
+from runbook_lib.sources.tables import instant
 
-__all__ = ["ENDPOINT_COLUMNS", "POLICY_COLUMNS", "endpoint_rows", "legacy_endpoint_rows", "policy_rows"]
+__all__ = [
+    "ENDPOINT_COLUMNS",
+    "POLICY_COLUMNS",
+    "endpoint_rows",
+    "legacy_endpoint_rows",
+    "policy_rows",
+    "service_facts",
+    "slices_changed_at",
+]
 
 ENDPOINT_COLUMNS = {"address": "text", "port": "any", "ready": "flag", "pod": "text", "node": "text"}
-POLICY_COLUMNS = {"policy": "text", "types": "text", "ingress": "text", "egress": "text"}
+POLICY_COLUMNS = {"policy": "text", "types": "text", "ingress": "text", "egress": "text", "spec": "any", "updated_at": "time"}
 
 Object = Mapping[str, Any]
 
@@ -29,6 +40,12 @@ def endpoint_rows(slices: Iterable[Object]) -> list[tuple[Any, ...]]:
     return sorted(rows.values(), key=lambda row: (row[0], row[1] or 0))
 
 
+def slices_changed_at(slices: Iterable[Object]) -> datetime | None:
+    """When addresses last came, went, or changed their readiness; None when nobody recorded it."""
+    writes = [last_write(one["metadata"], "f:endpoints") for one in slices if one.get("metadata")]
+    return max((write.at for write in writes if write is not None), default=None)
+
+
 def legacy_endpoint_rows(endpoints: Object) -> list[tuple[Any, ...]]:
     """The same rows from an Endpoints object, for identities that may not read EndpointSlices."""
     rows: list[tuple[Any, ...]] = []
@@ -45,9 +62,33 @@ def _pod(endpoint: Object) -> str:
     return str(target.get("name") or "") if target.get("kind") == "Pod" else ""
 
 
-def policy_rows(policies: Iterable[Object], labels: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+def service_facts(service: Object) -> dict[str, Any]:
+    """What an engineer asks of a Service; the keys are those of `Cluster.service`."""
+    metadata, spec = service["metadata"], service.get("spec") or {}
+    written = last_write(metadata, "f:spec", "f:selector") or last_write(metadata, "f:spec")
+    return {
+        "name": metadata["name"],
+        "type": spec.get("type") or "ClusterIP",
+        "selector": dict(spec.get("selector") or {}),
+        "ports": [
+            {
+                "name": port.get("name") or "",
+                "port": port["port"],
+                "target_port": port.get("targetPort", port["port"]),
+                "protocol": port.get("protocol") or "TCP",
+            }
+            for port in spec.get("ports") or ()
+        ],
+        "cluster_ip": spec.get("clusterIP") or "",
+        "resource_version": str(metadata.get("resourceVersion") or ""),
+        "updated_at": written.at if written else None,
+        "updated_by": written.manager if written else "",
+    }
+
+
+def policy_rows(policies: Iterable[Object], labels: Mapping[str, str]) -> list[tuple[Any, ...]]:
     """Rows of POLICY_COLUMNS for the policies that select pods with these labels."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for policy in policies:
         spec = policy.get("spec") or {}
         if not selects(spec.get("podSelector") or {}, labels):
@@ -56,8 +97,10 @@ def policy_rows(policies: Iterable[Object], labels: Mapping[str, str]) -> list[t
         types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
         ingress = _rules(spec.get("ingress"), "from") if "Ingress" in types else "not restricted"
         egress = _rules(spec.get("egress"), "to") if "Egress" in types else "not restricted"
-        rows.append((policy["metadata"]["name"], ", ".join(types), ingress, egress))
-    return sorted(rows)
+        written = last_write(policy["metadata"], "f:spec")
+        at = written.at if written else instant(policy["metadata"].get("creationTimestamp"))
+        rows.append((policy["metadata"]["name"], ", ".join(types), ingress, egress, {**spec, "policyTypes": types}, at))
+    return sorted(rows, key=lambda row: str(row[0]))
 
 
 def _rules(rules: Sequence[Object] | None, direction: str) -> str:

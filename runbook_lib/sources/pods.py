@@ -24,7 +24,8 @@ POD_COLUMNS = {
     "pod": "text", "phase": "text", "ready": "flag", "restarts": "integer", "node": "text", "ip": "text", "started_at": "time",
     "version": "text", "revision": "any", "template_hash": "text", "state": "text", "message": "text", "last_state": "text",
     "last_terminated_at": "time", "containers": "any", "cpu_request_cores": "number", "cpu_limit_cores": "number",
-    "memory_request_bytes": "number", "memory_limit_bytes": "number", "owner": "text",
+    "memory_request_bytes": "number", "memory_limit_bytes": "number", "owner": "text", "labels": "any", "ports": "any",
+    "ready_changed_at": "time",
 }  # fmt: skip
 METRIC_COLUMNS = {"pod": "text", "container": "text", "cpu_cores": "number", "memory_bytes": "number", "time": "time"}
 
@@ -63,6 +64,9 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None) -> tuple[
         _requested(spec, "requests", "memory"),
         _requested(spec, "limits", "memory"),
         f"{owner['kind']}/{owner['name']}" if owner else "",
+        dict(labels),
+        [port for container in spec.get("containers") or () for port in container.get("ports") or ()],
+        instant(_condition(pod, "Ready").get("lastTransitionTime")),
     )
 
 

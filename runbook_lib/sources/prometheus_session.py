@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ __all__ = ["NAME", "PrometheusSession", "retries"]
 NAME = "prometheus"
 _MAXIMUM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**16
+_MAXIMUM_WORDS = 160  # characters of what a stranger answered
 _LONGEST_ADDRESS = 2_000  # characters of parameters; proxies refuse longer addresses, and Prometheus takes queries by POST
 _HTTP_ERRORS_WITH_A_TIMEOUT = (408, 504)
 
@@ -116,22 +118,30 @@ def _translated(error: requests.RequestException, seconds: float) -> SourceError
     if isinstance(error, requests.exceptions.ContentDecodingError | requests.exceptions.ChunkedEncodingError):
         return SourceAnswerInvalid(NAME, f"the answer broke off: {_innermost(error)}")
     if isinstance(error, requests.ConnectionError):
+        if isinstance(_deepest(error), HTTPException):
+            return SourceAnswerInvalid(NAME, f"something else than HTTP answers: {_innermost(error)}")
         return SourceUnreachable(NAME, f"no connection: {_innermost(error)}")
     return SourceAnswerInvalid(NAME, f"{type(error).__name__}: {_innermost(error)}")
 
 
 def _innermost(error: BaseException) -> str:
-    """What the system said, without the layers around it (which repeat the whole query)."""
-    reason: BaseException = error
+    """What the system said, printable and short, without the layers around it (which repeat the whole query)."""
+    reason = _deepest(error)
+    text = str(reason).rpartition(": ")[2] if "HTTPConnection" in str(reason) else str(reason)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAXIMUM_WORDS])
+    return shown or type(reason).__name__
+
+
+def _deepest(error: BaseException) -> BaseException:
+    """What lies under the layers of requests and urllib3."""
+    reason = error
     while True:
         deeper = getattr(reason, "reason", None)
         if not isinstance(deeper, BaseException):
             deeper = next((one for one in reason.args if isinstance(one, BaseException)), None)
         if deeper is None:
-            break
+            return reason
         reason = deeper
-    text = str(reason).rpartition(": ")[2] if "HTTPConnection" in str(reason) else str(reason)
-    return text or type(reason).__name__
 
 
 def _refusal(response: requests.Response) -> Exception:

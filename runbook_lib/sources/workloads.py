@@ -8,11 +8,12 @@ from typing import Any
 from runbook_lib.models.selectors import selector_text, selects
 from runbook_lib.sources.tables import instant
 
-__all__ = ["REVISION", "autoscaler_of", "budget_of", "deployment_facts", "managed_by", "names_read", "revision_of"]
+__all__ = ["REVISION", "autoscaler_of", "budget_of", "deployment_facts", "managed_by", "names_read", "references", "revision_of"]
 
 REVISION = "deployment.kubernetes.io/revision"
 
 Object = Mapping[str, Any]
+_KINDS = ("configMap", "secret")
 
 # Controllers that put their own state back: what is changed beside them is undone within minutes.
 _RECONCILERS = {
@@ -54,6 +55,7 @@ def deployment_facts(deployment: Object) -> dict[str, Any]:
         "resource_version": str(metadata.get("resourceVersion") or ""),
         "config_maps": names_read(template, "configMap"),
         "secrets": names_read(template, "secret"),
+        "references": references(template),
         "created_at": instant(metadata.get("creationTimestamp")),
         "conditions": _conditions(status),
         "managed_by": managed_by(metadata),
@@ -74,23 +76,43 @@ def managed_by(metadata: Object) -> str:
 
 def names_read(template: Object, kind: str) -> list[str]:
     """Names of the config maps (kind `configMap`) or secrets (`secret`) that a pod template reads, sorted."""
-    return sorted({name for name in (*_environment_names(template, kind), *_volume_names(template, kind)) if name})
+    return sorted({found["name"] for found in references(template) if found["kind"] == kind.lower()})
 
 
-def _environment_names(template: Object, kind: str) -> Iterator[str | None]:
+def references(template: Object) -> list[dict[str, Any]]:
+    """The config maps and secrets that a pod template names, each once with each key.
+
+    Keys: kind (`configmap`, `secret`), name, key (None: all of them), optional (the pod starts without it).
+    """
+    found = [*_environment_references(template), *_volume_references(template)]
+    distinct = {(one["kind"], one["name"], one["key"] or ""): one for one in found if one["name"]}
+    return [distinct[key] for key in sorted(distinct)]
+
+
+def _environment_references(template: Object) -> Iterator[dict[str, Any]]:
     for container in (*(template.get("initContainers") or ()), *(template.get("containers") or ())):
         for source in container.get("envFrom") or ():
-            yield (source.get(f"{kind}Ref") or {}).get("name")
+            for kind in _KINDS:
+                yield from _reference(kind, source.get(f"{kind}Ref"))
         for variable in container.get("env") or ():
-            yield ((variable.get("valueFrom") or {}).get(f"{kind}KeyRef") or {}).get("name")
+            for kind in _KINDS:
+                reference = (variable.get("valueFrom") or {}).get(f"{kind}KeyRef")
+                yield from _reference(kind, reference, [(reference or {}).get("key")])
 
 
-def _volume_names(template: Object, kind: str) -> Iterator[str | None]:
+def _volume_references(template: Object) -> Iterator[dict[str, Any]]:
     for volume in template.get("volumes") or ():
-        source = volume.get(kind) or {}
-        yield source.get("secretName") if kind == "secret" else source.get("name")
-        for projected in (volume.get("projected") or {}).get("sources") or ():
-            yield (projected.get(kind) or {}).get("name")
+        for part in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+            for kind in _KINDS:
+                source = part.get(kind)
+                yield from _reference(kind, source, [item.get("key") for item in (source or {}).get("items") or ()] or [None])
+
+
+def _reference(kind: str, source: Object | None, keys: Sequence[str | None] = (None,)) -> Iterator[dict[str, Any]]:
+    if source:
+        name = source.get("name") or source.get("secretName")
+        for key in keys:
+            yield {"kind": kind.lower(), "name": name, "key": key, "optional": bool(source.get("optional"))}
 
 
 def _conditions(status: Object) -> list[dict[str, Any]]:
