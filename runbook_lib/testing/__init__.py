@@ -27,12 +27,13 @@ A source that is down, in each of its ways, is `Sick`; what needed it must becom
 (docs/nomenclature.md), so that a test knows no metric's name.
 """
 
+from runbook_lib.testing.cluster import FakeCluster
 from runbook_lib.testing.examining import Examination, FakeJournal, context, error_symptom, examine, fake_sources, service
 from runbook_lib.testing.metrics import FakeMetrics, Measured
-from runbook_lib.testing.records import chain, changed, config_edit, events, log_lines, pods, revisions, sessions
+from runbook_lib.testing.records import chain, changed, config_edit, events, log_lines, pods, policy, revisions, sessions
 from runbook_lib.testing.series import HOUR, NOW, PODS, ago, curve, each_pod, line, together
 from runbook_lib.testing.sickness import Hanging, Sick, Sickness
-from runbook_lib.testing.systems import FakeCache, FakeCluster, FakeDatabase, FakeHttp, FakeLogs
+from runbook_lib.testing.systems import FakeCache, FakeDatabase, FakeHttp, FakeLogs
 
 __all__ = [
     "HOUR",
@@ -64,6 +65,7 @@ __all__ = [
     "line",
     "log_lines",
     "pods",
+    "policy",
     "revisions",
     "service",
     "sessions",

@@ -20,9 +20,10 @@ from runbook_lib.playbooks import Playbook, playbook
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
+from runbook_lib.testing.cluster import FakeCluster
 from runbook_lib.testing.metrics import FakeMetrics
 from runbook_lib.testing.series import HOUR, NOW
-from runbook_lib.testing.systems import FakeCache, FakeCluster, FakeDatabase, FakeHttp, FakeLogs
+from runbook_lib.testing.systems import FakeCache, FakeDatabase, FakeHttp, FakeLogs
 
 __all__ = ["Examination", "FakeJournal", "context", "error_symptom", "examine", "fake_sources", "service"]
 

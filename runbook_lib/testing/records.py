@@ -9,12 +9,13 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.testing.series import NOW, PODS, ago
 
-__all__ = ["chain", "changed", "config_edit", "events", "log_lines", "pods", "revisions", "sessions"]
+__all__ = ["chain", "changed", "config_edit", "events", "log_lines", "pods", "policy", "revisions", "sessions"]
 
 LOG_COLUMNS = ["time", "pod", "container", "level", "message", "previous", "fields"]
 EVENT_COLUMNS = ["time", "first_seen", "type", "reason", "kind", "name", "message", "count"]
 CONFIG_COLUMNS = ["config_map", "key", "old", "new", "updated_at"]
 DIFF_COLUMNS = ["path", "old", "new", "kind"]
+POLICY_COLUMNS = ["policy", "types", "ingress", "egress", "spec", "updated_at"]
 _A_WEEK = ago(7 * 24 * 60)
 
 _POD: dict[str, Any] = {
@@ -28,6 +29,7 @@ _POD: dict[str, Any] = {
     "revision": 1,
     "template_hash": "5d8f",
     "state": "running",
+    "message": "",
     "last_state": "",
     "last_terminated_at": None,
     "containers": ("shop",),
@@ -36,6 +38,9 @@ _POD: dict[str, Any] = {
     "memory_request_bytes": 128 * 2**20,
     "memory_limit_bytes": 256 * 2**20,
     "owner": "shop-5d8f",
+    "labels": {"app": "shop"},
+    "ports": ({"name": "http", "containerPort": 8080},),
+    "ready_changed_at": _A_WEEK,
 }
 _SESSION: dict[str, Any] = {
     "pid": 100,
@@ -70,6 +75,13 @@ def pods(names: Sequence[str] = PODS, *, only: str = "", **values: Any) -> Frame
     """Pods that are ready and run; `values` replace columns, of the pod `only` when it is named."""
     rows = [{"pod": name, **_POD, **(values if only in ("", name) else {})} for name in names]
     return frame(rows, columns=["pod", *_POD], source="kubernetes")
+
+
+def policy(name: str, *, at: datetime = _A_WEEK, types: Sequence[str] = ("Ingress",), **spec: Any) -> Frame:
+    """A network policy, written at `at`; `spec` has podSelector (all pods unless given), ingress and egress."""
+    full = {"podSelector": {}, **spec, "policyTypes": list(types)}
+    row = (name, ", ".join(types), str(spec.get("ingress") or ""), str(spec.get("egress") or ""), full, at)
+    return frame([row], columns=POLICY_COLUMNS, source="kubernetes")
 
 
 def revisions(*rollouts: tuple[int, datetime] | tuple[int, datetime, datetime | None]) -> Frame:

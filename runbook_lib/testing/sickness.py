@@ -1,4 +1,4 @@
-"""Systems that are down, in every way in which a system can be."""
+"""Systems that are well, and systems that are down in every way in which a system can be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbook_lib.errors import SourceAnswerInvalid, SourceError, SourceRefused, 
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.sources.interface import HttpAnswer
 
-__all__ = ["Hanging", "Sick", "Sickness"]
+__all__ = ["Fake", "Hanging", "Sick", "Sickness"]
 
 Sickness = Literal["timeout", "unreachable", "refused", "invalid_answer"]
 
@@ -21,6 +21,19 @@ _ERRORS: dict[str, type[SourceError]] = {
     "refused": SourceRefused,
     "invalid_answer": SourceAnswerInvalid,
 }
+
+
+class Fake:
+    """What every fake can do."""
+
+    name = "fake"
+
+    def probe(self) -> SourceStatus:
+        """Well."""
+        return SourceStatus(name=self.name, status="ok", seconds=0.0)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,163 +1,23 @@
-"""A cluster, logs, a database, a cache and HTTP endpoints that answer what a test gives them, and are well otherwise."""
+"""Logs, a database, a cache and HTTP endpoints that answer what a test gives them, and are well otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
-from runbook_lib.sources.interface import Cluster, HttpAnswer
-from runbook_lib.testing.records import CONFIG_COLUMNS, DIFF_COLUMNS, EVENT_COLUMNS, LOG_COLUMNS, chain, pods, revisions, sessions
+from runbook_lib.sources.interface import HttpAnswer
+from runbook_lib.testing.records import LOG_COLUMNS, chain, sessions
 from runbook_lib.testing.series import NOW, ago
-from runbook_lib.testing.sickness import Sick, given
+from runbook_lib.testing.sickness import Fake, Sick, given
 
-__all__ = ["FakeCache", "FakeCluster", "FakeDatabase", "FakeHttp", "FakeLogs"]
+__all__ = ["FakeCache", "FakeDatabase", "FakeHttp", "FakeLogs"]
 
 Answer = Frame | Sick | None
 
 
-class _Fake:
-    """What every fake can do."""
-
-    name = "fake"
-
-    def probe(self) -> SourceStatus:
-        """Well."""
-        return SourceStatus(name=self.name, status="ok", seconds=0.0)
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-class FakeCluster(_Fake):
-    """One namespace with one Deployment of three ready pods, rolled out a week ago and unchanged since.
-
-    history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as `config_edit`.
-    deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector. Any of them may be
-    a `Sick`.
-    """
-
-    name = "kubernetes"
-
-    def __init__(
-        self,
-        *,
-        pods: Answer = None,
-        history: Answer = None,
-        diffs: Mapping[tuple[int, int], Frame] | Sick | None = None,
-        config: Answer = None,
-        events: Answer = None,
-        deployment: Mapping[str, Any] | Sick | None = None,
-        autoscaler: Mapping[str, Any] | Sick | None = None,
-        others: Mapping[str, Frame] | None = None,
-        namespace: str = "shop",
-    ) -> None:
-        self.namespace = namespace
-        self._others = others or {}
-        self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
-        self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
-
-    def operator(self) -> Cluster:
-        """The same."""
-        return self
-
-    def identity(self) -> str:
-        """A reader."""
-        return f"system:serviceaccount:{self.namespace}:runbook-reader"
-
-    def can(self, verb: str, resource: str, *, group: str = "", name: str | None = None, subresource: str | None = None) -> bool:
-        """Read, and nothing else."""
-        del resource, group, name, subresource
-        return verb in ("get", "list", "watch")
-
-    def pods(self, selector: str) -> Frame:
-        """The given pods: of `others` where it has this selector."""
-        return self._or(self._others.get(selector, self._pods), pods())
-
-    def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
-        """The given events of the window."""
-        del names
-        found = self._or(self._events, frame([], columns=EVENT_COLUMNS))
-        return Frame(found[[at in window for at in found["time"]]])
-
-    def deployment(self, name: str) -> Mapping[str, Any]:
-        """A Deployment whose pods are all up to date."""
-        known = given(self._deployment, self.name) or {}
-        return {
-            "name": name,
-            "replicas": 3,
-            "ready": 3,
-            "updated": 3,
-            "available": 3,
-            "revision": 1,
-            "generation": 1,
-            "observed_generation": 1,
-            "paused": False,
-            "images": {"shop": "shop:1.0"},
-            "selector": {"app": name},
-            "strategy": "RollingUpdate",
-            "resource_version": "1",
-            "config_maps": ["shop-config"],
-            "secrets": ["shop-db"],
-            "created_at": ago(7 * 24 * 60),
-            "conditions": [],
-            **known,
-        }
-
-    def rollout_history(self, deployment: str) -> Frame:
-        """The given history."""
-        del deployment
-        return self._or(self._history, revisions((1, ago(7 * 24 * 60))))
-
-    def rollout_diff(self, deployment: str, *, old: int, new: int) -> Frame:
-        """The given difference, none when these two were not given."""
-        del deployment
-        known: Mapping[tuple[int, int], Frame] = given(self._diffs, self.name) or {}
-        return known.get((old, new), frame([], columns=DIFF_COLUMNS))
-
-    def config_map(self, name: str) -> Mapping[str, Any]:
-        """An empty config map."""
-        return {"name": name, "data": {}, "resource_version": "1", "updated_at": None, "last_applied": None}
-
-    def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
-        """The given edits."""
-        del names, window
-        return self._or(self._config, frame([], columns=CONFIG_COLUMNS))
-
-    def endpoints(self, service: str) -> Frame:
-        """None."""
-        del service
-        return frame([], columns=["address", "port", "ready", "pod", "node"])
-
-    def autoscaler(self, deployment: str) -> Mapping[str, Any] | None:
-        """None, unless one was given."""
-        del deployment
-        known: Mapping[str, Any] | None = given(self._autoscaler, self.name)
-        return known
-
-    def disruption_budget(self, labels: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """None."""
-        del labels
-        return None
-
-    def network_policies(self, labels: Mapping[str, str]) -> Frame:
-        """None."""
-        del labels
-        return frame([], columns=["policy", "types", "ingress", "egress"])
-
-    def pod_metrics(self, selector: str) -> Frame:
-        """None."""
-        del selector
-        return frame([], columns=["pod", "container", "cpu_cores", "memory_bytes", "time"])
-
-    def _or(self, answer: Answer, healthy: Frame) -> Frame:
-        known = given(answer, self.name)
-        return healthy if known is None else known  # the given frame itself, for what its attrs say
-
-
-class FakeLogs(_Fake):
+class FakeLogs(Fake):
     """The logs of all pods: the given records, as `log_lines` makes them, merged in time order. Without any, a quiet service."""
 
     name = "logs"
@@ -176,7 +36,7 @@ class FakeLogs(_Fake):
         return merged
 
 
-class FakeDatabase(_Fake):
+class FakeDatabase(Fake):
     """PostgreSQL with 100 connections, 10 of them used, and nothing that waits.
 
     sessions: as `sessions` makes them. chains: as `chain`. limits: replaces single keys. Any of them may be a `Sick`.
@@ -249,7 +109,7 @@ class FakeDatabase(_Fake):
         return healthy if known is None else known  # the given frame itself, for what its attrs say
 
 
-class FakeCache(_Fake):
+class FakeCache(Fake):
     """Redis with plenty of memory; `values` replace single ones of its INFO."""
 
     name = "redis"
@@ -273,7 +133,7 @@ class FakeCache(_Fake):
         }
 
 
-class FakeHttp(_Fake):
+class FakeHttp(Fake):
     """Endpoints that answer 200 with `{}`. `answers` maps a part of an address to a body, a status, an HttpAnswer or a Sick."""
 
     name = "http"

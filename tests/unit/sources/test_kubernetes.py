@@ -180,6 +180,18 @@ def test_endpoints_fall_back_to_the_older_kind_when_slices_may_not_be_read(api, 
         cluster.endpoints("orders")
 
 
+def test_of_a_secret_only_the_names_of_its_keys_are_asked_for(api, cluster):
+    api.routes[f"{SHOP}/secrets/orders-db"] = {
+        "kind": "PartialObjectMetadata",
+        "metadata": {"managedFields": [{"fieldsV1": {"f:data": {"f:password": {}}}}]},
+    }
+    assert cluster.secret_keys("orders-db") == ["password"]
+    assert api.requests[-1].headers["Accept"].startswith("application/json;as=PartialObjectMetadata")
+    api.routes[f"{SHOP}/secrets/orders-db"] = forbidden("secrets", verb="get")
+    with pytest.raises(SourceRefused, match="needs verb get on secrets"):
+        cluster.secret_keys("orders-db")
+
+
 # Lists
 
 

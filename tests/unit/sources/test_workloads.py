@@ -1,4 +1,4 @@
-from runbook_lib.sources.workloads import autoscaler_of, budget_of, deployment_facts, managed_by, names_read
+from runbook_lib.sources.workloads import autoscaler_of, budget_of, deployment_facts, managed_by, names_read, references
 from tests.unit.sources.objects import deployment, template
 
 
@@ -27,6 +27,18 @@ def test_names_are_found_in_environment_volumes_and_projections():
     spec["initContainers"] = [{"name": "migrate", "envFrom": [{"secretRef": {"name": "migration"}}]}]
     assert names_read(spec, "configMap") == ["orders-config", "projected", "single"]
     assert names_read(spec, "secret") == ["migration", "orders-tls", "s"]
+
+
+def test_what_pods_need_to_start_is_told_with_its_keys_and_whether_it_may_be_missing():
+    secret = {"secretKeyRef": {"name": "orders-db", "key": "password"}}
+    spec = template(env=[{"name": "A", "valueFrom": secret}, {"name": "B", "valueFrom": secret}])["spec"]
+    spec["volumes"] = [{"name": "v", "configMap": {"name": "pages", "optional": True, "items": [{"key": "a"}, {"key": "b"}]}}]
+    assert [tuple(one.values()) for one in references(spec)] == [
+        ("configmap", "orders-config", None, False),
+        ("configmap", "pages", "a", True),
+        ("configmap", "pages", "b", True),
+        ("secret", "orders-db", "password", False),
+    ]
 
 
 def test_a_gitops_controller_is_recognised_by_its_marks():
