@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook_lib.folders import outputs_folder
+from runbook_lib.models.units import written
 from runbook_lib.service.reference import expand
 
 FAULT = "db_pool_exhausted"
@@ -94,9 +95,10 @@ def _completed(outputs: Path, known: set[Path]) -> tuple[Path, dict[str, Any]] |
 def summary(record: dict[str, Any], *, seconds: float) -> list[str]:
     """Five lines: what is wrong, since when, why, what would help, and how long it took to know."""
     symptoms = [symptom for symptom in record["symptoms"] if symptom["breached"]]
-    wrong = ", ".join(f"{symptom['name']} {symptom['value']:.3g} {symptom['unit']}" for symptom in symptoms) or record["summary"]
+    measured = [f"{one['name'].replace('_', ' ')} {written(one['value'], one['unit'])}" for one in symptoms]
+    wrong = ", ".join(measured) or record["summary"]
     roots = [cause for cause in record["causes"] if cause["verdict"] == "confirmed" and not cause["because_of"]]
-    proposed = [f"{action['name']} on {action['target']}" for action in record["actions"]]
+    proposed = [f"{action['name']} on {action['target']}" for action in record["actions"] if action["recommended_for"]]
     return [
         f"What is wrong:   {record['service']}: {wrong}",
         f"Since:           {record['onset_at'] or 'not known'}",

@@ -15,10 +15,13 @@ def test_the_summary_has_five_lines_with_the_symptom_the_cause_and_the_proposal(
             {"name": "db_pool_exhausted", "verdict": "confirmed", "because_of": "bad_deployment"},
             {"name": "memory_leak", "verdict": "ruled_out", "because_of": None},
         ],
-        "actions": [{"name": "rollback_deployment", "target": "deployment/orders"}],
+        "actions": [
+            {"name": "rollback_deployment", "target": "deployment/orders", "recommended_for": ["bad_deployment"]},
+            {"name": "restart_pods", "target": "deployment/orders", "recommended_for": []},
+        ],
     }
     assert summary(record, seconds=41.6) == [
-        "What is wrong:   orders: error_ratio 0.312 ratio",
+        "What is wrong:   orders: error ratio 31.2%",
         "Since:           2026-05-04T03:12:40Z",
         "Confirmed cause: bad_deployment",
         "Proposed:        rollback_deployment on deployment/orders",
