@@ -18,7 +18,7 @@ import pandas as pd
 from runbook_lib.errors import SourceAnswerInvalid
 from runbook_lib.models.frame import Frame, frame
 
-__all__ = ["Answer", "Series", "decode", "to_frame"]
+__all__ = ["Answer", "AnswerReader", "Series", "decode", "to_frame"]
 
 _NAME = "prometheus"
 _SAMPLES, _END, _METRIC = b'"values":[[', b"]]", b'{"metric":'
@@ -42,34 +42,65 @@ class Answer:
     warnings: tuple[str, ...] = ()
 
 
-def decode(body: bytes) -> Answer:
-    """Read the answer to an instant or range query. Raises SourceAnswerInvalid for anything else."""
-    quick = _decode_samples(body)
-    return quick if quick is not None else _decode_json(body)
+class AnswerReader:
+    """Reads the answer to an instant or range query while it comes in: Prometheus takes longer to write than we take to read.
 
-
-def _decode_samples(body: bytes) -> Answer | None:
-    """The quick way; None when the text is not laid out as Prometheus itself does it.
-
-    A label cannot imitate the marks: its quotes are escaped.
+    A label cannot imitate the marks by which series are found: its quotes are escaped. What is not laid out as Prometheus itself
+    does it is read as JSON, at the end.
     """
-    parts = body.split(_SAMPLES)
-    if len(parts) < 2:
-        return None
+
+    def __init__(self) -> None:
+        self._series: list[Series] = []
+        self._read = 0  # so many bytes have been read
+        self._usual = True
+
+    def more(self, body: bytes | bytearray) -> None:
+        """Take the series that are complete in what has come in so far."""
+        while self._usual and (found := self._next(body)) is not None:
+            self._series.append(found)
+
+    def answer(self, body: bytes | bytearray) -> Answer:
+        """The answer, now that all has come in. Raises SourceAnswerInvalid when it is none."""
+        self.more(body)
+        rest = _shell(body, self._read) if self._usual and self._series else None
+        return _decode_json(bytes(body)) if rest is None else Answer(tuple(self._series), _warnings(rest))
+
+    def _next(self, body: bytes | bytearray) -> Series | None:
+        begin = body.find(_SAMPLES, self._read)
+        end = body.find(_END, begin) if begin >= 0 else -1
+        if end < 0:
+            return None
+        try:
+            samples = _numbers(body[begin + len(_SAMPLES) : end])
+            labels = json.loads(body[body.rindex(_METRIC, self._read, begin) + len(_METRIC) : begin].rstrip(b", \n"))
+        except ValueError:
+            self._usual = False
+            return None
+        self._read = end + len(_END)
+        return Series(labels, samples[:, 0], samples[:, 1])
+
+
+def decode(body: bytes) -> Answer:
+    """Read a whole answer. Raises SourceAnswerInvalid when it is none."""
+    return AnswerReader().answer(body)
+
+
+def _numbers(text: bytes | bytearray) -> npt.NDArray[np.float64]:
+    """Samples as rows of time and value. Raises ValueError for anything else than numbers."""
+    plain = text.translate(None, _NOT_NUMBERS)
+    numbers = np.fromstring(plain.decode("ascii"), sep=",")
+    if numbers.size != plain.count(b",") + 1:  # older numpy warns of what is no number, and leaves the rest out
+        raise ValueError("not all of it is numbers")
+    return numbers.reshape(-1, 2)
+
+
+def _shell(body: bytes | bytearray, read: int) -> Mapping[str, Any] | None:
+    """What stands around the series; None when that is not a whole answer."""
     try:
-        series, before = [], parts[0]
-        for part in parts[1:]:
-            numbers, end, after = part.partition(_END)
-            if not end:
-                return None
-            samples = np.fromstring(numbers.translate(None, _NOT_NUMBERS).decode("ascii"), sep=",").reshape(-1, 2)
-            labels = json.loads(before[before.rindex(_METRIC) + len(_METRIC) :].rstrip(b", \n"))
-            series.append(Series(labels, samples[:, 0], samples[:, 1]))
-            before = after
-        shell = json.loads(parts[0][: parts[0].index(_METRIC)] + before.lstrip(b"}"))
-        return Answer(tuple(series), _warnings(shell))
-    except (ValueError, UnicodeDecodeError):
+        shell = json.loads(body[: body.index(_METRIC)] + body[read:].lstrip(b"}"))
+    except ValueError:
         return None
+    return shell if isinstance(shell, dict) and shell.get("status") == "success" else None
 
 
 def _decode_json(body: bytes) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ _CHUNK_BYTES = 2**16
 _MAXIMUM_WORDS = 160  # characters of what a stranger answered
 _LONGEST_ADDRESS = 2_000  # characters of parameters; proxies refuse longer addresses, and Prometheus takes queries by POST
 _HTTP_ERRORS_WITH_A_TIMEOUT = (408, 504)
+Arriving = Callable[[bytearray], None]
 
 
 def retries() -> Retry:
@@ -79,6 +80,15 @@ class PrometheusSession(requests.Session):
 
     def request(self, method: str, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """One question. `timeout` and `stream` of the caller do not count: the connection's own bounds do."""
+        return self._asked(method, url, args, options, arriving=lambda _: None)
+
+    def read(self, url: str, params: Mapping[str, str], *, arriving: Arriving) -> bytes:
+        """The body of an answer. `arriving` is shown all that has come in so far, after each piece of it."""
+        return self._asked("GET", url, (), {"params": params}, arriving=arriving).content
+
+    def _asked(
+        self, method: str, url: str | bytes, args: tuple[Any, ...], options: dict[str, Any], *, arriving: Arriving
+    ) -> requests.Response:
         params = options.get("params") or {}
         if method == "GET" and isinstance(params, Mapping) and len(urlencode(params, doseq=True)) > _LONGEST_ADDRESS:
             method, options = "POST", {**options, "params": None, "data": params}
@@ -86,14 +96,20 @@ class PrometheusSession(requests.Session):
         options = {**options, "timeout": self._seconds, "stream": True, "verify": self.verify}
         deadline = Deadline(self._seconds)
         try:
-            return within(deadline, lambda: self._whole(method, url, args, options, deadline))
+            return within(deadline, lambda: self._whole(method, url, args, options, deadline, arriving))
         except DeadlineError as error:
             raise SourceTimeout(NAME, f"no complete answer within {self._seconds:g} s") from error
         except requests.RequestException as error:
             raise _translated(error, self._seconds) from error
 
     def _whole(
-        self, method: str, url: str | bytes, args: tuple[Any, ...], options: dict[str, Any], deadline: Deadline
+        self,
+        method: str,
+        url: str | bytes,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        deadline: Deadline,
+        arriving: Arriving,
     ) -> requests.Response:
         with super().request(method, url, *args, **options) as response:
             body = bytearray()
@@ -104,6 +120,7 @@ class PrometheusSession(requests.Session):
                     raise SourceAnswerInvalid(
                         NAME, f"the answer is larger than {_MAXIMUM_BYTES // 2**20} MiB; ask for fewer series or a shorter window"
                     )
+                arriving(body)
             response._content = bytes(body)
         if not response.ok:
             raise _refusal(response)
