@@ -10,7 +10,9 @@ from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import Expression
 
+_POINTS = 240  # of a figure
 _FINE_POINTS = 1000  # a single series may be fetched finer than a figure needs, so that its onset is dated well
+_STEPS_IN_A_RATE = 4  # what lasts as long as a rate window must be seen more than once, however long the window is
 
 
 def over_time(context: CheckContext, name: str, *, fine: bool = False, **values: str) -> Question:
@@ -37,8 +39,9 @@ def promql_of(context: CheckContext, name: str, **values: str) -> str:
 
 def _range(context: CheckContext, promql: str, fine: bool) -> Frame:
     window: Window = context.window
-    step = max(window.seconds / _FINE_POINTS, 1.0) if fine else None
-    return context.sources.metrics.range(promql, window=window, step_seconds=step)
+    finest = max(window.seconds / _FINE_POINTS, 1.0)
+    coarse = min(window.seconds / _POINTS, context.rate_window_seconds / _STEPS_IN_A_RATE)
+    return context.sources.metrics.range(promql, window=window, step_seconds=finest if fine else max(finest, coarse))
 
 
 def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: Callable[[str], Frame]) -> Frame | None:
