@@ -69,9 +69,10 @@ def _actions(record: IncidentRecord) -> Iterator[str]:
     done = [action for action in record.actions if action.status in ("executed", "failed", "undone")]
     recommended = [action for action in record.actions if action.recommended_for and action not in done]
     for action in done:
-        yield f"{_named(action)} {action.status}: {action.text}"
+        effect = f" The symptom is {action.effect} since." if action.effect != "unknown" else ""
+        yield f"{action.status.capitalize()}: {action.text}{effect}"
     for action in recommended if not done else ():
-        yield f"{_named(action)} {action.status}: {action.text}"
+        yield f"{_named(action)}. {action.text}"
     if not done and not recommended and any(symptom.breached for symptom in record.symptoms):
         yield "None was executed, and none is recommended"
 
