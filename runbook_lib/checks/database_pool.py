@@ -1,0 +1,153 @@
+"""The connection pool as the service's own metrics show it: full, starved, or smaller than it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from runbook_lib.analysis.episodes import Episode, latest_episode
+from runbook_lib.analysis.series import largest, long, ratio, split
+from runbook_lib.checks.asking import Answers
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.figure import LineFigure, Threshold
+from runbook_lib.models.finding import Presence, Signal
+from runbook_lib.models.window import format_instant
+
+_FULL_RATIO = 0.949  # of the pool in use; a pool of 20 with 19 taken has one left for everybody
+_MOST = 0.5  # of the samples
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The service's own view of its pool. `shares`: in use against size, by pod. `size` is the sum over pods, in connections.
+
+    shrank_at: when the smallest pool of any pod came to be smaller than before.
+    """
+
+    shares: dict[str, pd.Series]
+    size: float | None
+    in_use: float | None
+    full: Episode | None
+    full_pods: int
+    failing_since: datetime | None
+    shrank_at: datetime | None
+    measured: bool
+
+
+def seen_by_service(answers: Answers, context: CheckContext) -> Pool:
+    """The pool from the answers `in_use`, `size`, `waiting` and `timeouts`."""
+    in_use, size = answers.get("in_use"), answers.get("size")
+    if in_use is None or size is None:
+        failing = _failing(answers, context)
+        return Pool(
+            shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=failing, shrank_at=None, measured=False
+        )
+    used, sizes = split(in_use, "pod"), split(size, "pod")
+    start = context.focus().start
+    shares = {pod: ratio(series, sizes[pod]) for pod, series in used.items() if pod in sizes and series.index.max() >= start}
+    episodes = [found for series in shares.values() if (found := _full_episode(series, context)) is not None]
+    return Pool(
+        shares=shares,
+        size=_sum_now(sizes),
+        in_use=_sum_now(used),
+        full=min(episodes, key=lambda episode: episode.onset) if episodes else None,
+        full_pods=len(episodes),
+        failing_since=_failing(answers, context),
+        shrank_at=_shrank_at(sizes, context),
+        measured=bool(shares),
+    )
+
+
+def pool_signals(pool: Pool, answers: Answers, *, blocked: str) -> list[Signal]:
+    """What the pool itself tells. blocked: a sentence on sessions that wait for a lock, empty when none do."""
+    return [_saturated(pool, answers, blocked), _starved(pool, answers), _shrank(pool, answers)]
+
+
+def _shrank_at(sizes: Mapping[str, pd.Series], context: CheckContext) -> datetime | None:
+    """When pods with a smaller pool than those before them appeared, if they are still there."""
+    if not any(len(series) for series in sizes.values()):
+        return None
+    smallest = pd.concat(list(sizes.values())).groupby(level=0).min()[: context.focus().end]
+    larger = smallest.index[smallest > smallest.iloc[-1]] if len(smallest) else smallest.index
+    if larger.empty:
+        return None
+    began: datetime = smallest.index[smallest.index > larger[-1]][0].to_pydatetime()
+    return began
+
+
+def _sum_now(parts: Mapping[str, pd.Series]) -> float:
+    """The sum over the pods that are still measured: a replaced pod's last value is history."""
+    ends = {name: part.index[-1] for name, part in parts.items() if len(part)}
+    newest = max(ends.values(), default=None)
+    return sum(float(parts[name].iloc[-1]) for name, end in ends.items() if end == newest)
+
+
+def _full_episode(series: pd.Series, context: CheckContext) -> Episode | None:
+    """The stretch in which a pod's pool was full, when it was so for most of the time since."""
+    episode = latest_episode(series, threshold=_FULL_RATIO, gap=context.gap)
+    if episode is None or not context.concerns(episode):
+        return None
+    inside = series[episode.first : episode.last]
+    return episode if float((inside > _FULL_RATIO).mean()) >= _MOST else None
+
+
+def _failing(answers: Answers, context: CheckContext) -> datetime | None:
+    """Since when requests wait in vain for a connection: the pool's time-outs, else its queue."""
+    for name in ("timeouts", "waiting"):
+        answer = answers.get(name)
+        for series in split(answer, "pod").values() if answer is not None else ():
+            episode = latest_episode(series, threshold=0.0, gap=context.gap)
+            if episode is not None and context.concerns(episode):
+                return episode.onset
+    return None
+
+
+def figure_of(pool: Pool, summary: str) -> LineFigure | None:
+    """The share of each pod's pool that is in use; None when it is not measured."""
+    if not pool.shares:
+        return None
+    return LineFigure(
+        title=summary.split(";")[0],
+        unit="ratio",
+        frame=long(largest(pool.shares, 8), unit="ratio"),
+        thresholds=(Threshold(1.0, "pool size", "critical"),),
+    )
+
+
+def _saturated(pool: Pool, answers: Answers, blocked: str) -> Signal:
+    name = "pool_saturated"
+    if not pool.measured:
+        reason = answers.why_missing("in_use") or "the service exports no metric of its connection pool"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pool's use is not known: {reason}")
+    if pool.full:
+        text = (
+            f"the connection pool is full on {pool.full_pods} of {len(pool.shares)} pods since {format_instant(pool.full.onset)}"
+        )
+        text += f", while {blocked}" if blocked else ""
+        return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.full.onset, value=pool.full.peak, unit="ratio")
+    return Signal(name=name, presence=Presence.ABSENT, text=f"{pool.in_use:.0f} of {pool.size:.0f} pooled connections are in use")
+
+
+def _starved(pool: Pool, answers: Answers) -> Signal:
+    name = "pool_starved"
+    if pool.failing_since:
+        text = "requests wait in vain for a connection from the pool"
+        return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.failing_since)
+    if answers.get("timeouts") is None and answers.get("waiting") is None:
+        reason = answers.why_missing("timeouts") or "the pool exports neither its queue nor its time-outs"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether requests wait for a connection is not known: {reason}")
+    return Signal(name=name, presence=Presence.ABSENT, text="no request waits for a connection from the pool")
+
+
+def _shrank(pool: Pool, answers: Answers) -> Signal:
+    name = "pool_shrank"
+    if pool.shrank_at is not None:
+        text = f"the pool is smaller since {format_instant(pool.shrank_at)}"
+        return Signal(name=name, presence=Presence.PRESENT, text=text, since=pool.shrank_at)
+    if not pool.measured:
+        reason = answers.why_missing("size") or "the service exports no metric of its connection pool"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pool's size is not known: {reason}")
+    return Signal(name=name, presence=Presence.ABSENT, text="the pool did not become smaller")

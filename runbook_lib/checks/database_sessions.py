@@ -1,0 +1,208 @@
+"""The sessions of the service as the database sees them: how many, held for how long, and who blocks whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.checks.asking import Answers, Question
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.finding import Presence, Signal
+from runbook_lib.models.frame import Frame
+from runbook_lib.models.window import format_duration
+
+_MOST = 0.5  # of the pool
+_SHORTEST_HOLD_SECONDS = 10.0
+_BLOCKED_SECONDS = 5.0
+_FULL_SERVER = "too many clients|remaining connection slots|too many connections"
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The database's view of this service's sessions; counts of connections, ages in seconds.
+
+    hidden: sessions whose state our role may not see, so that what is not seen may still be there.
+    """
+
+    used: int
+    maximum: int
+    open_transactions: int
+    held: int
+    held_seconds: float
+    blocker: str
+    blocking_pid: int | None
+    waiters: int
+    blocked_seconds: float
+    hidden: int
+
+    @property
+    def blocked(self) -> str:
+        """Who waits for whom, as a sentence; empty when nobody waits."""
+        return f"{self.waiters} sessions wait for a lock that {self.blocker} holds" if self.waiters else ""
+
+
+def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None:
+    """The sessions from the answers `limits`, `sessions` and `chains`; None when they could not be had or are not of this time."""
+    limits, sessions = answers.get("limits"), answers.get("sessions")
+    if limits is None or sessions is None or not context.live:
+        return None
+    idle = sessions[sessions["state"].str.startswith("idle in transaction")] if len(sessions) else sessions
+    held = idle[idle["state_seconds"] > _hold_limit_seconds(context)] if len(idle) else idle
+    chains = answers.get("chains")
+    blocked = chains[chains["blocked_seconds"] > _BLOCKED_SECONDS] if chains is not None and len(chains) else None
+    root: Mapping[str, Any] = blocked.sort_values("waiters").iloc[-1].to_dict() if blocked is not None and len(blocked) else {}
+    return Sessions(
+        used=int(limits["used_connections"]),
+        maximum=int(limits["max_connections"]) - int(limits.get("reserved_connections") or 0),
+        open_transactions=len(idle),
+        held=len(held),
+        held_seconds=float(held["state_seconds"].max()) if len(held) else 0.0,
+        blocker=_named(root) if root else "",
+        blocking_pid=int(root["root_pid"]) if root else None,
+        waiters=int(root["waiters"]) if root else 0,
+        blocked_seconds=float(root["blocked_seconds"]) if root else 0.0,
+        hidden=int(sessions.attrs.get("hidden") or 0),
+    )
+
+
+def own_pods(context: CheckContext) -> dict[str, Question]:
+    """Where the database runs in the cluster, its pods say how it is even when it does not answer us."""
+    component, cluster = context.service.components.database, context.sources.cluster
+    selector = component.selector if component is not None else None
+    return {"pods": Question(cluster, lambda: cluster.pods(selector))} if selector else {}
+
+
+def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
+    """The sessions of this service, by application name or user; all of them when the service file names neither."""
+    component = context.service.components.database
+    if component is None or sessions.empty or not (component.application_name or component.user):
+        return sessions
+    column, pattern = ("application", component.application_name) if component.application_name else ("user", component.user)
+    matching = [fnmatchcase(str(name), str(pattern)) for name in sessions[column]]
+    mine = Frame(sessions[matching])
+    mine.attrs.update(sessions.attrs)
+    return mine
+
+
+def why_unknown(context: CheckContext, answers: Answers, name: str) -> str:
+    """Why what the database would say is missing."""
+    return answers.why_missing(name) if context.live else "a past window is looked at, and a database only tells of now"
+
+
+def session_signals(
+    context: CheckContext, sessions: Sessions | None, answers: Answers, *, pool_size: float | None
+) -> list[Signal]:
+    """What the database tells; `pool_size` is that of all pods together, in connections."""
+    return [
+        _exhausted(context, sessions, answers),
+        _held(context, pool_size, sessions, answers),
+        _in_transaction(context, pool_size, sessions, answers),
+        _blocked(context, sessions, answers),
+        _unreachable(answers),
+        _pods_down(context, answers),
+    ]
+
+
+def _hold_limit_seconds(context: CheckContext) -> float:
+    """No request keeps a transaction open for longer than twice its longest downstream timeout: what does has been leaked."""
+    timeouts = [one.timeout_seconds or 0.0 for one in context.service.dependencies.downstream]
+    return max(_SHORTEST_HOLD_SECONDS, 2 * max(timeouts, default=0.0))
+
+
+def _named(root: Mapping[str, Any]) -> str:
+    """The session at the root of a blocking chain: its pid, and what it is when the chain's row speaks of it."""
+    pid = f"pid {int(root['root_pid'])}"
+    if root.get("blocking_pid") != root["root_pid"]:
+        return pid
+    return f"{pid} ({root['blocking_application'] or 'no application name'}, {root['blocking_state']})"
+
+
+def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answers) -> Signal:
+    name = "server_connections_exhausted"
+    refused = answers.errors.get("limits")
+    if refused is not None and pd.Series([refused.error or ""]).str.contains(_FULL_SERVER).any():
+        text = f"the database refuses new connections: {refused.error}"
+        return Signal(name=name, presence=Presence.PRESENT, text=text)
+    if sessions is None:
+        return Signal(
+            name=name,
+            presence=Presence.UNKNOWN,
+            text=f"the server's connections are not known: {why_unknown(context, answers, 'limits')}",
+        )
+    text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
+    full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
+    return Signal(
+        name=name, presence=Presence.PRESENT if full else Presence.ABSENT, text=text, value=sessions.used, unit="connections"
+    )
+
+
+def _held(context: CheckContext, pool_size: float | None, sessions: Sessions | None, answers: Answers) -> Signal:
+    name = "connections_held_beyond_request"
+    if sessions is None:
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {why_unknown(context, answers, 'sessions')}"
+        )
+    enough = max(1.0, 0.2 * (pool_size or 0.0))
+    if sessions.held < enough:
+        return _not_seen(name, "no transaction is kept open for longer than a request lasts", sessions)
+    age = timedelta(seconds=sessions.held_seconds)
+    oldest = f"the oldest for {format_duration(age)}: longer than any request lasts"
+    text = f"{sessions.held} connections are idle in transaction, {oldest}"
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=context.now - age if context.live else None)
+
+
+def _in_transaction(context: CheckContext, pool_size: float | None, sessions: Sessions | None, answers: Answers) -> Signal:
+    name = "connections_wait_in_transaction"
+    if sessions is None:
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {why_unknown(context, answers, 'sessions')}"
+        )
+    text = f"{sessions.open_transactions} sessions are idle in transaction"
+    many = sessions.open_transactions >= max(1.0, _MOST * (pool_size or 2.0))
+    return Signal(name=name, presence=Presence.PRESENT, text=text) if many else _not_seen(name, text, sessions)
+
+
+def _blocked(context: CheckContext, sessions: Sessions | None, answers: Answers) -> Signal:
+    name = "sessions_blocked"
+    if sessions is None or answers.get("chains") is None:
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"blocking is not known: {why_unknown(context, answers, 'chains')}"
+        )
+    if not sessions.waiters:
+        return _not_seen(name, "no session has waited for a lock for long", sessions)
+    since = context.now - timedelta(seconds=sessions.blocked_seconds) if context.live else None
+    text = sessions.blocked
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=sessions.blocker)
+
+
+def _not_seen(name: str, text: str, sessions: Sessions) -> Signal:
+    """Absent, unless sessions are hidden from us."""
+    if sessions.hidden:
+        reason = f"{sessions.hidden} sessions are hidden from our role (grant it pg_monitor)"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"{text} as far as can be seen; {reason}")
+    return Signal(name=name, presence=Presence.ABSENT, text=text)
+
+
+def _unreachable(answers: Answers) -> Signal:
+    name = "database_unreachable"
+    error = answers.errors.get("limits")
+    if error is None:
+        return Signal(name=name, presence=Presence.ABSENT, text="the database answers")
+    presence = Presence.PRESENT if error.status in ("unreachable", "timeout") else Presence.UNKNOWN
+    return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
+
+
+def _pods_down(context: CheckContext, answers: Answers) -> Signal:
+    name = "database_pods_down"
+    pods = answers.get("pods")
+    if pods is None or not context.live:
+        reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")
+    ready = int(pods["ready"].sum()) if len(pods) else 0
+    text = f"{ready} of {len(pods)} pods of the database are ready"
+    return Signal(name=name, presence=Presence.ABSENT if ready else Presence.PRESENT, text=text)
