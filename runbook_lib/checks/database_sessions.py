@@ -47,7 +47,7 @@ class Sessions:
 
 
 def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None:
-    """The sessions from the answers `limits`, `sessions` and `chains`; None when they could not be had or are not of this time."""
+    """The sessions from the answers `limits`, `sessions` and `chains`; None when they are missing or not of this time."""
     limits, sessions = answers.get("limits"), answers.get("sessions")
     if limits is None or sessions is None or not context.live:
         return None
