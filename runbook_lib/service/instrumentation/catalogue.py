@@ -9,8 +9,9 @@ from runbook_lib.service.models import Service
 
 __all__ = ["Catalogue", "accepted_names", "pod_pattern"]
 
-# As Kubernetes makes the names of a Deployment's pods: the replica set's hash and five letters, from an alphabet without vowels.
-_HASH = "[a-z0-9]{1,10}"
+# As Kubernetes names a Deployment's pods: the replica set's hash and five letters, from an alphabet without vowels. So a word is
+# no hash: orders-worker-x7k2p is a pod of a DaemonSet orders-worker. A hash made in another way has a digit in it.
+_HASH = "([bcdfghjklmnpqrstvwxz2-9]{1,10}|[a-z0-9]*[0-9][a-z0-9]*)"
 _SUFFIX = "[a-z0-9]{5}"
 
 

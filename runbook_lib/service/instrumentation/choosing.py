@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,12 +12,21 @@ from runbook_lib.service.instrumentation.presets import Duration, Requests
 from runbook_lib.service.instrumentation.promql import ANY, Matchers, rate
 from runbook_lib.service.models import Service
 
-__all__ = ["POD_LABELS", "VERSION_LABELS", "Chosen", "Finder", "Timing"]
+__all__ = ["POD_LABELS", "VERSION_LABELS", "Chosen", "Finder", "Timing", "scope"]
 
 POD_LABELS = ("pod", "pod_name", "kubernetes_pod_name", "k8s_pod_name", "exported_pod", "instance")
 VERSION_LABELS = (
     "version", "app_version", "app_kubernetes_io_version", "service_version", "destination_version", "source_version", "release",
 )  # fmt: skip
+_TARGET_LABELS = {*Requests().owner, *Requests().namespace, *POD_LABELS, "endpoint"}
+
+
+def scope(given: Mapping[str, str], labels: Iterable[str]) -> Matchers:
+    """The given labels that say where (cluster, environment, …) rather than what was scraped, as far as the series have them.
+
+    On series that an exporter or a proxy tells of a service, `service` or `job` is the exporter itself.
+    """
+    return Matchers.equal({label: value for label, value in given.items() if label in labels and label not in _TARGET_LABELS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,14 @@ class Chosen:
 
     def rate(self, window: str, *, failed: bool = False) -> str:
         """Requests per second by all labels; only the failed ones on demand."""
-        status = self.label(self.spec.status)
-        matchers = self.matchers.where(status, "=~", self.spec.failed) if failed and status else self.matchers
+        matchers = self.matchers.where(self.status, "=~", self.spec.failed) if failed and self.status else self.matchers
         counted = rate(self.metric, matchers, window)
         return f"histogram_count({counted})" if self.native else counted
+
+    @property
+    def status(self) -> str | None:
+        """The label that says how a request ended; None when none does."""
+        return self.label(self.spec.status)
 
     def label(self, candidates: Sequence[str]) -> str | None:
         """The first of these labels that the series have."""
@@ -64,8 +77,17 @@ class Finder:
     def requests(self, spec: Requests, *, silent: bool = False) -> Chosen | None:
         """The series that this instrumentation has of the service; None when it has none.
 
+        Series that say how the requests ended are preferred: a duration often does not, the counter beside it does.
         silent: when the labels are given and the metric exists for others only, take it all the same: the service is silent now.
         """
+        found = None
+        for chosen in self._candidates(spec, silent=silent):
+            if chosen.status:
+                return chosen
+            found = found or chosen
+        return found
+
+    def _candidates(self, spec: Requests, *, silent: bool) -> Iterator[Chosen]:
         for metric, native in _counts(spec):
             matchers = self.owner(metric, spec, silent=silent)
             if matchers is not None:
@@ -74,15 +96,14 @@ class Finder:
                 if native and f"{metric}_count" in names:
                     continue  # a classic histogram or summary that shares the name
                 timing = next((found for duration in spec.durations if (found := _timing(duration, names))), None)
-                return Chosen(spec=spec, metric=metric, native=native, matchers=matchers, labels=labels, timing=timing)
-        return None
+                yield Chosen(spec=spec, metric=metric, native=native, matchers=matchers, labels=labels, timing=timing)
 
     def owner(self, metric: str, spec: Requests, *, silent: bool = False) -> Matchers | None:
         """The matchers that make the metric's series the service's; None when it has no such series."""
         if metric not in self._catalogue.names():
             return None
         fixed = Matchers(spec.fixed)
-        if self._given:
+        if self._given and (spec.own_pods or set(spec.owner) & set(self._given)):
             given = Matchers.equal(self._given).also(fixed)
             if metric in self._catalogue.names(given):
                 return given
@@ -93,19 +114,22 @@ class Finder:
     def _guesses(self, metric: str, spec: Requests) -> Iterator[Matchers]:
         """Matchers by the labels that usually say whose series they are, narrowed down by the given ones that the metric has."""
         labels = self._catalogue.labels(metric)
-        narrowed = Matchers(spec.fixed).also(
-            Matchers.equal({label: value for label, value in self._given.items() if label in labels})
-        )
-        for label in spec.namespace:
-            if self._namespace and label in labels and self._namespace in self._catalogue.values(label, metric):
-                narrowed = narrowed.where(label, "=", self._namespace)
-                break
+        given = {label: value for label, value in self._given.items() if label in labels}
+        narrowed = Matchers(spec.fixed).also(Matchers.equal(given) if spec.own_pods else scope(given, labels))
+        namespaces = [label for label in spec.namespace if label in labels] if self._namespace else []
+        own = next((label for label in namespaces if self._namespace in self._catalogue.values(label, metric)), None)
+        if own:
+            narrowed = narrowed.where(own, "=", self._namespace)
+        # In another namespace the same name is another service, unless it names our namespace itself.
+        elsewhere = bool(namespaces) and own is None
         for label in spec.owner:
             if label in labels:
                 values = self._catalogue.values(label, metric)
                 for name in self._names:
-                    if name in values:
+                    if name in values and ("/" in name or not elsewhere):
                         yield narrowed.where(label, "=", name)
+        if not spec.own_pods or elsewhere:
+            return
         pattern = pod_pattern(self._service)
         for label in POD_LABELS:
             if label in labels and any(re.fullmatch(pattern, value) for value in self._catalogue.values(label, metric)):

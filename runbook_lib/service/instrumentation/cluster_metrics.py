@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
+from runbook_lib.service.instrumentation.choosing import scope
 from runbook_lib.service.instrumentation.promql import Matchers, rate, vector
 from runbook_lib.service.models import Service
 
@@ -54,6 +55,7 @@ class _Pods:
 
     def __init__(self, service: Service, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._given = service.instrumentation.selector
         self._pattern = pod_pattern(service)
         self._container = service.components.application.container
         kubernetes = service.connections.kubernetes
@@ -110,7 +112,7 @@ class _Pods:
         """What selects the application's containers, not the pods' own cgroups nor pause containers; and the label of the pod."""
         labels = _labels(self._catalogue, metric)
         namespace, pod, name = (_first(candidates, labels) for candidates in (_NAMESPACE, _POD, _CONTAINER))
-        found = Matchers().where(namespace, "=", self._namespace).where(pod, "=~", self._pattern)
+        found = scope(self._given, labels).where(namespace, "=", self._namespace).where(pod, "=~", self._pattern)
         if container and name in labels:
             found = (
                 found.where(name, "=", self._container)
@@ -130,7 +132,7 @@ def _deployment(service: Service, catalogue: Catalogue) -> Iterator[tuple[str, s
         if metric in catalogue.names() and kubernetes is not None:
             labels = _labels(catalogue, metric)
             matchers = (
-                Matchers()
+                scope(service.instrumentation.selector, labels)
                 .where(_first(_NAMESPACE, labels), "=", kubernetes.namespace)
                 .where("deployment", "=", service.components.application.deployment)
             )

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 __all__ = ["PRESETS", "Breaker", "Calls", "Duration", "Part", "Pool", "Preset", "Requests"]
 
 _STATUS = ("status", "code", "status_code", "http_status", "http_status_code", "response_code")
-_ROUTE = ("route", "handler", "path", "endpoint", "uri", "path_template", "view", "url_rule")
+_ROUTE = ("route", "handler", "path", "endpoint", "uri", "path_template", "view", "url_rule", "url")
 # Labels by which series usually say whose they are; a value counts when it is the service's, Deployment's or Service's name.
 _OWNER = (
     "service", "app", "application", "app_kubernetes_io_name", "service_name", "job", "container", "deployment", "exported_job",
-    "exported_service", "kubernetes_name",
+    "exported_service", "kubernetes_name", "app_name",
 )  # fmt: skip
 _SERVER_ERROR = "5.."  # also the class `5xx`, as some write it
+# In Go's spelling, and in that of Java and Python. A client's own mistakes (NotFound, InvalidArgument, …) are not among them.
+_GRPC_ERROR = "(?i:Unknown|Deadline_?Exceeded|Unimplemented|Internal|Unavailable|Data_?Loss)"
+_GRPC_STATUS = ("grpc_code", "code", "statusCode", "grpc_status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Requests:
 
     counts: counters of requests, the first that exists is taken; without any, the count of a duration. failed: regular expression
     of the values of the status label that are the service's own fault. owner: labels that say whose the series are; fixed:
-    further matchers that every query needs.
+    further matchers that every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job are not the
+    service's.
     """
 
     counts: tuple[str, ...] = ()
@@ -55,6 +59,7 @@ class Requests:
     owner: tuple[str, ...] = _OWNER
     namespace: tuple[str, ...] = ("namespace", "kubernetes_namespace", "k8s_namespace_name", "exported_namespace")
     fixed: tuple[tuple[str, str, str], ...] = ()
+    own_pods: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,32 +123,39 @@ PRESETS: dict[str, Preset] = {
             counts=(
                 "http_requests_total", "http_request_total", "http_server_requests_total", "requests_total",
                 "flask_http_request_total", "starlette_requests_total", "http_requests_received_total",
-                "django_http_responses_total_by_status_total", "fastapi_responses_total",
+                "django_http_responses_total_by_status_view_method_total", "django_http_responses_total_by_status_total",
+                "fastapi_responses_total", "gin_requests_total", "echo_requests_total",
             ),
             durations=(
                 Duration("http_request_duration_seconds"), Duration("http_requests_duration_seconds"),
                 Duration("http_response_duration_seconds"), Duration("flask_http_request_duration_seconds"),
                 Duration("starlette_request_duration_seconds"), Duration("http_server_request_duration_seconds"),
                 Duration("http_request_duration_milliseconds", 0.001), Duration("request_duration_seconds"),
-                Duration("django_http_requests_latency_seconds_by_view_method"),
+                Duration("django_http_requests_latency_seconds_by_view_method"), Duration("gin_request_duration_seconds"),
+                Duration("echo_request_duration_seconds"),
             ),
         ),
         pools=(
             _pool("go_sql_in_use_connections", "go_sql_max_open_connections"),
             _pool("go_sql_stats_connections_in_use", "go_sql_stats_connections_max_open"),
+            _pool("pgxpool_acquired_conns", "pgxpool_max_conns"),
         ),
     ),
     "micrometer": Preset(
         title="Micrometer (Spring Boot, Quarkus, Micronaut)",
         requests=Requests(
-            durations=(Duration("http_server_requests_seconds"), Duration("http_server_requests_duration_seconds")),
-            exception=("exception", "error"),
+            durations=(
+                Duration("http_server_requests_seconds"), Duration("http_server_requests_milliseconds", 0.001),
+                Duration("ktor_http_server_requests_seconds"),
+            ),
+            exception=("exception", "throwable", "error"),
         ),
         calls=(
             Calls(
-                durations=(Duration("http_client_requests_seconds"),),
-                failed="5..|IO_ERROR|CLIENT_ERROR",
-                downstream=("client_name", "clientName", "target_host"),
+                durations=(Duration("http_client_requests_seconds"), Duration("http_client_requests_milliseconds", 0.001)),
+                # What is written in place of a status when no answer came, by Spring and by Quarkus.
+                failed="5..|IO_ERROR|CLIENT_ERROR|UNKNOWN|RESET",
+                downstream=("client_name", "clientName", "target_host", "host"),
             ),
         ),
         pools=(
@@ -152,7 +164,8 @@ PRESETS: dict[str, Preset] = {
                 "hikaricp_connections_timeout_total",
             ),
             _pool("jdbc_connections_active", "jdbc_connections_max"),
-            _pool("agroal_active_count", "agroal_max_used_count", "agroal_awaiting_count"),
+            # Agroal (Quarkus) is not among them: it exports no maximum, only the most connections that were ever in use.
+            _pool("r2dbc_pool_acquired_connections", "r2dbc_pool_max_allocated_connections", "r2dbc_pool_pending_connections"),
         ),
         breakers=(
             Breaker(
@@ -178,7 +191,7 @@ PRESETS: dict[str, Preset] = {
             Calls(
                 durations=(
                     Duration("http_client_request_duration_seconds"), Duration("http_client_request_duration"),
-                    Duration("http_client_duration_milliseconds", 0.001),
+                    Duration("http_client_duration_milliseconds", 0.001), Duration("http_client_duration", 0.001),
                 ),
                 # A call that got no answer has no status: an empty label.
                 failed="5..|",
@@ -206,18 +219,24 @@ PRESETS: dict[str, Preset] = {
         title="gRPC servers (go-grpc-middleware and its kin)",
         requests=Requests(
             counts=("grpc_server_handled_total",),
-            durations=(Duration("grpc_server_handling_seconds"),),
-            status=("grpc_code", "code"),
-            failed="Unknown|DeadlineExceeded|Unimplemented|Internal|Unavailable|DataLoss",
-            route=("grpc_method",),
+            durations=(
+                Duration("grpc_server_handling_seconds"), Duration("grpc_server_processing_duration_seconds"),
+                Duration("grpc_server_call_duration_seconds"),
+            ),
+            status=_GRPC_STATUS,
+            failed=_GRPC_ERROR,
+            route=("grpc_method", "method"),
         ),
         calls=(
             Calls(
                 counts=("grpc_client_handled_total",),
-                durations=(Duration("grpc_client_handling_seconds"),),
-                status=("grpc_code", "code"),
-                failed="Unknown|DeadlineExceeded|Unimplemented|Internal|Unavailable|DataLoss",
-                downstream=("grpc_service",),
+                durations=(
+                    Duration("grpc_client_handling_seconds"), Duration("grpc_client_processing_duration_seconds"),
+                    Duration("grpc_client_attempt_duration_seconds"),
+                ),
+                status=_GRPC_STATUS,
+                failed=_GRPC_ERROR,
+                downstream=("grpc_service", "grpc_target", "service"),
             ),
         ),
     ),
@@ -227,9 +246,11 @@ PRESETS: dict[str, Preset] = {
             counts=("istio_requests_total",),
             durations=(Duration("istio_request_duration_milliseconds", 0.001),),
             status=("response_code",),
-            failed="5..|0",
             route=("request_operation", "destination_port"),
-            owner=("destination_workload", "destination_canonical_service", "destination_app", "destination_service_name"),
+            owner=(
+                "destination_workload", "destination_canonical_service", "destination_app", "destination_service_name",
+                "destination_service",
+            ),
             namespace=("destination_workload_namespace", "destination_service_namespace"),
             fixed=(("reporter", "=~", "destination|waypoint"),),
         ),
@@ -238,7 +259,7 @@ PRESETS: dict[str, Preset] = {
                 counts=("istio_requests_total",),
                 durations=(Duration("istio_request_duration_milliseconds", 0.001),),
                 status=("response_code",),
-                failed="5..|0",
+                failed="5..|0",  # 0: the service gave up before there was an answer
                 owner=("source_workload", "source_canonical_service", "source_app"),
                 namespace=("source_workload_namespace",),
                 fixed=(("reporter", "=", "source"),),
@@ -254,6 +275,7 @@ PRESETS: dict[str, Preset] = {
             status=("envoy_response_code",),
             route=(),
             owner=("envoy_cluster_name",),
+            own_pods=False,
         ),
     ),
     "ingress_nginx": Preset(
@@ -265,6 +287,7 @@ PRESETS: dict[str, Preset] = {
             route=("path", "host"),
             owner=("exported_service", "service", "ingress"),
             namespace=("exported_namespace", "namespace"),
+            own_pods=False,
         ),
     ),
 }  # fmt: skip

@@ -106,9 +106,15 @@ def _window_seconds(service: Service, scrape_interval_seconds: float | None) -> 
 def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset]) -> tuple[str, Chosen | None]:
     """The preset that counts the service's requests. A named one is taken at its word, even while the service is silent."""
     named = service.instrumentation.preset
+    without_status: tuple[str, Chosen | None] = ("", None)
     for name, preset in presets.items():
         if preset.requests and named in ("auto", name) and (found := finder.requests(preset.requests)):
-            return name, found
+            if found.status:
+                return name, found
+            # Names are shared: http_server_request_duration_seconds is OpenTelemetry's, with its labels, and Ruby's, with others.
+            without_status = without_status if without_status[1] else (name, found)
+    if without_status[1]:
+        return without_status
     if named != "auto" and (spec := presets[named].requests):
         return named, finder.requests(spec, silent=True)
     return "", None
@@ -117,9 +123,8 @@ def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset]) -
 def _request_expressions(chosen: Chosen, window: str) -> Found:
     spec, every = chosen.spec, chosen.rate(window)
     yield "request_rate", f"sum({every})", {}
-    status, route, pod, version = (
-        chosen.label(candidates) for candidates in (spec.status, spec.route, POD_LABELS, VERSION_LABELS)
-    )
+    status, route = chosen.status, chosen.label(spec.route)
+    pod, version = (chosen.label(labels) if spec.own_pods else None for labels in (POD_LABELS, VERSION_LABELS))
     if status:
         failed = chosen.rate(window, failed=True)
         yield "error_ratio", quotient(failed, every), {}
@@ -154,7 +159,7 @@ def _call_expressions(finder: Finder, presets: Mapping[str, Preset], window: str
             continue
         labels, every = {"downstream": whom}, chosen.rate(window)
         yield "downstream_rate", f"sum by ({whom}) ({every})", labels
-        if chosen.label(spec.status):
+        if chosen.status:
             failed = chosen.rate(window, failed=True)
             yield "downstream_errors", f"sum by ({whom}) ({failed})", labels
             yield "downstream_error_ratio", quotient(failed, every, by=whom), labels
@@ -184,7 +189,9 @@ def _pool_parts(pool: Pool, matchers: Matchers, pod: str, names: frozenset[str],
     )
     for name, part in gauges:
         if part and part.metric in names:
-            yield name, f"sum{by} ({vector(part.metric, matchers.also(Matchers(part.where)))})", ours
+            # A maximum of 0 (Go) or -1 (JDBC) says that there is none.
+            limited = " > 0" if part is pool.size else ""
+            yield name, f"sum{by} ({vector(part.metric, matchers.also(Matchers(part.where)))}{limited})", ours
     if pool.timeouts and pool.timeouts.metric in names:
         yield "pool_timeouts", f"sum{by} ({rate(pool.timeouts.metric, matchers, window)})", ours
 
