@@ -60,7 +60,7 @@ def recent_changes(context: CheckContext) -> Finding:
     answers = ask(
         {
             "history": Question(cluster, lambda: cluster.rollout_history(context.deployment)),
-            "config": Question(cluster, lambda: _config_changes(context)),
+            "config": Question(cluster, lambda: config_changes(context)),
         },
         deadline_seconds=context.deadline_seconds / 2,
     )
@@ -83,7 +83,8 @@ def recent_changes(context: CheckContext) -> Finding:
     )
 
 
-def _config_changes(context: CheckContext) -> Frame:
+def config_changes(context: CheckContext) -> Frame:
+    """What changed in the config maps that the pods read, but for what is again as it was applied."""
     deployment = context.sources.cluster.deployment(context.deployment)
     named = context.service.components.application.config_map
     names = dict.fromkeys([*deployment.get("config_maps", ()), *([named] if named else [])])

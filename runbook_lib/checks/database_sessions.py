@@ -12,6 +12,7 @@ import pandas as pd
 
 from runbook_lib.checks.asking import Answers, Question
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.database_readiness import pods_down, unreachable
 from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration
@@ -103,8 +104,8 @@ def session_signals(
         _held(context, pool_size, sessions, answers),
         _in_transaction(context, pool_size, sessions, answers),
         _blocked(context, sessions, answers),
-        _unreachable(answers),
-        _pods_down(context, answers),
+        unreachable(answers),
+        pods_down(context, answers),
     ]
 
 
@@ -186,23 +187,3 @@ def _not_seen(name: str, text: str, sessions: Sessions) -> Signal:
         reason = f"{sessions.hidden} sessions are hidden from our role (grant it pg_monitor)"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"{text} as far as can be seen; {reason}")
     return Signal(name=name, presence=Presence.ABSENT, text=text)
-
-
-def _unreachable(answers: Answers) -> Signal:
-    name = "database_unreachable"
-    error = answers.errors.get("limits")
-    if error is None:
-        return Signal(name=name, presence=Presence.ABSENT, text="the database answers")
-    presence = Presence.PRESENT if error.status in ("unreachable", "timeout") else Presence.UNKNOWN
-    return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
-
-
-def _pods_down(context: CheckContext, answers: Answers) -> Signal:
-    name = "database_pods_down"
-    pods = answers.get("pods")
-    if pods is None or not context.live:
-        reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")
-    ready = int(pods["ready"].sum()) if len(pods) else 0
-    text = f"{ready} of {len(pods)} pods of the database are ready"
-    return Signal(name=name, presence=Presence.ABSENT if ready else Presence.PRESENT, text=text)

@@ -28,8 +28,8 @@ def pod_status(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    pods, deployment = _staying(answers.get("pods")), answers.get("deployment")
-    wanted = _wanted(context, pods, deployment)
+    pods, deployment = staying(answers.get("pods")), answers.get("deployment")
+    wanted = wanted_pods(context, pods, deployment)
     summary = _summary(pods, wanted, answers)
     return Finding(
         name="pod_status",
@@ -44,12 +44,12 @@ def pod_status(context: CheckContext) -> Finding:
     )
 
 
-def _staying(pods: Frame | None) -> Frame | None:
+def staying(pods: Frame | None) -> Frame | None:
     """The pods that are not about to end: one that is terminating is of no use to anybody, and meant to be so."""
     return pods if pods is None or pods.empty else Frame(pods[pods["state"] != "terminating"])
 
 
-def _wanted(context: CheckContext, pods: Frame | None, deployment: Mapping[str, Any] | None) -> int:
+def wanted_pods(context: CheckContext, pods: Frame | None, deployment: Mapping[str, Any] | None) -> int:
     """How many pods there should be: what the deployment asks for, and no fewer than the team says that it takes."""
     asked = int(deployment["replicas"]) if deployment is not None else len(pods) if pods is not None else 0
     return max(asked, context.service.components.application.replicas_minimum)

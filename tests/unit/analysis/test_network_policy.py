@@ -60,7 +60,7 @@ def test_what_one_policy_allows_no_other_takes_away():
         ({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "edge"}}, **GATEWAY}, STRANGER, Access.ALLOWED),
         ({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "edge"}}, **GATEWAY}, CLIENT, Access.DENIED),
         ({"namespaceSelector": {"matchLabels": {"team": "edge"}}}, STRANGER, Access.UNKNOWN),
-        ({"namespaceSelector": {"matchLabels": {"team": "x"}}, "podSelector": {"matchLabels": {"a": "b"}}}, CLIENT, Access.DENIED),
+        ({"namespaceSelector": {"matchLabels": {"a": "b"}}, "podSelector": {"matchLabels": {"c": "d"}}}, SHOP, Access.DENIED),
         ({"ipBlock": {"cidr": "10.9.0.0/16"}}, STRANGER, Access.ALLOWED),
         ({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}}, STRANGER, Access.DENIED),
         ({"ipBlock": {"cidr": "fd00::/8"}}, STRANGER, Access.DENIED),

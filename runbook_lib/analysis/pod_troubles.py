@@ -1,0 +1,103 @@
+"""Why a pod is not ready, in words: what the states of the Kubernetes API mean, and what to look at next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+__all__ = ["KINDS", "Trouble", "troubles"]
+
+# What each kind means and what one does about it. The first sentence is told; the second is the advice of the table.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "oom": ("it was killed for lack of memory", "see its use before the kill: a limit that is too low, or a leak"),
+    "crash": ("its container ends soon after it starts", "read the last lines of the previous container"),
+    "command": ("its container cannot be started", "compare command, arguments and mounts with the image"),
+    "image": ("its image cannot be pulled", "check the tag, the registry, and the pull secret"),
+    "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
+    "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
+    "evicted": ("its node put it out", "see the node's pressure on memory and disk"),
+    "probe": ("it runs and fails its readiness probe", "ask its health endpoint from inside; see what it waits for"),
+    "node": ("its node does not answer", "see the node"),
+    "starting": ("it is still starting", "wait for a moment; then see its events, for volumes and init containers"),
+    "ended": ("its containers have ended", "see their exit codes and the last lines"),
+}
+
+# By how `pod_state` writes a state (runbook_lib.sources.pods); the first that is found counts.
+_BY_STATE = (
+    ("unknown: the node", "node"),
+    ("evicted", "evicted"),
+    ("failed: OutOf", "evicted"),
+    ("pending: ", "unschedulable"),
+    ("OOMKilled", "oom"),
+    ("CreateContainerConfigError", "reference"),
+    ("ImagePull", "image"),
+    ("ErrImage", "image"),
+    ("InvalidImageName", "image"),
+    ("CreateContainerError", "command"),
+    ("RunContainerError", "command"),
+    ("StartError", "command"),
+    ("ContainerCannotRun", "command"),
+    ("CrashLoopBackOff", "crash"),
+    ("terminated: ", "crash"),
+    ("waiting: init container", "crash"),
+    ("failed", "ended"),
+    ("succeeded", "ended"),
+    ("running, not ready", "probe"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Why one pod is not ready: its kind (of KINDS), the state as kubectl shows it, the cluster's own words, and its last end.
+
+    since: when it ceased to be ready, or since when it never was (UTC; None: not known).
+    """
+
+    pod: str
+    kind: str
+    state: str
+    message: str
+    last_state: str
+    restarts: int
+    since: datetime | None
+
+    @property
+    def text(self) -> str:
+        """A sentence without its full stop: `shop-1: its image cannot be pulled (Back-off pulling image "shop:2")`."""
+        said = self.message if self.kind in ("reference", "image", "unschedulable", "command", "evicted") else self.last_state
+        return f"{self.pod}: {KINDS[self.kind][0]}" + (f" ({said})" if said else "")
+
+
+def troubles(pods: list[Mapping[Any, Any]], *, recently: datetime) -> list[Trouble]:
+    """The pods of `Cluster.pods` that are not ready, each with its reason. Those that are terminating are meant to go.
+
+    recently: a container that ended after this moment is crashing, although it runs just now.
+    """
+    return [_trouble(pod, recently) for pod in pods if not pod["ready"] and pod["state"] != "terminating"]
+
+
+def _trouble(pod: Mapping[Any, Any], recently: datetime) -> Trouble:
+    since = pod["ready_changed_at"] if _known(pod["ready_changed_at"]) else pod["started_at"]
+    return Trouble(
+        pod=str(pod["pod"]),
+        kind=_kind(pod, recently),
+        state=str(pod["state"]),
+        message=" ".join(str(pod["message"] or "").split()),
+        last_state=str(pod["last_state"] or ""),
+        restarts=int(pod["restarts"]),
+        since=since.to_pydatetime() if hasattr(since, "to_pydatetime") else since if _known(since) else None,
+    )
+
+
+def _kind(pod: Mapping[Any, Any], recently: datetime) -> str:
+    kind = next((kind for words, kind in _BY_STATE if words in pod["state"]), "starting")
+    ended = _known(pod["last_terminated_at"]) and pod["last_terminated_at"] >= recently
+    if kind == "probe" and ended and int(pod["restarts"]):
+        kind = "crash"  # between two crashes it runs for a moment
+    return "oom" if kind == "crash" and "OOMKilled" in str(pod["last_state"]) else kind
+
+
+def _known(moment: Any) -> bool:
+    return moment is not None and moment == moment  # NaT is not equal to itself

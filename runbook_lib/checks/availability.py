@@ -1,0 +1,297 @@
+"""How much of the service is away: pods that are not ready, endpoints that are missing, requests that fail or do not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.analysis.episodes import Episode, latest_episode
+from runbook_lib.analysis.series import as_series, long
+from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.pods import staying, wanted_pods
+from runbook_lib.models.cause import Symptom
+from runbook_lib.models.figure import LineFigure, Threshold
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.units import written
+from runbook_lib.models.window import format_instant
+from runbook_lib.sources.interface import HttpAnswer
+
+# With less than half of it there, a service is down and not merely degraded: what is left is overrun by the load of all. A
+# smaller share belongs to the runbook for failing requests.
+DOWN_RATIO = 0.5
+_SILENT = 0.05  # of the usual number of requests
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One way to look at the service. `away`: the share that is not there now, None: not known. `since`: when that began, where
+    the view itself says so."""
+
+    name: str
+    away: float | None
+    text: str
+    since: datetime | None = None
+
+
+def availability(context: CheckContext) -> Finding:
+    """Is the service there at all: pods ready, endpoints behind its name, requests answered, health checks passed?"""
+    answers = ask(_questions(context), deadline_seconds=context.deadline_seconds)
+    lines = _lines(context, answers)
+    silence = _silence(context, answers)
+    views = _views(context, answers, lines, silence)
+    if silence is not None and _confirmed_silent(views):
+        lines["no requests"] = silence
+    episode = _episode(context, lines)
+    away = _away(context, views, episode)
+    summary = _summary(context, views, away, episode)
+    return Finding(
+        name="availability",
+        title="Availability",
+        summary=summary,
+        status=_status(context, away),
+        command=_command(context),
+        tables=(("Availability", _table(views)),),
+        figure=_figure(lines, summary),
+        notes=_notes(answers),
+        signals=(_signal(context, views, away, episode, answers),),
+        sources=answers.sources,
+    )
+
+
+def availability_symptom(context: CheckContext, finding: Finding) -> Symptom:
+    """The issue's measured symptom, from the finding of `availability`: the share of the service that is away."""
+    del context
+    signal = finding.signal("unavailable")
+    known = signal is not None and signal.presence is not Presence.UNKNOWN
+    return Symptom(
+        name="unavailability",
+        title="unavailability",
+        value=signal.value if signal is not None and known else None,
+        unit="ratio",
+        threshold=DOWN_RATIO,
+        breached=signal.presence is Presence.PRESENT if signal is not None and known else None,
+        onset_at=signal.since if signal is not None and known else None,
+        last_seen_at=signal.until if signal is not None and known else None,
+        text=finding.summary,
+    )
+
+
+def _questions(context: CheckContext) -> dict[str, Question]:
+    application, cluster = context.service.components.application, context.sources.cluster
+    questions = {
+        "ready": over_time(context, "pods_ready", fine=True),
+        "desired": over_time(context, "replicas_desired"),
+        "errors": over_time(context, "error_ratio", fine=True),
+        "rate": over_time(context, "request_rate", fine=True),
+        "pods": Question(cluster, lambda: cluster.pods(context.selector)),
+        "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
+    }
+    if name := application.kubernetes_service:
+        questions["endpoints"] = Question(cluster, lambda: cluster.endpoints(name))
+    if application.url is not None:
+        address = application.url.resolve().rstrip("/") + application.health_path
+        seconds = context.deadline_seconds / 2
+        questions["health"] = Question(context.sources.http, lambda: context.sources.http.get(address, timeout_seconds=seconds))
+    return questions
+
+
+def _lines(context: CheckContext, answers: Answers) -> dict[str, pd.Series]:
+    """What is away over time, by view: ratios."""
+    lines = {}
+    ready, desired, errors = (answers.get(name) for name in ("ready", "desired", "errors"))
+    if ready is not None and len(ready):
+        minimum = float(context.service.components.application.replicas_minimum)
+        series = as_series(ready)
+        wanted = as_series(desired).reindex(series.index, method="ffill") if desired is not None and len(desired) else series
+        needed = wanted.fillna(minimum).clip(lower=max(minimum, 1.0))
+        lines["pods not ready"] = (1 - series / needed).clip(0.0, 1.0)
+    if errors is not None and len(errors):
+        lines["requests failing"] = as_series(errors)
+    return {name: line for name, line in lines.items() if len(line)}
+
+
+def _silence(context: CheckContext, answers: Answers) -> pd.Series | None:
+    """1 where hardly a request arrived, against what is usual in the window; None when there are no requests to compare with."""
+    rate = answers.get("rate")
+    series = as_series(rate) if rate is not None else pd.Series(dtype="float64")
+    usual = float(series.quantile(0.9)) if len(series) else 0.0
+    return (series <= _SILENT * usual).astype("float64") if usual > 0 and context.live else None
+
+
+def _views(
+    context: CheckContext, answers: Answers, lines: Mapping[str, pd.Series], silence: pd.Series | None
+) -> tuple[_View, ...]:
+    wanted = wanted_pods(context, answers.get("pods"), answers.get("deployment"))
+    return (
+        _pods_view(context, answers, lines, wanted),
+        _endpoints_view(context, answers, wanted),
+        _requests_view(context, lines, silence),
+        _health_view(context, answers.get("health"), silence),
+    )
+
+
+def _pods_view(context: CheckContext, answers: Answers, lines: Mapping[str, pd.Series], wanted: int) -> _View:
+    pods = staying(answers.get("pods"))
+    if pods is not None and context.live:
+        ready = int(pods["ready"].sum()) if len(pods) else 0
+        since = _unready_since(pods, answers.get("deployment"))
+        return _View("pods", _share(wanted - ready, wanted), f"{ready} of {wanted} pods are ready", since)
+    line = lines.get("pods not ready")
+    if line is None:
+        return _View("pods", None, f"not known: {answers.why_missing('pods') or answers.why_missing('ready')}")
+    return _View("pods", float(line.iloc[-1]), f"{1 - line.iloc[-1]:.0%} of the pods are ready, says Prometheus")
+
+
+def _unready_since(pods: Frame, deployment: Mapping[str, Any] | None) -> datetime | None:
+    """When the deployment fell below what it must have; else when the first pod that is away ceased to be ready."""
+    for condition in deployment["conditions"] if deployment is not None else ():
+        if condition["type"] == "Available" and condition["status"] == "False" and condition.get("since"):
+            since: datetime = condition["since"]
+            return since
+    first = pd.to_datetime(pods["ready_changed_at"][~pods["ready"].astype(bool)], utc=True).min() if len(pods) else None
+    return None if first is None or pd.isna(first) else first.to_pydatetime()
+
+
+def _endpoints_view(context: CheckContext, answers: Answers, wanted: int) -> _View:
+    endpoints = answers.get("endpoints")
+    name = context.service.components.application.kubernetes_service
+    if endpoints is None or not context.live:
+        why = answers.why_missing("endpoints") or ("a past window is looked at" if name else "the service file names no Service")
+        return _View("endpoints", None, f"not known: {why}")
+    ready = len({pod or address for pod, address, well in zip(*_behind(endpoints), strict=True) if well})
+    text = f"service {name} leads to {ready} of {wanted} pods"
+    return _View("endpoints", _share(wanted - ready, wanted), text, endpoints.attrs.get("changed_at"))
+
+
+def _behind(endpoints: Frame) -> tuple[pd.Series, pd.Series, pd.Series]:
+    return endpoints["pod"], endpoints["address"], endpoints["ready"]
+
+
+def _requests_view(context: CheckContext, lines: Mapping[str, pd.Series], silence: pd.Series | None) -> _View:
+    line = lines.get("requests failing")
+    if _quiet(context, silence):
+        return _View("requests", None, "no requests are answered")
+    if line is None or context.now - line.index[-1] > 2 * context.gap:
+        return _View("requests", None, "not known: no requests are measured")
+    return _View("requests", float(line.iloc[-1]), f"{line.iloc[-1]:.1%} of the requests fail")
+
+
+def _quiet(context: CheckContext, silence: pd.Series | None) -> bool:
+    """Requests came, and none has for a while."""
+    if silence is None:
+        return False
+    return bool(silence.iloc[-1]) or context.now - silence.index[-1] > 2 * context.gap
+
+
+def _health_view(context: CheckContext, answer: HttpAnswer | None, silence: pd.Series | None) -> _View:
+    """The health endpoint as seen from here. That it does not answer may be our own network's fault: it counts where requests
+    have ceased as well."""
+    if answer is None or not context.live:
+        return _View("health", None, "not known: it was not asked")
+    if answer.ok:
+        return _View("health", 0.0, f"answers {answer.status} in {answer.seconds:.2g} s")
+    told = f"answers {answer.status}" if answer.status is not None else f"does not answer: {answer.error}"
+    return _View("health", 1.0 if _quiet(context, silence) else None, told)
+
+
+def _confirmed_silent(views: Sequence[_View]) -> bool:
+    """Silence alone may be the night: something must stand in the way of requests."""
+    return any(view.away is not None and view.away > DOWN_RATIO for view in views if view.name in ("endpoints", "health"))
+
+
+def _episode(context: CheckContext, lines: Mapping[str, pd.Series]) -> Episode | None:
+    """The latest stretch in which most of the service was away; in a live window only one that is still on."""
+    if not lines:
+        return None
+    together = pd.concat(list(lines.values()), axis=1).sort_index().ffill(limit=3).max(axis=1).dropna()
+    gap = max(context.gap, timedelta(seconds=15))
+    episode = latest_episode(together, threshold=DOWN_RATIO, gap=gap)
+    return None if episode is not None and context.live and not episode.ongoing else episode
+
+
+def _away(context: CheckContext, views: Sequence[_View], episode: Episode | None) -> float | None:
+    known = [view.away for view in views if view.away is not None]
+    if not context.live and episode is not None:
+        return episode.peak
+    decisive = [view for view in views if view.away is not None and view.name != "health"]
+    return max(known) if decisive else None
+
+
+def _share(part: int, whole: int) -> float:
+    return min(1.0, max(0.0, part / whole)) if whole else 0.0
+
+
+def _status(context: CheckContext, away: float | None) -> FindingStatus:
+    if away is None:
+        return FindingStatus.UNKNOWN
+    limit = context.service.thresholds.availability_ratio
+    if away > DOWN_RATIO:
+        return FindingStatus.CRITICAL
+    return FindingStatus.WARNING if 1 - away < limit.warning else FindingStatus.NORMAL
+
+
+def _summary(context: CheckContext, views: Sequence[_View], away: float | None, episode: Episode | None) -> str:
+    told = "; ".join(f"{view.name}: {view.text}" for view in views if not view.text.startswith("not known"))
+    name = context.service.name
+    if away is None:
+        why = "; ".join(f"{view.name} {view.text}" for view in views)
+        return f"Whether {name} is there could not be measured ({why})."
+    if not context.live and episode is not None:
+        until = "" if episode.ongoing else f" to {format_instant(episode.last)}"
+        return f"Up to {episode.peak:.0%} of {name} was away from {format_instant(episode.onset)}{until}."
+    return f"{written(1 - away, 'ratio')} of {name} is available ({told})."
+
+
+def _table(views: Sequence[_View]) -> Frame:
+    rows = [(view.name, written(None if view.away is None else 1 - view.away, "ratio"), view.text) for view in views]
+    return frame(rows, columns=["seen by", "available", "what it says"])
+
+
+def _figure(lines: Mapping[str, pd.Series], summary: str) -> LineFigure | None:
+    if not lines:
+        return None
+    limit = Threshold(DOWN_RATIO, f"down: {DOWN_RATIO:.0%} away", "critical")
+    return LineFigure(title=summary.partition(" (")[0], unit="ratio", frame=long(dict(lines), unit="ratio"), thresholds=(limit,))
+
+
+def _notes(answers: Answers) -> tuple[str, ...]:
+    missing = {answers.why_missing(name) for name in ("ready", "pods") if answers.why_missing(name)}
+    return tuple(f"Seen without {why}." for why in sorted(missing))
+
+
+def _command(context: CheckContext) -> str:
+    name = context.service.components.application.kubernetes_service or context.deployment
+    return (
+        f"kubectl -n {context.namespace} get deployment/{context.deployment}; "
+        f"kubectl -n {context.namespace} get endpointslices -l kubernetes.io/service-name={name}"
+    )
+
+
+def _signal(
+    context: CheckContext, views: Sequence[_View], away: float | None, episode: Episode | None, answers: Answers
+) -> Signal:
+    name = "unavailable"
+    if away is None:
+        why = answers.why_missing("pods") or answers.why_missing("ready") or "nothing measures it"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether it is there is not known: {why}")
+    worst = max((view for view in views if view.away is not None), key=lambda view: view.away or 0.0, default=None)
+    text = f"{written(away, 'ratio')} of {context.service.name} is away"
+    text += f": {worst.text}" if worst is not None and worst.away else ""
+    if away <= DOWN_RATIO and episode is None:
+        return Signal(name=name, presence=Presence.ABSENT, text=text, value=away, unit="ratio")
+    since = episode.onset if episode is not None else _since(views)
+    until = episode.last if episode is not None and not context.live else context.now
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, until=until, value=away, unit="ratio")
+
+
+def _since(views: Sequence[_View]) -> datetime | None:
+    """Without metrics: the first that a view which shows it down says."""
+    moments = [view.since for view in views if view.since is not None and (view.away or 0.0) > DOWN_RATIO]
+    return min(moments, default=None)

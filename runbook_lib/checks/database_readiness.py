@@ -1,0 +1,130 @@
+"""Is the database there: its pods and why they are not ready, what the cluster did to them, and whether it takes connections?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.analysis.pod_troubles import Trouble, troubles
+from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.pod_states import sentence, table
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame
+from runbook_lib.service.models import DatabaseComponent
+
+_ENDING = ("Killing", "SuccessfulDelete", "Evicted", "Preempted", "BackOff", "FailedScheduling", "Failed")
+
+
+def database_readiness(context: CheckContext) -> Finding:
+    """Are the database's pods ready, since when not and why, and does it take connections?"""
+    component = context.service.components.database
+    answers = ask(_questions(context, component), deadline_seconds=context.deadline_seconds)
+    pods = answers.get("pods")
+    found = troubles(pods.to_dict("records"), recently=context.focus().start) if pods is not None else []
+    signals = (unreachable(answers), pods_down(context, answers))
+    return Finding(
+        name="database_readiness",
+        title="Database readiness",
+        summary=_summary(component, pods, found, answers),
+        status=_status(signals),
+        command=_command(context, component),
+        tables=tuple(_tables(found, answers.get("events"))),
+        notes=_notes(component),
+        signals=signals,
+        sources=answers.sources,
+    )
+
+
+def _questions(context: CheckContext, component: DatabaseComponent | None) -> dict[str, Question]:
+    database, cluster = context.sources.database, context.sources.cluster
+    questions = {"limits": Question(database, database.limits)}
+    selector = component.selector if component is not None else None
+    if selector:
+        prefix = (component.pod or "").rpartition("-")[0] if component is not None else ""
+        names = [prefix] if prefix else []
+        questions["pods"] = Question(cluster, lambda: cluster.pods(selector))
+        if names:
+            questions["events"] = Question(cluster, lambda: cluster.events(window=context.window, names=names))
+    return questions
+
+
+def unreachable(answers: Answers) -> Signal:
+    """Whether the database did not answer at all; from the question `limits`. A refusal is an answer."""
+    name = "database_unreachable"
+    error = answers.errors.get("limits")
+    if error is None:
+        return Signal(name=name, presence=Presence.ABSENT, text="the database answers")
+    presence = Presence.PRESENT if error.status in ("unreachable", "timeout") else Presence.UNKNOWN
+    return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
+
+
+def pods_down(context: CheckContext, answers: Answers) -> Signal:
+    """Whether no pod of the database is ready, and since when; from the questions `pods` and `events`."""
+    name = "database_pods_down"
+    pods = answers.get("pods")
+    if pods is None or not context.live:
+        reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")
+    ready = int(pods["ready"].sum()) if len(pods) else 0
+    text = f"{ready} of {len(pods)} pods of the database are ready"
+    if ready:
+        return Signal(name=name, presence=Presence.ABSENT, text=text)
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=_down_since(pods, answers.get("events")))
+
+
+def _down_since(pods: Frame, events: Frame | None) -> datetime | None:
+    """The first of what the cluster did to its pods lately, and of the moments at which they ceased to be ready."""
+    moments = list(pods["ready_changed_at"].dropna()) if len(pods) else []
+    if events is not None and len(events):
+        moments += list(events["first_seen"][events["reason"].isin(_ENDING)])
+    return min((pd.Timestamp(at).to_pydatetime() for at in moments), default=None)
+
+
+def _summary(component: DatabaseComponent | None, pods: Frame | None, found: Sequence[Trouble], answers: Answers) -> str:
+    if component is None:
+        return "The service file names no database."
+    limits: Mapping[str, Any] | None = answers.get("limits")
+    answer = (
+        f"it takes connections ({limits['used_connections']} of {limits['max_connections']} in use)"
+        if limits is not None
+        else f"it could not be asked ({answers.why_missing('limits')})"
+    )
+    if pods is None:
+        where = answers.why_missing("pods")
+        return f"Database {component.name}: {answer}; its pods are not known{f' ({where})' if where else ''}."
+    if pods.empty:
+        return f"Database {component.name} has no pods: it was scaled to 0, or its pod is gone; {answer}."
+    told = f" - {sentence(found)}" if found else ""
+    return f"{int(pods['ready'].sum())} of {len(pods)} pods of database {component.name} are ready{told}; {answer}."
+
+
+def _status(signals: Sequence[Signal]) -> FindingStatus:
+    presences = [signal.presence for signal in signals]
+    if Presence.PRESENT in presences:
+        return FindingStatus.CRITICAL
+    return FindingStatus.NORMAL if Presence.ABSENT in presences else FindingStatus.UNKNOWN
+
+
+def _tables(found: Sequence[Trouble], events: Frame | None) -> list[tuple[str, Frame]]:
+    tables = [("Pods of the database that are not ready", table(found))] if found else []
+    if events is not None and len(events):
+        tables.append(("Events of the database", Frame(events.sort_values("time", ascending=False).head(10))))
+    return tables
+
+
+def _notes(component: DatabaseComponent | None) -> tuple[str, ...]:
+    if component is None:
+        return ()
+    told = {"Configuration": component.configuration, "Backup": component.backup}
+    return tuple(f"{what}: {text}." for what, text in told.items() if text)
+
+
+def _command(context: CheckContext, component: DatabaseComponent | None) -> str:
+    if component is None or not component.selector:
+        return ""
+    base, pod = f"kubectl -n {context.namespace}", component.pod or "postgres-0"
+    return f"{base} get pods -l {component.selector}; {base} exec {pod} -- pg_isready"

@@ -1,0 +1,121 @@
+"""Why the application's pods are not ready, in words: what `kubectl describe pod` says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from runbook_lib.analysis.pod_troubles import KINDS, Trouble, troubles
+from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame, frame
+
+# Signal -> the kinds of trouble that it stands for, and the events that tell when that began. A failed readiness probe belongs to
+# every start, so that `Unhealthy` dates nothing but a failing probe.
+_SIGNALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "pods_crashing": (("crash", "command", "ended"), ("BackOff", "Failed", "Killing")),
+    "pods_oom_killed": (("oom",), ("BackOff", "OOMKilling")),
+    "image_unavailable": (("image",), ("Failed", "BackOff")),
+    "pod_reference_missing": (("reference",), ("Failed",)),
+    "pods_without_room": (("unschedulable", "evicted"), ("FailedScheduling", "Evicted", "Preempted")),
+    "probes_failing": (("probe",), ("Unhealthy",)),
+    "node_gone": (("node",), ("NodeNotReady",)),
+}
+_MOST_SHOWN = 20
+
+
+def pod_states(context: CheckContext) -> Finding:
+    """For each pod that is not ready: the reason in words, how its container ended last, and what to look at."""
+    cluster = context.sources.cluster
+    answers = ask(
+        {
+            "pods": Question(cluster, lambda: cluster.pods(context.selector)),
+            "events": Question(cluster, lambda: cluster.events(window=context.window, names=[context.deployment])),
+        },
+        deadline_seconds=context.deadline_seconds,
+    )
+    pods = answers.get("pods")
+    found = troubles(pods.to_dict("records"), recently=context.focus().start) if pods is not None else []
+    return Finding(
+        name="pod_states",
+        title="Why pods are not ready",
+        summary=_summary(context, pods, found, answers),
+        status=_status(pods, found),
+        command=_command(context, found),
+        tables=(("Pods that are not ready", table(found)),) if found else (),
+        signals=tuple(_signal(name, pods, found, answers, context) for name in _SIGNALS),
+        sources=answers.sources,
+    )
+
+
+def table(found: Sequence[Trouble]) -> Frame:
+    """One row for each pod in trouble, with what to do about it."""
+    rows = [
+        (one.pod, one.state, KINDS[one.kind][0], one.message, one.last_state, one.restarts, KINDS[one.kind][1])
+        for one in found[:_MOST_SHOWN]
+    ]
+    return frame(rows, columns=["pod", "state", "reason", "message", "last end", "restarts", "what to do"], source="kubernetes")
+
+
+def sentence(found: Sequence[Trouble]) -> str:
+    """The most frequent reason first, each with an example: `3 pods: its image cannot be pulled (shop-1: …)`."""
+    kinds = pd.Series([one.kind for one in found]).value_counts()
+    parts = []
+    for kind, count in kinds.items():
+        example = next(one for one in found if one.kind == kind)
+        parts.append(f"{count} of the pods: {example.text.partition(': ')[2]}")
+    return "; ".join(parts)
+
+
+def _summary(context: CheckContext, pods: Frame | None, found: Sequence[Trouble], answers: Answers) -> str:
+    if pods is None:
+        return f"The pods could not be read: {answers.why_missing('pods')}."
+    if pods.empty:
+        return f"There are no pods with the labels {context.selector}: the deployment is scaled to 0, or makes none."
+    if not found:
+        return f"All {len(pods)} pods are ready."
+    return f"{len(found)} of {len(pods)} pods are not ready. {sentence(found)}."
+
+
+def _status(pods: Frame | None, found: Sequence[Trouble]) -> FindingStatus:
+    if pods is None:
+        return FindingStatus.UNKNOWN
+    if not found:
+        return FindingStatus.NORMAL
+    return FindingStatus.CRITICAL if len(found) == len(pods) else FindingStatus.WARNING
+
+
+def _command(context: CheckContext, found: Sequence[Trouble]) -> str:
+    which = f"pod {found[0].pod}" if found else f"pods -l {context.selector}"
+    return f"kubectl -n {context.namespace} describe {which}"
+
+
+def _signal(name: str, pods: Frame | None, found: Sequence[Trouble], answers: Answers, context: CheckContext) -> Signal:
+    kinds, reasons = _SIGNALS[name]
+    if pods is None or not context.live:
+        reason = answers.why_missing("pods") or "a past window is looked at, and the cluster only tells of now"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the state of the pods is not known: {reason}")
+    matching = [one for one in found if one.kind in kinds]
+    if not matching:
+        return Signal(name=name, presence=Presence.ABSENT, text=f"no pod is kept from being ready because {KINDS[kinds[0]][0]}")
+    return Signal(
+        name=name,
+        presence=Presence.PRESENT,
+        text=f"{len(matching)} of {len(pods)} pods are not ready, such as {matching[0].text}",
+        since=began(matching, answers.get("events"), reasons),
+        value=float(len(matching)),
+        unit="pods",
+    )
+
+
+def began(matching: Sequence[Trouble], events: Frame | None, reasons: Sequence[str]) -> datetime | None:
+    """The first of: a warning of this kind about one of these pods, and the moment at which one ceased to be ready."""
+    moments = [one.since for one in matching if one.since is not None]
+    if events is not None and len(events):
+        names = {one.pod for one in matching}
+        about = events[events["name"].isin(names) & events["reason"].isin(reasons) & (events["type"] == "Warning")]
+        moments += [pd.Timestamp(at).to_pydatetime() for at in about["first_seen"]]
+    return min(moments, default=None)
