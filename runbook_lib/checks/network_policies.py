@@ -144,7 +144,10 @@ def _summary(context: CheckContext, ways: Sequence[_Way], answers: Answers) -> s
     denied = [way for way in ways if way.denied]
     if not denied:
         policies = {policy.name for way in ways for policy in way.passage.policies}
-    XX
+        name = context.service.name
+        if not policies:
+            return f"No network policy concerns {name}: every connection passes."
+        return f"The {len(policies)} network policies that concern {name} let pass what it needs."
     first = denied[0]
     at = f", written at {format_instant(first.newest.updated_at)}" if first.newest.updated_at else ""
     more = f", and {len(denied) - 1} further ways" if len(denied) > 1 else ""
