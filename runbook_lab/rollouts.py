@@ -18,8 +18,8 @@ def wait_for_rollout(cluster: ClusterClient, deployment: str, *, seconds: float)
     wait_for(f"the rollout of {deployment}", is_complete, seconds=seconds)
 
 
-def rollout_is_complete(deployment: dict[str, Any]) -> bool:
-    """Tell whether no pod of an older revision is left, and all of the new one are available."""
-    status, wanted = deployment.get("status") or {}, deployment["spec"]["replicas"]
-    counts = [status.get(name) or 0 for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    return status.get("observedGeneration", 0) >= deployment["metadata"]["generation"] and counts == [wanted] * 3
+def rollout_is_complete(workload: dict[str, Any]) -> bool:
+    """Tell whether no pod of an older revision of a deployment or stateful set is left, and all of the new one are ready."""
+    status, wanted = workload.get("status") or {}, workload["spec"]["replicas"]
+    counts = [status.get(name) or 0 for name in ("replicas", "updatedReplicas", "readyReplicas")]
+    return status.get("observedGeneration", 0) >= workload["metadata"]["generation"] and counts == [wanted] * 3

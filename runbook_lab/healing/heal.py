@@ -8,10 +8,8 @@ from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.healing import cache, database, objects, pods, processes
 from runbook_lab.home import Home
 from runbook_lab.measuring import Measurements
-from runbook_lab.rollouts import wait_for_rollout
 from runbook_lab.waiting import wait_for
 
-_ROLLOUT_SECONDS = 90.0
 _WELL_SECONDS = 90.0
 
 
@@ -32,13 +30,12 @@ def heal(home: Home, *, told: Callable[[str], None]) -> list[str]:
     tell(texts)
     stale, texts = objects.restore(home, cluster)
     tell(texts)
-    tell(pods.replace_unready(cluster, "postgres", "redis"))
+    for name in objects.STATEFUL_SETS:
+        tell(pods.settle(cluster, "StatefulSet", name))
     tell(database.restore(home))
     tell(cache.restore(home, cluster))
-    for deployment in objects.DEPLOYMENTS:
-        # Pods of the present revision that never become ready (a crash loop that waits for minutes) would hold this up.
-        tell(pods.replace_unready(cluster, deployment))
-        wait_for_rollout(cluster, deployment, seconds=_ROLLOUT_SECONDS)
+    for name in objects.DEPLOYMENTS:
+        tell(pods.settle(cluster, "Deployment", name))
     tell(pods.replace(cluster, pods.ailing(cluster, tainted | stale)))
     tell(pods.close_breakers(home, cluster))
     home.forget_faults()

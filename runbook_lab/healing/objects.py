@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from urllib.parse import urlsplit
 
 from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.home import Home
 from runbook_lab.objects import objects_of
 
+STATEFUL_SETS = ("postgres", "redis")
 DEPLOYMENTS = ("payments", "inventory", "orders", "loadgen")
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -27,7 +29,7 @@ def restore(home: Home, cluster: ClusterClient) -> tuple[set[str], list[str]]:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         present = cluster.find(kind, name)
         if present is None:
-            cluster.create(manifest)
+            cluster.create(_addressed(home, manifest) if kind == "Service" else manifest)
             done.append(f"created {kind.lower()}/{name} again")
         elif _differs(present, cluster.replace(_restored(present, manifest), dry_run=True)):
             cluster.replace(_restored(present, manifest))
@@ -37,6 +39,14 @@ def restore(home: Home, cluster: ClusterClient) -> tuple[set[str], list[str]]:
         if kind in ("ConfigMap", "Secret"):
             stale.add(name.partition("-")[0])
     return stale, done
+
+
+def _addressed(home: Home, manifest: Object) -> Object:
+    """A service with the address that it had: the files in the home name it, and pods have it in their environment."""
+    for file in ("{}.url", "{}.dsn"):
+        if (home.path / (name := file.format(manifest["metadata"]["name"]))).exists():
+            return {**manifest, "spec": {**manifest["spec"], "clusterIP": urlsplit(home.read(name)).hostname}}
+    return manifest
 
 
 def _restored(present: Object, manifest: Object) -> Object:

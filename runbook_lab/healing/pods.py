@@ -6,17 +6,23 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.home import Home
+from runbook_lab.rollouts import rollout_is_complete
 from runbook_lab.shop.conditions import FILE_NAME, Conditions
 from runbook_lab.waiting import wait_for
 
 _ANSWER_SECONDS = 2.0
 _READY_SECONDS = 60.0
+_SETTLE_SECONDS = 90.0
+# A pod starts in 3 s; on a busy machine in 10.
+_START_SECONDS = 20.0
+_STUCK = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerError")
 _PORT = 8080
 # A pod of orders needs about a third of its limit; one that holds this much has leaked.
 _LEAKED_BYTES = 80 * 1024**2
@@ -35,10 +41,20 @@ def clear_conditions(home: Home, cluster: ClusterClient) -> tuple[set[str], list
     return tainted, done
 
 
-def replace_unready(cluster: ClusterClient, *apps: str) -> list[str]:
-    """Replace pods that are not ready, such as those that crash and are started again after minutes only."""
-    unready = [pod for app in apps for pod in _present(cluster.list("Pod", app=app)) if not _is_ready(pod)]
-    return replace(cluster, unready)
+def settle(cluster: ClusterClient, kind: str, name: str) -> list[str]:
+    """Wait until a workload has all its pods. One that is stuck, such as in a crash loop that pauses for minutes, is deleted."""
+    deleted: dict[str, str] = {}
+
+    def is_complete() -> bool:
+        for pod in _present(cluster.list("Pod", app=name)):
+            if pod["metadata"]["uid"] not in deleted and _is_stuck(pod):
+                cluster.delete("Pod", pod["metadata"]["name"])
+                deleted[pod["metadata"]["uid"]] = f"replaced pod/{pod['metadata']['name']}"
+        found = cluster.find(kind, name)
+        return found is not None and rollout_is_complete(found)
+
+    wait_for(f"all pods of {name}", is_complete, seconds=_SETTLE_SECONDS)
+    return list(deleted.values())
 
 
 def ailing(cluster: ClusterClient, apps: Iterable[str]) -> list[Pod]:
@@ -109,6 +125,19 @@ def _created(pod: Pod) -> str:
 def _is_ready(pod: Pod) -> bool:
     conditions = pod["status"].get("conditions") or ()
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _is_stuck(pod: Pod) -> bool:
+    """Tell whether a pod has failed to start, or has not been ready for longer than a start takes."""
+    statuses = pod["status"].get("containerStatuses") or ()
+    if any((status.get("state", {}).get("waiting") or {}).get("reason") in _STUCK for status in statuses):
+        return True
+    conditions = {condition["type"]: condition for condition in pod["status"].get("conditions") or ()}
+    ready = conditions.get("Ready")
+    if ready is None or ready["status"] == "True":
+        return False
+    since = datetime.fromisoformat(ready.get("lastTransitionTime") or _created(pod))
+    return (datetime.now(UTC) - since).total_seconds() > _START_SECONDS
 
 
 def _app(pod: Pod) -> str:

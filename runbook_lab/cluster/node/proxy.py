@@ -101,17 +101,25 @@ class _Listener:
         self.targets: list[tuple[str, int]] = []
         self._turn = itertools.count()
         self._server: asyncio.Server | None = None
+        # asyncio forgets the task of a connection whose client has gone. While its pod still takes its time for an answer that
+        # nobody waits for, nothing else would refer to it, and it would be collected half done.
+        self._serving: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, ip: str, port: int) -> _Listener:
         listener = cls()
-        listener._server = await asyncio.start_server(listener._serve, ip, port, limit=_BUFFER_BYTES)
+        listener._server = await asyncio.start_server(listener._accept, ip, port, limit=_BUFFER_BYTES)
         return listener
 
     def close(self) -> None:
         """Take no new connections; those that stand end with their pods."""
         if self._server:
             self._server.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         targets = self.targets
