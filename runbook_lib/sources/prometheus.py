@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import numpy as np
@@ -31,6 +31,7 @@ _POINTS = 240  # of a figure: more than this is not seen, and costs
 _MOST_POINTS = 11_000  # Prometheus refuses a query with more for each series
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _SAMPLES_WINDOW = "5m"
+_Item = TypeVar("_Item")
 
 
 def step_for(window: Window, step_seconds: float | None = None) -> float:
@@ -71,18 +72,17 @@ class PrometheusMetrics:
 
     def label_values(self, label: str, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Values of a label, sorted."""
-        found = self._ask(lambda client: client.get_label_values(quote(label, safe=""), _scope(match, window)))
-        return sorted(map(str, found))
+        return sorted(self._ask(lambda client: client.get_label_values(quote(label, safe=""), _scope(match, window)), str))
 
     def label_names(self, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Names of the labels of the series that match, sorted."""
-        return sorted(map(str, self._ask(lambda client: client.get_label_names(_scope(match, window)))))
+        return sorted(self._ask(lambda client: client.get_label_names(_scope(match, window)), str))
 
     def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
         """The label sets that match, at most `limit` of them."""
         chosen = window or Window.ending_at(datetime.now(UTC), "5m")
         params = {"match[]": list(match), "limit": str(limit)}
-        found: list[dict[str, str]] = self._ask(lambda client: client.get_series(chosen.start, chosen.end, params))
+        found = self._ask(lambda client: client.get_series(chosen.start, chosen.end, params), dict)
         names = sorted({name for labels in found for name in labels})
         rows = [[labels.get(name) for name in names] for labels in found[:limit]]
         command = self._command("series", {"match[]": match})
@@ -90,7 +90,7 @@ class PrometheusMetrics:
 
     def metadata(self, metric: str | None = None) -> Frame:
         """Type, help and unit of metrics as their exporters tell them."""
-        found: list[dict[str, str]] = self._ask(lambda client: client.get_metric_metadata(metric or ""))
+        found = self._ask(lambda client: client.get_metric_metadata(metric or ""), dict)
         rows = [(one["metric_name"], one["type"], one["help"], one["unit"]) for one in found]
         return frame(rows, columns=["metric", "type", "help", "unit"], source=_NAME, query=metric or "")
 
@@ -139,11 +139,14 @@ class PrometheusMetrics:
                 self._opened = PrometheusConnect(url=url, session=session, auth=session.auth, retry=retries()), url
             return self._opened
 
-    def _ask(self, question: Callable[[PrometheusConnect], Any]) -> Any:
-        """One of the client's own calls."""
+    def _ask(self, question: Callable[[PrometheusConnect], Any], kind: type[_Item]) -> list[_Item]:
+        """One of the client's own calls, which takes whatever it is given; what it should give is a list of this kind."""
         client, _ = self._open()
         try:
-            return question(client)
+            found = question(client)
+            if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):
+                raise TypeError(f"a list of {kind.__name__} was expected")
+            return found
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceAnswerInvalid(_NAME, f"something else than Prometheus answers: {type(error).__name__}") from error
 
