@@ -60,7 +60,7 @@ def availability(context: CheckContext) -> Finding:
         tables=(("Availability", _table(views)),),
         figure=_figure(lines, summary),
         notes=_notes(answers),
-        signals=(_signal(context, views, away, episode, answers),),
+        signals=(_signal(context, views, away, episode, answers), _silent(context, silence, answers)),
         sources=answers.sources,
     )
 
@@ -289,6 +289,19 @@ def _signal(
     since = episode.onset if episode is not None else _since(views)
     until = episode.last if episode is not None and not context.live else context.now
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, until=until, value=away, unit="ratio")
+
+
+def _silent(context: CheckContext, silence: pd.Series | None, answers: Answers) -> Signal:
+    """Whether requests have ceased: what denies the way in shows in nothing else."""
+    name = "requests_silent"
+    if silence is None or not context.live:
+        why = answers.why_missing("rate") or "none were measured in the window, or a past one is looked at"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether requests arrive is not known: {why}")
+    if not _quiet(context, silence):
+        return Signal(name=name, presence=Presence.ABSENT, text="requests arrive")
+    episode = latest_episode(silence, threshold=0.5, gap=context.gap)
+    since = episode.onset if episode is not None and episode.ongoing else silence.index[-1].to_pydatetime()
+    return Signal(name=name, presence=Presence.PRESENT, text=f"requests have ceased since {format_instant(since)}", since=since)
 
 
 def _since(views: Sequence[_View]) -> datetime | None:

@@ -29,6 +29,7 @@ _SIGNALS = (
     "diff_touches_downstream",
     "diff_shrinks_memory",
     "diff_changes_code",
+    "diff_changes_resources",
 )
 
 
@@ -276,6 +277,13 @@ def _signals(
             subject,
         ),
         _signal("diff_changes_code", _changes_code(edits), "is new", "no new image, command or setting was rolled out", subject),
+        _signal(
+            "diff_changes_resources",
+            [edit for edit in edits if edit.kind == "resources"],
+            "was changed",
+            "no change concerns what the pods ask of their nodes",
+            subject,
+        ),
     ]
 
 

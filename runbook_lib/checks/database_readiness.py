@@ -30,7 +30,7 @@ def database_readiness(context: CheckContext) -> Finding:
         name="database_readiness",
         title="Database readiness",
         summary=_summary(component, pods, found, answers),
-        status=_status(signals),
+        status=_status(*signals),
         command=_command(context, component),
         tables=tuple(_tables(found, answers.get("events"))),
         notes=_notes(component),
@@ -102,11 +102,14 @@ def _summary(component: DatabaseComponent | None, pods: Frame | None, found: Seq
     return f"{int(pods['ready'].sum())} of {len(pods)} pods of database {component.name} are ready{told}; {answer}."
 
 
-def _status(signals: Sequence[Signal]) -> FindingStatus:
-    presences = [signal.presence for signal in signals]
-    if Presence.PRESENT in presences:
+def _status(silent: Signal, down: Signal) -> FindingStatus:
+    """That it does not answer us may be our own network's fault, as long as its pods are not seen to be down."""
+    if down.presence is Presence.PRESENT:
         return FindingStatus.CRITICAL
-    return FindingStatus.NORMAL if Presence.ABSENT in presences else FindingStatus.UNKNOWN
+    if silent.presence is Presence.ABSENT:
+        return FindingStatus.NORMAL
+    known = silent.presence is Presence.PRESENT and down.presence is Presence.ABSENT
+    return FindingStatus.WARNING if known else FindingStatus.UNKNOWN
 
 
 def _tables(found: Sequence[Trouble], events: Frame | None) -> list[tuple[str, Frame]]:

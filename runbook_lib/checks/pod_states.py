@@ -33,6 +33,7 @@ def pod_states(context: CheckContext) -> Finding:
     answers = ask(
         {
             "pods": Question(cluster, lambda: cluster.pods(context.selector)),
+            "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
             "events": Question(cluster, lambda: cluster.events(window=context.window, names=[context.deployment])),
         },
         deadline_seconds=context.deadline_seconds,
@@ -46,7 +47,7 @@ def pod_states(context: CheckContext) -> Finding:
         status=_status(pods, found),
         command=_command(context, found),
         tables=(("Pods that are not ready", table(found)),) if found else (),
-        signals=tuple(_signal(name, pods, found, answers, context) for name in _SIGNALS),
+        signals=(*(_signal(name, pods, found, answers, context) for name in _SIGNALS), _scaled_away(context, answers)),
         sources=answers.sources,
     )
 
@@ -109,6 +110,21 @@ def _signal(name: str, pods: Frame | None, found: Sequence[Trouble], answers: An
         value=float(len(matching)),
         unit="pods",
     )
+
+
+def _scaled_away(context: CheckContext, answers: Answers) -> Signal:
+    """Whether somebody has asked for no pods at all."""
+    name, deployment = "scaled_to_zero", answers.get("deployment")
+    if deployment is None or not context.live:
+        why = answers.why_missing("deployment") or "a past window is looked at, and the cluster only tells of now"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"how many pods are asked for is not known: {why}")
+    subject = f"deployment/{context.deployment}"
+    if deployment["replicas"]:
+        return Signal(name=name, presence=Presence.ABSENT, text=f"{subject} asks for {deployment['replicas']} pods")
+    events = answers.get("events")
+    scaled = events["time"][events["reason"] == "ScalingReplicaSet"] if events is not None and len(events) else []
+    since = pd.Timestamp(max(scaled)).to_pydatetime() if len(scaled) else None
+    return Signal(name=name, presence=Presence.PRESENT, text=f"{subject} is scaled to 0", since=since, subject=subject)
 
 
 def began(matching: Sequence[Trouble], events: Frame | None, reasons: Sequence[str]) -> datetime | None:

@@ -173,7 +173,8 @@ class FakeCluster(Fake):
     def network_policies(self, labels: Mapping[str, str]) -> Frame:
         """Those of the given ones that select pods with these labels."""
         found = self._or(self._policies, frame([], columns=POLICY_COLUMNS))
-        return Frame(found[[selects(spec["podSelector"], labels) for spec in found["spec"]]])
+        rows = [row for row in _rows(found) if selects(row["spec"]["podSelector"], labels)]
+        return frame(rows, columns=POLICY_COLUMNS, source=self.name)
 
     def pod_metrics(self, selector: str) -> Frame:
         """None."""

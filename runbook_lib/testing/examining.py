@@ -42,6 +42,7 @@ def service(name: str = "shop", **sections: Any) -> Service:
             "application": {
                 "deployment": name,
                 "selector": f"app={name}",
+                "kubernetes_service": name,
                 "config_map": f"{name}-config",
                 "url": f"http://{name}.invalid",
             },

@@ -1,0 +1,224 @@
+"""Service completely down: no pod is ready, or nearly every request fails or does not arrive."""
+
+from __future__ import annotations
+
+from runbook_lib.checks.availability import availability, availability_symptom
+from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.crash_logs import crash_logs
+from runbook_lib.checks.database_readiness import database_readiness
+from runbook_lib.checks.endpoints import endpoints
+from runbook_lib.checks.logs import error_logs
+from runbook_lib.checks.network_policies import network_policies
+from runbook_lib.checks.pod_states import pod_states
+from runbook_lib.checks.pods import pod_status
+from runbook_lib.checks.references import references
+from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
+from runbook_lib.playbooks.declaration import CheckStep, Playbook
+
+_NEW_PODS_CRASH = Conjunction(
+    name="new_pods_crash",
+    all_of=("diff_changes_code", "pods_crashing"),
+    none_of=("crash_speaks_of_database",),
+    text="the pods crash since a change to them",
+    close_in_time=True,
+)
+_NEW_IMAGE_IS_MISSING = Conjunction(
+    name="new_image_is_missing",
+    all_of=("diff_changes_code", "image_unavailable"),
+    text="the image cannot be pulled since a rollout named it",
+    close_in_time=True,
+)
+_NEW_REFERENCE_IS_MISSING = Conjunction(
+    name="new_reference_is_missing",
+    all_of=("rollout_before_onset", "pod_reference_missing"),
+    text="the pods need what is not there since a rollout named it",
+    close_in_time=True,
+)
+_NEW_PROBE_FAILS = Conjunction(
+    name="new_probe_fails",
+    all_of=("diff_changes_code", "probes_failing"),
+    text="the pods do not become ready since a change to them",
+    close_in_time=True,
+)
+_NEW_SIZE_DOES_NOT_FIT = Conjunction(
+    name="new_size_does_not_fit",
+    all_of=("diff_changes_resources", "pods_without_room"),
+    text="no node has room for the pods since a change to what they ask for",
+    close_in_time=True,
+)
+_NEW_LIMIT_KILLS = Conjunction(
+    name="new_limit_kills",
+    all_of=("diff_shrinks_memory", "pods_oom_killed"),
+    text="the pods are killed since a change lowered their memory limit",
+    close_in_time=True,
+)
+_CRASH_NAMES_SETTING = Conjunction(
+    name="crash_over_changed_setting",
+    all_of=("pods_crashing", "crash_names_changed_setting"),
+    text="the pods crash over a setting that was changed",
+)
+_NEW_CODE_THROWS = Conjunction(
+    name="new_code_throws",
+    all_of=("diff_changes_code", "log_application_errors"),
+    text="the code throws since it was changed",
+    close_in_time=True,
+)
+_SERVICE_LEADS_NOWHERE = Conjunction(
+    name="service_leads_nowhere",
+    all_of=("no_endpoints", "service_selects_no_pod"),
+    text="pods are ready, and the service's name leads to none of them",
+)
+_PORT_LEADS_NOWHERE = Conjunction(
+    name="port_leads_nowhere",
+    all_of=("service_port_unknown", "requests_silent"),
+    text="the service leads to a port that the pods do not have",
+)
+_CLIENTS_ARE_DENIED = Conjunction(
+    name="clients_are_denied",
+    all_of=("policy_denies_clients", "requests_silent"),
+    text="requests have ceased, and a network policy denies the way in",
+)
+_EGRESS_IS_DENIED = Conjunction(
+    name="egress_is_denied",
+    all_of=("policy_denies_egress",),
+    none_of=("database_pods_down",),
+    text="a network policy denies a way that the service needs",
+)
+
+_DATABASE_IS_GONE = Conjunction(
+    name="database_is_gone",
+    all_of=("database_pods_down", "database_unreachable"),
+    text="no pod of the database is ready, and it does not answer",
+)
+_DATABASE_ERRORS = ("log_database_errors", "log_database_pool_errors", "crash_speaks_of_database")
+_OF_A_CHANGE = {
+    "pods_crashed": ("new_pods_crash", "crash_over_changed_setting", "new_probe_fails", "new_limit_kills"),
+    "image_or_reference_missing": ("new_image_is_missing", "new_reference_is_missing"),
+    "out_of_resources": ("new_size_does_not_fit",),
+}
+
+
+def _by_a_change(cause: str) -> tuple[ExplainedBy, ...]:
+    """What follows from a recent change is not a second cause."""
+    return tuple(ExplainedBy(cause="bad_deployment", when=(name,)) for name in _OF_A_CHANGE[cause])
+
+
+PLAYBOOK = Playbook(
+    name="service_down",
+    title="Service completely down",
+    when_to_use="The alert 'service is unreachable', all health checks fail, or every request fails.",
+    alert="ServiceDown",
+    symptom=availability_symptom,
+    symptom_checks=("availability",),
+    checks=(
+        CheckStep(name="availability", title="Availability", run=availability, needs=("prometheus", "kubernetes")),
+        CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
+        CheckStep(name="pod_states", title="Why pods are not ready", run=pod_states, needs=("kubernetes",)),
+        CheckStep(name="crash_logs", title="Last words of crashed containers", run=crash_logs, needs=("logs",)),
+        CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
+        CheckStep(name="references", title="Config maps and secrets", run=references, needs=("kubernetes",)),
+        CheckStep(
+            name="database_readiness", title="Database readiness", run=database_readiness, needs=("postgres", "kubernetes")
+        ),
+        CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
+        CheckStep(name="endpoints", title="Endpoints", run=endpoints, needs=("kubernetes",)),
+        CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
+    ),
+    conjunctions=(
+        _NEW_PODS_CRASH,
+        _NEW_IMAGE_IS_MISSING,
+        _NEW_REFERENCE_IS_MISSING,
+        _NEW_PROBE_FAILS,
+        _NEW_SIZE_DOES_NOT_FIT,
+        _NEW_LIMIT_KILLS,
+        _CRASH_NAMES_SETTING,
+        _NEW_CODE_THROWS,
+        _SERVICE_LEADS_NOWHERE,
+        _PORT_LEADS_NOWHERE,
+        _CLIENTS_ARE_DENIED,
+        _EGRESS_IS_DENIED,
+        _DATABASE_IS_GONE,
+    ),
+    causes=(
+        CauseRule(
+            name="bad_deployment",
+            title="Configuration error of a recent deployment",
+            mechanism=(
+                ("rollout_before_onset", "configuration_changed"),
+                (*(name for names in _OF_A_CHANGE.values() for name in names), "new_code_throws"),
+            ),
+            onset=("rollout_before_onset", "configuration_changed"),
+            supports=("crash_over_changed_setting", "crash_speaks_of_configuration"),
+            remedies=(
+                Remedy(action="rollback_deployment", when=("rollout_before_onset",)),
+                Remedy(action="restore_configuration", when=("configuration_changed",)),
+            ),
+            lookback_seconds=3600,
+        ),
+        CauseRule(
+            name="database_down",
+            title="Database down",
+            mechanism=(("database_pods_down", "database_unreachable"), ("database_is_gone", *_DATABASE_ERRORS)),
+            onset=("database_pods_down", *_DATABASE_ERRORS),
+            supports=("log_database_errors", "database_is_gone"),
+            remedies=(Remedy(action="restart_database"),),
+        ),
+        CauseRule(
+            name="network_partition",
+            title="The way to the service, or to what it needs, is closed",
+            mechanism=(
+                ("service_leads_nowhere", "port_leads_nowhere", "clients_are_denied", "egress_is_denied"),
+                ("no_endpoints", "requests_silent", "log_downstream_errors", "log_cache_errors", *_DATABASE_ERRORS),
+            ),
+            onset=("service_selects_no_pod", "service_port_unknown", "policy_denies_clients", "policy_denies_egress"),
+            supports=("requests_silent",),
+            remedies=(
+                Remedy(action="fix_service_selector", when=("service_leads_nowhere",)),
+                Remedy(action="delete_network_policy", when=("policy_removable",), unless=("service_leads_nowhere",)),
+            ),
+            lookback_seconds=3600,
+        ),
+        CauseRule(
+            name="image_or_reference_missing",
+            title="An image, config map or secret is missing",
+            mechanism=(("image_unavailable", "pod_reference_missing"),),
+            supports=("reference_missing",),
+            explained_by=_by_a_change("image_or_reference_missing"),
+        ),
+        CauseRule(
+            name="out_of_resources",
+            title="No node has room for the pods",
+            mechanism=(("pods_without_room", "node_gone"),),
+            explained_by=_by_a_change("out_of_resources"),
+        ),
+        CauseRule(
+            name="scaled_to_zero",
+            title="The deployment is scaled to 0",
+            mechanism=(("scaled_to_zero",),),
+        ),
+        CauseRule(
+            name="pods_crashed",
+            title="Pods crash, or do not become ready",
+            mechanism=(("pods_crashing", "pods_oom_killed", "probes_failing"),),
+            supports=("crash_speaks_of_application", "crash_speaks_of_configuration"),
+            explained_by=(
+                *_by_a_change("pods_crashed"),
+                ExplainedBy(cause="database_down", when=("crash_speaks_of_database",)),
+                *(ExplainedBy(cause="database_down", when=("probes_failing", name)) for name in _DATABASE_ERRORS),
+                ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
+            ),
+        ),
+    ),
+    actions=(
+        "rollback_deployment",
+        "restore_configuration",
+    ),
+    prevention=(
+        "Give every container a readiness probe that needs what a request needs, and a liveness probe that needs nothing else.",
+        "Set a PodDisruptionBudget, and spread the replicas over nodes and zones.",
+        "Check configuration before it is rolled out: a pod that cannot start must fail the rollout, and replace none.",
+        "Serve from more than one region, and let the database fail over.",
+        "Hold disaster recovery drills regularly, and game days in between: runbook drill practises each of these causes.",
+    ),
+    not_this_issue=(("requests_that_fail_while_pods_are_ready", "high_error_rate"),),
+)
