@@ -16,6 +16,8 @@ from runbook_lib.sources.interface import Sources
 
 _CALM = timedelta(minutes=2)
 _STEPS_OF_A_FIGURE = 240
+_FINEST_STEPS = 1000
+_STEPS_IN_A_RATE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +90,20 @@ class CheckContext:
 
     @property
     def tolerance(self) -> timedelta:
-        """How much later than the symptom a cause may seem to begin: a rate window, and two steps of a figure."""
-        return timedelta(seconds=self.rate_window_seconds + 2 * self.window.seconds / _STEPS_OF_A_FIGURE)
+        """How much later than the symptom a cause may seem to begin: half a rate window, and two steps.
+
+        A rate reaches half of its new level within half of its window; what begins later than that has followed.
+        """
+        return timedelta(seconds=self.rate_window_seconds / 2 + 2 * self.step_seconds(self.window))
+
+    def step_seconds(self, window: Window, *, fine: bool = False) -> float:
+        """The distance of samples over a window: that of a figure, and no more than what shows a rate window's length twice.
+
+        fine: for a single series, so that its onset is dated well.
+        """
+        finest = max(window.seconds / _FINEST_STEPS, 1.0)
+        figure = min(window.seconds / _STEPS_OF_A_FIGURE, self.rate_window_seconds / _STEPS_IN_A_RATE)
+        return finest if fine else max(figure, finest)
 
     def since_option(self) -> str:
         """The window as kubectl's --since wants it."""
