@@ -60,7 +60,7 @@ class RedisCache:
             raise SourceRefused(_NAME, f"{error}; see connections.redis") from error
         except redis.ConnectionError as error:
             raise SourceUnreachable(_NAME, f"no connection: {error}") from error
-        except (redis.RedisError, ValueError, UnicodeDecodeError) as error:
+        except (redis.RedisError, ValueError, TypeError, AttributeError, LookupError) as error:  # the client believes its server
             raise SourceAnswerInvalid(_NAME, f"{type(error).__name__}: {error}") from error
 
     def _read(self) -> Mapping[str, Any]:
@@ -80,10 +80,15 @@ class RedisCache:
             socket_timeout=settings.timeout_seconds,
             socket_connect_timeout=settings.timeout_seconds,
             retry=Retry(NoBackoff(), 0),
+            protocol=2,  # INFO needs no more, and servers before 6.0, proxies and narrow permissions have no HELLO
             decode_responses=True,
             **credentials,
         ) as client:
             client.ping()
             started = time.monotonic()
             client.ping()
-            return {**client.info(), "ping_seconds": time.monotonic() - started}
+            seconds = time.monotonic() - started
+            info = client.info()
+        if "redis_version" not in info:  # what follows Redis (Valkey, KeyDB, Dragonfly) says it too
+            raise SourceAnswerInvalid(_NAME, "something else than Redis answers: INFO names no redis_version")
+        return {**info, "ping_seconds": seconds}
