@@ -7,12 +7,7 @@ from collections.abc import Callable
 from runbook_lib.checks.asking import Question
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.frame import Frame
-from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import Expression
-
-_POINTS = 240  # of a figure
-_FINE_POINTS = 1000  # a single series may be fetched finer than a figure needs, so that its onset is dated well
-_STEPS_IN_A_RATE = 4  # what lasts as long as a rate window must be seen more than once, however long the window is
 
 
 def over_time(context: CheckContext, name: str, *, fine: bool = False, **values: str) -> Question:
@@ -38,10 +33,8 @@ def promql_of(context: CheckContext, name: str, **values: str) -> str:
 
 
 def _range(context: CheckContext, promql: str, fine: bool) -> Frame:
-    window: Window = context.window
-    finest = max(window.seconds / _FINE_POINTS, 1.0)
-    coarse = min(window.seconds / _POINTS, context.rate_window_seconds / _STEPS_IN_A_RATE)
-    return context.sources.metrics.range(promql, window=window, step_seconds=finest if fine else max(finest, coarse))
+    window = context.window
+    return context.sources.metrics.range(promql, window=window, step_seconds=context.step_seconds(window, fine=fine))
 
 
 def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: Callable[[str], Frame]) -> Frame | None:
