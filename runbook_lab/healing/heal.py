@@ -42,4 +42,5 @@ def heal(home: Home, *, told: Callable[[str], None]) -> list[str]:
     measured = Measurements(home)
     wait_for("an error ratio of 0", lambda: measured.error_ratio() == 0, seconds=_WELL_SECONDS)
     wait_for("the end of the alert", lambda: not measured.alert_fires(), seconds=_WELL_SECONDS)
+    wait_for("the end of the pods that were replaced", lambda: not pods.ending(cluster), seconds=_WELL_SECONDS)
     return done

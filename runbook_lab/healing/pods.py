@@ -77,6 +77,11 @@ def _replace(cluster: ClusterClient, pod: Pod) -> str:
     return f"replaced pod/{name}"
 
 
+def ending(cluster: ClusterClient) -> list[str]:
+    """Give the names of the pods that were told to end and have not yet."""
+    return [pod["metadata"]["name"] for pod in cluster.list("Pod") if "deletionTimestamp" in pod["metadata"]]
+
+
 def close_breakers(home: Home, cluster: ClusterClient) -> list[str]:
     """Close every circuit breaker of orders that is not closed."""
     done, token = [], home.read("admin.token")

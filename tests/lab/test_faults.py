@@ -1,6 +1,7 @@
 """Each fault shows where a real one would - metrics, logs, database, cluster - in time, and `lab heal` undoes it."""
 
 import json
+import urllib.request
 
 import pytest
 
@@ -56,8 +57,6 @@ def test_slow_payments_time_out_until_the_breaker_is_opened(shop_lab):
     assert "no answer within 2 s" in shop_lab.logs()
     token = shop_lab.home.read("admin.token")
     addresses = shop_lab.kubectl("get", "pods", "-l", "app=orders", "-o", "jsonpath={.items[*].status.podIP}").split()
-    import urllib.request
-
     for address in addresses:
         url = f"http://{address}:8080/admin/circuit-breaker/open?name=payments"
         request = urllib.request.Request(url, method="POST", headers={"Authorization": f"Bearer {token}"})
