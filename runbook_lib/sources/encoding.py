@@ -18,13 +18,15 @@ from runbook_lib.sources.interface import HttpAnswer
 __all__ = ["decoded", "encoded"]
 
 _RECORDS: dict[str, type[Any]] = {"SourceStatus": SourceStatus, "HttpAnswer": HttpAnswer}
-_TAGS = ("$frame", "$time", "$number", *(f"${name}" for name in _RECORDS))
+_TAGS = ("$frame", "$time", "$number", "$mapping", *(f"${name}" for name in _RECORDS))
 
 
 def encoded(value: Any) -> Any:
     """The value in what JSON has; what JSON lacks stands in an object with one key that begins with `$`."""
     if isinstance(value, pd.DataFrame):
         return {"$frame": _frame(value)}
+    if value is pd.NA:
+        return None
     if isinstance(value, datetime | pd.Timestamp):
         return None if pd.isna(value) else {"$time": pd.Timestamp(value).isoformat()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -33,7 +35,9 @@ def encoded(value: Any) -> Any:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {f"${type(value).__name__}": encoded(fields)}
     if isinstance(value, Mapping):
-        return {str(key): encoded(item) for key, item in value.items()}
+        plain = {str(key): encoded(item) for key, item in value.items()}
+        # a system's own key may look like one of ours
+        return {"$mapping": plain} if len(plain) == 1 and next(iter(plain)) in _TAGS else plain
     if isinstance(value, list | tuple | set | frozenset):
         return [encoded(item) for item in value]
     if value is None or isinstance(value, str | bool | int | float):
@@ -58,6 +62,8 @@ def decoded(value: Any) -> Any:
             return _decoded_frame(content)
         if tag == "$time":
             return datetime.fromisoformat(content)
+        if tag == "$mapping":
+            return {key: decoded(item) for key, item in content.items()}
         if tag == "$number":
             return float(content)
         return _RECORDS[str(tag)[1:]](**decoded(content))
@@ -76,6 +82,8 @@ def _frame(frame: pd.DataFrame) -> dict[str, Any]:
 def _type(column: pd.Series) -> str:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return "time"
+    if pd.api.types.is_extension_array_dtype(column.dtype) and not pd.api.types.is_string_dtype(column.dtype):
+        return "any"  # has a value for what is missing, which plain flags and integers have not
     if pd.api.types.is_bool_dtype(column.dtype):
         return "flag"
     if pd.api.types.is_integer_dtype(column.dtype):
@@ -97,7 +105,7 @@ def _decoded_frame(content: Mapping[str, Any]) -> Frame:
     series = [_column(column["type"], column["values"]) for column in content["columns"]]
     names = [column["name"] for column in content["columns"]]
     built = Frame(pd.concat(series, axis=1) if series else pd.DataFrame(index=range(content["rows"])))
-    built.columns = pd.Index(names, dtype=object)
+    built.columns = pd.Index(names, dtype="str")
     built.attrs.update(decoded(content["attrs"]))
     return built
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import queue
 import threading
@@ -74,12 +75,11 @@ class _Writer:
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
             source, question, told = item
-            # A full disk is told by the record itself; the copy for later must not end the investigation.
-            with suppress(OSError):
-                line = json.dumps(
-                    {"question": question, **{name: encoded(self._clean(value)) for name, value in told.items()}},
-                    ensure_ascii=False,
-                )
+            # Whatever cannot be kept (a full disk is told by the record itself): the copy for later must end neither the
+            # investigation nor the copies of other answers.
+            with suppress(Exception):
+                kept = {name: encoded(self._clean(value)) for name, value in told.items()}
+                line = json.dumps({"key": _key(question), "question": self._clean(question), **kept}, ensure_ascii=False)
                 with (self._directory / f"{source}.jsonl").open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
 
@@ -144,7 +144,7 @@ class _Replayed:
         return lambda *arguments, **named: self._answer(_question(method, arguments, named))
 
     def _answer(self, question: str) -> Any:
-        told = self._answers().get(question)
+        told = self._answers().get(_key(question))
         if told is None:
             raise SourceNotConfigured(self.name, f"this was not asked when the incident was recorded: {question[:200]}")
         if "error" in told:
@@ -159,10 +159,15 @@ class _Replayed:
             return {}
         answers = {}
         for line in lines:
-            with suppress(ValueError):  # the last line of a recording that a crash cut off
+            with suppress(ValueError, KeyError, TypeError):  # the last line of a recording that a crash cut off
                 told = json.loads(line)
-                answers[told["question"]] = told
+                answers[told["key"]] = told
         return answers
+
+
+def _key(question: str) -> str:
+    """What an answer is found by: the question as it is written is cleaned, and may no longer be the one that is asked again."""
+    return hashlib.sha256(question.encode()).hexdigest()[:32]
 
 
 def _question(method: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
