@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runbook_lab.drill import Drill, perform
-from runbook_lab.faults import FAULTS
+from runbook_lab.faults import FAULTS, UnknownFaultError
 from runbook_lab.healing import heal
 from runbook_lab.home import Home
 from runbook_lab.scoreboard import misses, show
@@ -44,12 +44,19 @@ def drawn(
 ) -> list[Drill]:
     """Draw a series of drills; without names every fault, in every kind that it has. Raises UnknownFaultError."""
     folder = outputs_folder(outputs).resolve()
-    wanted = [(name, kind) for name in names] or list(_everything())
+    if kind and names and not any(_has_kinds(name) for name in names):
+        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds; found --kind {kind}")
+    wanted = [(name, kind if _has_kinds(name) else None) for name in names] or list(_everything())
     return [
         Drill.drawn(name, seed=seed + turn, outputs=folder, intensity=intensity, kind=chosen)
         for turn in range(repeat)
         for name, chosen in wanted
     ]
+
+
+def _has_kinds(name: str) -> bool:
+    """Tell whether a drill such as `memory_leak+bad_deployment` has a fault that comes in kinds."""
+    return any(one in FAULTS and None not in FAULTS[one].kinds for one in name.split("+"))
 
 
 def _everything() -> Iterator[tuple[str, str | None]]:
