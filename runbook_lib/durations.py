@@ -10,22 +10,23 @@ from runbook_lib.errors import UsageError
 __all__ = ["format_duration", "parse_duration"]
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_SECONDS = 100 * 366 * 86400  # a window that long still ends within the calendar
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
 def parse_duration(text: str) -> timedelta:
     """Read a duration as Prometheus writes it: `90s`, `30m`, `1h30m`, `2d`.
 
-    Raises UsageError when the text is not one, is zero, or is negative.
+    Raises UsageError when the text is not one, is zero, negative, or longer than a hundred years.
     """
     stripped = text.strip()
     parts = _PART.findall(stripped)
     if not parts or "".join(number + unit for number, unit in parts) != stripped:
         raise UsageError(f"a duration such as 90s, 30m or 1h30m was expected; found {text!r}")
-    duration = timedelta(seconds=sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
-    if duration <= timedelta(0):
-        raise UsageError(f"a duration longer than zero was expected; found {text!r}")
-    return duration
+    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise UsageError(f"a duration longer than zero and of at most a hundred years was expected; found {text!r}")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:
