@@ -25,7 +25,22 @@ from runbook_lib.models.plan import Refusal
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-__all__ = ["CONFIG_MAPS", "DEPLOYMENTS", "PODS", "REPLICA_SETS", "SECRETS", "Operator", "PatchRejected", "Resource", "operator"]
+__all__ = [
+    "AUTOSCALERS",
+    "CONFIG_MAPS",
+    "DEPLOYMENTS",
+    "DISRUPTION_BUDGETS",
+    "NETWORK_POLICIES",
+    "PODS",
+    "REPLICA_SETS",
+    "SECRETS",
+    "SERVICES",
+    "STATEFUL_SETS",
+    "Operator",
+    "PatchRejected",
+    "Resource",
+    "operator",
+]
 
 Object = Mapping[str, Any]
 
@@ -60,12 +75,15 @@ REPLICA_SETS = Resource("replicasets", "replicaset", "apps")
 CONFIG_MAPS = Resource("configmaps", "configmap")
 SECRETS = Resource("secrets", "secret")
 PODS = Resource("pods", "pod")
+SERVICES = Resource("services", "service")
+STATEFUL_SETS = Resource("statefulsets", "statefulset", "apps")
+NETWORK_POLICIES = Resource("networkpolicies", "networkpolicy", "networking.k8s.io")
 AUTOSCALERS = Resource("horizontalpodautoscalers", "hpa", "autoscaling", "v2")
 DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
 
 
 class PatchRejected(Exception):  # noqa: N818 - the caller turns it into a refusal
-    """The cluster did not accept a patch (HTTP 400, 409 or 422); nothing was changed."""
+    """The cluster did not accept a write (HTTP 400, 409 or 422); nothing was changed."""
 
 
 def operator(context: ActionContext) -> Operator:
@@ -116,7 +134,24 @@ class Operator:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         path = f"{resource.path(self.namespace, name)}?{urlencode(query)}"
         what = f"patch {resource.kind}/{name}"
-        return self._ask("PATCH", path, what=what, body=list(operations), content_type="application/json-patch+json")
+        return self._ask("PATCH", path, what=what, body=list(operations), content_type="application/json-patch+json", write=True)
+
+    def delete(self, resource: Resource, name: str, *, uid: str, version: str | None = None, dry_run: bool) -> None:
+        """Delete an object, if it is still the one of this uid (and resourceVersion). Raises PatchRejected when it is not."""
+        preconditions = {"uid": uid} | ({"resourceVersion": version} if version is not None else {})
+        query = f"?{urlencode({'dryRun': 'All'})}" if dry_run else ""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        self._ask(
+            "DELETE", resource.path(self.namespace, name) + query, what=f"delete {resource.kind}/{name}", body=body, write=True
+        )
+
+    def create(self, resource: Resource, manifest: Object, *, dry_run: bool) -> Object:
+        """Create an object. Raises PatchRejected when there is one of its name, or the cluster does not want it."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        path = f"{resource.path(self.namespace)}?{urlencode(query)}"
+        return self._ask(
+            "POST", path, what=f"create {resource.kind}/{manifest['metadata']['name']}", body=dict(manifest), write=True
+        )
 
     def allowed(self, permission: Permission) -> bool:
         """Ask a SelfSubjectAccessReview, which every authenticated identity may."""
@@ -140,6 +175,7 @@ class Operator:
         body: Any = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        write: bool = False,
     ) -> dict[str, Any]:
         from urllib3 import Timeout
         from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
@@ -165,10 +201,10 @@ class Operator:
             raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:g} s") from error
         except HTTPError as error:
             raise SourceUnreachable(_NAME, f"{what}: {error}") from error
-        return _answer(response.status, response.data, what, patch=method == "PATCH")
+        return _answer(response.status, response.data, what, write=write)
 
 
-def _answer(status: int, content: bytes, what: str, *, patch: bool) -> dict[str, Any]:
+def _answer(status: int, content: bytes, what: str, *, write: bool) -> dict[str, Any]:
     """The object of a 2xx; else what the API server's refusal means."""
     try:
         parsed = json.loads(content)
@@ -179,15 +215,15 @@ def _answer(status: int, content: bytes, what: str, *, patch: bool) -> dict[str,
             raise SourceAnswerInvalid(_NAME, f"{what}: the answer is no Kubernetes object")
         return parsed
     message = parsed.get("message") if isinstance(parsed, dict) else None
-    raise _refused(status, f"{what}: {message or f'HTTP {status}'}", patch=patch)
+    raise _refused(status, f"{what}: {message or f'HTTP {status}'}", write=write)
 
 
-def _refused(status: int, text: str, *, patch: bool) -> Exception:
+def _refused(status: int, text: str, *, write: bool) -> Exception:
     if status in (401, 403):
         return SourceRefused(_NAME, text)
     if status == 404:
         return SourceMissingObject(_NAME, text)
-    if patch and status in (400, 409, 422):
+    if write and status in (400, 409, 422):
         return PatchRejected(text)
     if status in (429, 503, 504):
         return SourceTimeout(_NAME, f"{text} (the API server is overloaded)")

@@ -7,11 +7,14 @@ from types import MappingProxyType
 
 from runbook_lib.actions.circuit_breaker import CLOSE_CIRCUIT_BREAKER, OPEN_CIRCUIT_BREAKER
 from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
+from runbook_lib.actions.database_restart import RESTART_DATABASE
 from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
 from runbook_lib.actions.interface import Action
+from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
+from runbook_lib.actions.service_selector import FIX_SERVICE_SELECTOR
 
 __all__ = ["ACTIONS"]
 
@@ -26,6 +29,9 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             ROLLBACK_DEPLOYMENT,
             RESTORE_CONFIGURATION,
             DISABLE_FEATURE_FLAG,
+            RESTART_DATABASE,
+            FIX_SERVICE_SELECTOR,
+            DELETE_NETWORK_POLICY,
         )
     }
 )

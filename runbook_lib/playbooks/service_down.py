@@ -212,6 +212,9 @@ PLAYBOOK = Playbook(
     actions=(
         "rollback_deployment",
         "restore_configuration",
+        "restart_database",
+        "fix_service_selector",
+        "delete_network_policy",
     ),
     prevention=(
         "Give every container a readiness probe that needs what a request needs, and a liveness probe that needs nothing else.",
