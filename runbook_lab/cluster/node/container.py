@@ -227,7 +227,8 @@ class Container:
         if grace_seconds > 0:
             instance.ask_to_stop()
         try:
-            await asyncio.wait_for(instance.ended.wait(), grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                await instance.ended.wait()
         except TimeoutError:
             instance.signal(signal.SIGKILL)
             await instance.ended.wait()
@@ -256,7 +257,8 @@ class Container:
         if not hook or grace_seconds <= 0:
             return
         try:
-            failure = await asyncio.wait_for(self._hook(hook, instance), grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                failure = await self._hook(hook, instance)
         except TimeoutError:
             failure = f"did not end within {grace_seconds:g} s"
         if failure:

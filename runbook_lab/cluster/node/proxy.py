@@ -126,7 +126,8 @@ class _Listener:
         for _ in targets:
             ip, port = targets[next(self._turn) % len(targets)]
             with contextlib.suppress(OSError, TimeoutError):
-                pod_reader, pod_writer = await asyncio.wait_for(asyncio.open_connection(ip, port), _CONNECT_SECONDS)
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    pod_reader, pod_writer = await asyncio.open_connection(ip, port)
                 await _join(reader, writer, pod_reader, pod_writer)
                 return
         writer.transport.abort()
