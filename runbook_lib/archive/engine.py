@@ -25,7 +25,7 @@ class _RedactingManager(NotebookExecutionManager):  # type: ignore[misc]
     """Saves a redacted copy after each cell, whole or not at all. A cell that is done is redacted once."""
 
     def __init__(self, nb: Any, path: Path, redaction: Redaction, progress: Progress | None) -> None:
-        super().__init__(nb, output_path=None, progress_bar=False, autosave_cell_every=5)
+        super().__init__(nb, output_path=None, progress_bar=False, autosave_cell_every=1)
         self._path = path
         self._redaction = redaction
         self._progress = progress
@@ -34,6 +34,8 @@ class _RedactingManager(NotebookExecutionManager):  # type: ignore[misc]
     def save(self, **_: Any) -> None:
         """Write the notebook as far as it has come."""
         shown = copy.copy(self.nb)
+        # papermill keeps the parameters, and with them the alert, in the notebook's metadata as well.
+        shown["metadata"] = nbformat.from_dict(self._redaction.value(self.nb.metadata))  # type: ignore[no-untyped-call]
         shown["cells"] = [self._done.get(index) or self._clean(cell) for index, cell in enumerate(self.nb.cells)]
         write_file(self._path, nbformat.writes(shown))  # type: ignore[no-untyped-call]
         self.last_save_time = self.now()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from runbook_lib.display.actions import outcome_html, outcome_text
+from runbook_lib.display.proposals import outcome_html, outcome_text
 from runbook_lib.models.plan import Outcome, Proposal
 
 __all__ = ["Clean", "buttons"]

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Iterable, Sequence
+from html import escape as _escape
 
 from runbook_lib.display.cells import Table
+from runbook_lib.display.characters import visible
+from runbook_lib.display.text import hunks
 from runbook_lib.display.theme import CSS, TONES
 
-__all__ = ["bullets", "card", "command", "details", "difference", "pairs", "paragraph", "table", "tag"]
+__all__ = [
+    "bullets",
+    "card",
+    "command",
+    "details",
+    "difference",
+    "escape",
+    "heading",
+    "pairs",
+    "paragraph",
+    "rows",
+    "table",
+    "tag",
+]
+
+_LONG, _BRIEF = 160, 24
+
+
+def escape(text: str) -> str:
+    """Any text as HTML that shows it and does nothing."""
+    return _escape(visible(text))
 
 
 def card(tone_of: str, *parts: str) -> str:
@@ -17,27 +38,34 @@ def card(tone_of: str, *parts: str) -> str:
     return f'<style>{CSS}</style><div class="rbk {TONES.get(tone_of, "plain")}">{"".join(parts)}</div>'
 
 
-def tag(word: str) -> str:
+def heading(text: str, *, status: str = "", word: str = "") -> str:
+    """What the card is about, after its status as a word."""
+    return f'<h4 class="name">{tag(status, word) if status else ""}{escape(text)}</h4>'
+
+
+def tag(status: str, word: str = "") -> str:
     """A status as a word in its colour."""
-    return f'<span class="tag {TONES.get(word, "plain")}">{escape(word.replace("_", " "))}</span>'
+    return f'<span class="tag {TONES.get(status, "plain")}">{escape((word or status).replace("_", " "))}</span> '
 
 
 def paragraph(text: str, *, before: str = "", name: str = "") -> str:
-    """A paragraph of plain text; `before` is HTML that stands in front of it."""
+    """A paragraph of plain text, nothing when there is none; `before` is HTML that stands in front of it."""
     label = f' class="{name}"' if name else ""
-    return f"<p{label}>{before}{escape(text)}</p>"
+    return f"<p{label}>{before}{escape(text)}</p>" if text else ""
 
 
-def bullets(lines: Iterable[str]) -> str:
-    """A list of plain texts; nothing when there are none."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<ul>{items}</ul>" if items else ""
+def bullets(lines: Iterable[str], *, before: str = "", name: str = "") -> str:
+    """A list of plain texts; nothing when there are none. `before` is a word in front of each."""
+    label = f' class="{name}"' if name else ""
+    lead = f"<strong>{escape(before)}</strong> " if before else ""
+    items = "".join(f"<li>{lead}{escape(line)}</li>" for line in lines)
+    return f"<ul{label}>{items}</ul>" if items else ""
 
 
 def pairs(entries: Iterable[tuple[str, str]]) -> str:
     """Names and plain texts; empty ones are left out."""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries if text)
-    return f'<dl class="facts">{rows}</dl>' if rows else ""
+    shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries if text)
+    return f'<dl class="facts">{shown}</dl>' if shown else ""
 
 
 def command(text: str) -> str:
@@ -51,30 +79,50 @@ def details(summary: str, body: str, *, open_: bool = False) -> str:
 
 
 def table(caption: str, content: Table) -> str:
-    """A table in a box of its own, which scrolls when it is too wide."""
-    heads = "".join(_cell("th", head, number) for head, number in zip(content.heads, content.numeric, strict=True))
-    rows = "".join(
-        "<tr>" + "".join(_cell("td", text, number) for text, number in zip(row, content.numeric, strict=True)) + "</tr>"
+    """A table in a box of its own, which scrolls when it is too wide. Long cells unfold."""
+    shown = [
+        (
+            "",
+            [f"<td{_kind(text, number)}>{_folded(text)}</td>" for text, number in zip(row, content.numeric, strict=True)],
+        )
         for row in content.rows
+    ]
+    return rows(caption, content.heads, shown, numeric=content.numeric) + paragraph(", ".join(content.left_out), name="soft")
+
+
+def rows(
+    caption: str, heads: Sequence[str], body: Iterable[tuple[str, Sequence[str]]], *, numeric: Sequence[bool] | None = None
+) -> str:
+    """A table of cells that are HTML already; each row with its class."""
+    aligned = numeric or [False] * len(heads)
+    head = "".join(
+        f'<th scope="col"{" class=num" if number else ""}>{escape(name)}</th>'
+        for name, number in zip(heads, aligned, strict=True)
     )
-    more = f"<p>{content.more:,} more rows in the archive.</p>" if content.more else ""
+    lines = "".join(f"<tr{f' class={name}' if name else ''}>{''.join(cells)}</tr>" for name, cells in body)
     named = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="box"><table>{named}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{more}'
+    return f'<div class="box"><table>{named}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
 def difference(before: str, after: str) -> str:
-    """What changes, line by line, with `-` and `+` in front and three lines around."""
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=3))[2:]
-    if not lines:
-        return ""
+    """What changes, line by line, with `-` and `+` in front, so that it can be read without colour."""
     marks = {"+": "add", "-": "del"}
     shown = [
         f'<span class="{marks[line[0]]}">{escape(line)}</span>' if line[:1] in marks else escape(line)
-        for line in lines
-        if not line.startswith("@@")
+        for line in hunks(before, after)
     ]
-    return '<pre class="code">' + "\n".join(shown) + "</pre>"
+    return f'<pre class="code">{chr(10).join(shown)}</pre>' if shown else ""
 
 
-def _cell(element: str, text: str, number: bool) -> str:
-    return f"<{element}{' class=num' if number else ''}>{escape(text)}</{element}>"
+def _kind(text: str, number: bool) -> str:
+    if number:
+        return " class=num"
+    return " class=brief" if len(text) <= _BRIEF else " class=long" if len(text) > _LONG else ""
+
+
+def _folded(text: str) -> str:
+    """A log line with its traceback takes one line until it is asked for."""
+    if len(text) <= _LONG:
+        return escape(text)
+    first = " ".join(text[:_LONG].split())
+    return details(f"{first}…", f'<pre class="code">{escape(text)}</pre>')

@@ -12,10 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib.display import actions, cards, frames
+from runbook_lib.display import frames
 from runbook_lib.display.buttons import Clean, buttons
 from runbook_lib.display.chart import bars_of, chart_of
+from runbook_lib.display.diagnosis import diagnosis_html, diagnosis_text
+from runbook_lib.display.findings import finding_html, finding_text
 from runbook_lib.display.interactive import MIME, plotly_json
+from runbook_lib.display.proposals import outcome_html, outcome_text, proposal_html, proposal_text
 from runbook_lib.display.still import png
 from runbook_lib.models.cause import Diagnosis
 from runbook_lib.models.figure import BarFigure, Figure
@@ -53,14 +56,14 @@ def register(shell: Any = None, *, clean: Clean = lambda value: value) -> None:
 def _finding(finding: Finding, clean: Clean) -> None:
     finding = clean(finding)
     about = {"kind": "finding", "name": finding.name, "status": str(finding.status)}
-    _publish(cards.finding_html(finding), cards.finding_text(finding), about)
+    _publish(finding_html(finding), finding_text(finding), about)
     if finding.figure is not None and len(finding.figure.frame):
         _publish_figure(finding.figure)
 
 
 def _diagnosis(diagnosis: Diagnosis, clean: Clean) -> None:
     diagnosis = clean(diagnosis)
-    _publish(cards.diagnosis_html(diagnosis), cards.diagnosis_text(diagnosis), {"kind": "diagnosis"})
+    _publish(diagnosis_html(diagnosis), diagnosis_text(diagnosis), {"kind": "diagnosis"})
 
 
 def _proposal(proposal: Proposal, clean: Clean) -> None:
@@ -72,7 +75,7 @@ def _proposal(proposal: Proposal, clean: Clean) -> None:
         recommended_for=proposal.recommended_for,
     )
     about = {"kind": "action", "name": proposal.action, "status": proposal.outcome.status}
-    _publish(actions.proposal_html(seen), actions.proposal_text(seen), about)
+    _publish(proposal_html(seen), proposal_text(seen), about)
     if proposal.approve is not None and proposal.plan is not None:
         from IPython.display import display
 
@@ -82,7 +85,7 @@ def _proposal(proposal: Proposal, clean: Clean) -> None:
 def _outcome(outcome: Outcome, clean: Clean) -> None:
     outcome = clean(outcome)
     about = {"kind": "action", "name": outcome.action, "status": outcome.status}
-    _publish(actions.outcome_html(outcome), actions.outcome_text(outcome), about)
+    _publish(outcome_html(outcome), outcome_text(outcome), about)
 
 
 def _frame(frame: pd.DataFrame, clean: Clean) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from datetime import date, datetime
 
 from runbook_lib.display.cells import Table
+from runbook_lib.display.characters import visible
+from runbook_lib.models.window import format_instant
 
-__all__ = ["block", "difference", "table"]
+__all__ = ["block", "clock", "difference", "hunks", "table"]
 
 _WIDEST = 60
+_HUNK = re.compile(r"@@ -\d")
 
 
 def table(caption: str, content: Table) -> str:
@@ -23,14 +28,18 @@ def table(caption: str, content: Table) -> str:
         ).rstrip()
         for row in rows
     ]
-    more = [f"… {content.more:,} more rows in the archive"] if content.more else []
-    return "\n".join([caption, *(f"  {line}" for line in lines), *more])
+    return "\n".join([*([visible(caption)] if caption else []), *(f"  {line}" for line in lines), *content.left_out])
+
+
+def hunks(before: str, after: str) -> list[str]:
+    """What changes, line by line, with `-` and `+` in front and three lines around; `…` where lines are skipped."""
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]
+    return ["…" if _HUNK.match(line) else line for line in lines][1:]
 
 
 def difference(before: str, after: str) -> str:
-    """A unified diff without its head."""
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))[2:]
-    return "\n".join(line for line in lines if not line.startswith("@@"))
+    """The same, one below the other."""
+    return "\n".join(hunks(before, after))
 
 
 def block(*parts: str | Iterable[str]) -> str:
@@ -41,9 +50,15 @@ def block(*parts: str | Iterable[str]) -> str:
             shown.append(part)
         else:
             shown.extend(f"  - {line}" for line in part)
-    return "\n".join(line for line in shown if line)
+    return visible("\n".join(line for line in shown if line))
+
+
+def clock(instant: datetime, *, day: date | None) -> str:
+    """`03:12:40 UTC`, or the whole instant when it lies on another day than the reader takes for granted."""
+    stamp = format_instant(instant)
+    return f"{stamp[11:19]} UTC" if day is not None and stamp[:10] == day.isoformat() else stamp
 
 
 def _cut(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(visible(text).split())
     return flat if len(flat) <= _WIDEST else f"{flat[: _WIDEST - 1]}…"
