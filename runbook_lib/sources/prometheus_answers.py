@@ -23,6 +23,7 @@ __all__ = ["Answer", "AnswerReader", "Series", "decode", "to_frame"]
 _NAME = "prometheus"
 _SAMPLES, _END, _METRIC = b'"values":[[', b"]]", b'{"metric":'
 _NOT_NUMBERS = b'[]"'
+_PIECE_BYTES = 2**19  # some ten series of a day, minute by minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,23 @@ class AnswerReader:
     def __init__(self) -> None:
         self._series: list[Series] = []
         self._read = 0  # so many bytes have been read
+        self._seen = 0
         self._usual = True
 
     def more(self, body: bytes | bytearray) -> None:
-        """Take the series that are complete in what has come in so far."""
+        """Take the series that are complete in what has come in so far, but not at every few bytes: that would cost more than it
+        gains."""
+        if len(body) - self._seen >= _PIECE_BYTES:
+            self._take(body)
+
+    def _take(self, body: bytes | bytearray) -> None:
+        self._seen = len(body)
         while self._usual and (found := self._next(body)) is not None:
             self._series.append(found)
 
     def answer(self, body: bytes | bytearray) -> Answer:
         """The answer, now that all has come in. Raises SourceAnswerInvalid when it is none."""
-        self.more(body)
+        self._take(body)
         rest = _shell(body, self._read) if self._usual and self._series else None
         return _decode_json(bytes(body)) if rest is None else Answer(tuple(self._series), _warnings(rest))
 

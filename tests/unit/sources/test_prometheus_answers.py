@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook_lib.errors import SourceAnswerInvalid
+from runbook_lib.sources import prometheus_answers
 from runbook_lib.sources.prometheus_answers import AnswerReader, decode, to_frame
 
 MARKS = '{"metric":{},"values":[[1,"2"]]}'
@@ -52,10 +54,11 @@ def test_both_ways_of_decoding_come_to_the_same_frame(series, told):
 @given(answers, st.lists(st.integers(0, 400), max_size=6))
 def test_an_answer_in_pieces_is_the_answer(series, cuts):
     body = content(series)
-    reader = AnswerReader()
-    for cut in sorted(cuts):
-        reader.more(body[:cut])
-    pieces = to_frame(reader.answer(body), query="q", command="c")
+    with patch.object(prometheus_answers, "_PIECE_BYTES", 1):
+        reader = AnswerReader()
+        for cut in sorted(cuts):
+            reader.more(body[:cut])
+        pieces = to_frame(reader.answer(body), query="q", command="c")
     pd.testing.assert_frame_equal(pd.DataFrame(pieces), pd.DataFrame(shown(body)))
 
 
