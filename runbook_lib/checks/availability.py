@@ -286,7 +286,7 @@ def _signal(
     text += f": {worst.text}" if worst is not None and worst.away else ""
     if away <= DOWN_RATIO and episode is None:
         return Signal(name=name, presence=Presence.ABSENT, text=text, value=away, unit="ratio")
-    since = episode.onset if episode is not None else _since(views)
+    since = _since(context, views, episode)
     until = episode.last if episode is not None and not context.live else context.now
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, until=until, value=away, unit="ratio")
 
@@ -304,7 +304,11 @@ def _silent(context: CheckContext, silence: pd.Series | None, answers: Answers) 
     return Signal(name=name, presence=Presence.PRESENT, text=f"requests have ceased since {format_instant(since)}", since=since)
 
 
-def _since(views: Sequence[_View]) -> datetime | None:
-    """Without metrics: the first that a view which shows it down says."""
+def _since(context: CheckContext, views: Sequence[_View], episode: Episode | None) -> datetime | None:
+    """When it began: as the metrics have it, or, without them, as the views that show it down say. A rate tells of its fall only
+    when its window has passed; the cluster's own record is then the truer one."""
     moments = [view.since for view in views if view.since is not None and (view.away or 0.0) > DOWN_RATIO]
-    return min(moments, default=None)
+    if episode is None:
+        return min(moments, default=None)
+    late = timedelta(seconds=context.rate_window_seconds) + context.gap
+    return min([episode.onset, *(at for at in moments if episode.onset - late <= at)])

@@ -16,7 +16,7 @@ from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import DatabaseComponent
 
-_ENDING = ("Killing", "SuccessfulDelete", "Evicted", "Preempted", "BackOff", "FailedScheduling", "Failed")
+_ENDING = ("Killing", "SuccessfulDelete", "Evicted", "Preempted")
 
 
 def database_readiness(context: CheckContext) -> Finding:
@@ -70,18 +70,24 @@ def pods_down(context: CheckContext, answers: Answers) -> Signal:
         reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")
     ready = int(pods["ready"].sum()) if len(pods) else 0
-    text = f"{ready} of {len(pods)} pods of the database are ready"
+    text = f"{ready} of {len(pods)} pods of the database are ready" if len(pods) else "the database has no pods"
     if ready:
         return Signal(name=name, presence=Presence.ABSENT, text=text)
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=_down_since(pods, answers.get("events")))
 
 
 def _down_since(pods: Frame, events: Frame | None) -> datetime | None:
-    """The first of what the cluster did to its pods lately, and of the moments at which they ceased to be ready."""
-    moments = list(pods["ready_changed_at"].dropna()) if len(pods) else []
-    if events is not None and len(events):
-        moments += list(events["first_seen"][events["reason"].isin(_ENDING)])
-    return min((pd.Timestamp(at).to_pydatetime() for at in moments), default=None)
+    """When the first pod ceased to be ready; without any, when the cluster ended the last one.
+
+    The pods of a StatefulSet keep their names, so that only the last mention of an event is of this time.
+    """
+    if len(pods):
+        moments = [pd.Timestamp(at).to_pydatetime() for at in pods["ready_changed_at"].dropna()]
+        return min(moments, default=None)
+    if events is None or events.empty:
+        return None
+    ended = [pd.Timestamp(at).to_pydatetime() for at in events["time"][events["reason"].isin(_ENDING)]]
+    return max(ended, default=None)
 
 
 def _summary(component: DatabaseComponent | None, pods: Frame | None, found: Sequence[Trouble], answers: Answers) -> str:

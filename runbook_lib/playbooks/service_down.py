@@ -161,6 +161,8 @@ PLAYBOOK = Playbook(
             mechanism=(("database_pods_down", "database_unreachable"), ("database_is_gone", *_DATABASE_ERRORS)),
             onset=("database_pods_down", *_DATABASE_ERRORS),
             supports=("log_database_errors", "database_is_gone"),
+            # A policy that closes the way to it may close ours as well.
+            explained_by=(ExplainedBy(cause="network_partition", when=("egress_is_denied",)),),
             remedies=(Remedy(action="restart_database"),),
         ),
         CauseRule(

@@ -17,15 +17,17 @@ from runbook_lib.testing.sickness import Fake, Sick, given
 __all__ = ["FakeCluster"]
 
 Answer = Frame | Sick | None
+_DATABASE = "app=postgres"
 
 
 class FakeCluster(Fake):
     """One namespace with one Deployment of three ready pods, rolled out a week ago and unchanged since.
 
-    history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as `config_edit`.
-    deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector. endpoints: of any
-    Service, else the given pods. services, secrets: what replaces the answer for an object of this name; None: there is none.
-    absent: names of config maps that are gone. policies: as `policy` makes them. Any of them may be a `Sick`.
+    history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as
+    `config_edit`. deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector;
+    the database has one. endpoints: of any Service, else the given pods. services, secrets: what replaces the answer for an
+    object of this name; None: there is none. absent: names of config maps that are gone. policies: as `policy` makes them.
+    Any of them may be a `Sick`.
     """
 
     name = "kubernetes"
@@ -49,7 +51,7 @@ class FakeCluster(Fake):
         namespace: str = "shop",
     ) -> None:
         self.namespace = namespace
-        self._others = others or {}
+        self._others = {_DATABASE: _database_pods(), **(others or {})}
         self._endpoints, self._policies, self._absent = endpoints, policies, absent
         self._services, self._secrets = services or {}, secrets or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
@@ -188,3 +190,7 @@ class FakeCluster(Fake):
 
 def _rows(found: Frame | None) -> list[dict[Any, Any]]:
     return [] if found is None else list(found.to_dict("records"))
+
+
+def _database_pods() -> Frame:
+    return pods(["postgres-0"], labels={"app": "postgres"})

@@ -1,0 +1,227 @@
+"""What takes a whole service down, as its traces in the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.testing import (
+    PODS,
+    FakeCluster,
+    FakeHttp,
+    FakeLogs,
+    FakeMetrics,
+    Measured,
+    Sick,
+    ago,
+    config_edit,
+    events,
+    line,
+    log_lines,
+    pods,
+    policy,
+)
+from runbook_lib.testing.records import LOG_COLUMNS
+from tests.unit.playbooks.faults import POOL_TIMEOUT, Told, rollout
+
+ONSET = ago(minutes=12)
+DOWN = FakeHttp({"shop.invalid": Sick("unreachable", "Connection refused")})
+KEY_ERROR = "Traceback (most recent call last):\nKeyError: 'PAYMENTS_URL'"
+UNAVAILABLE = {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "", "since": ONSET}
+
+
+def no_pods_ready(since: datetime = ONSET) -> dict[str, Measured]:
+    """The symptom, where pods are away: none is ready, and no request is measured any more."""
+    return {
+        "pods_ready": line(3.0, 0.0, at=since),
+        "request_rate": line(50.0, 0.0, at=since),
+        "error_ratio": line(0.001, until=since, at=since),
+    }
+
+
+def every_request_fails(since: datetime = ONSET) -> dict[str, Measured]:
+    """The symptom, where the pods are there and nothing works."""
+    return {"error_ratio": line(0.001, 0.98, at=since), "errors_by_status": line(0.0, 49.0, at=since, status="500")}
+
+
+def no_requests(since: datetime = ONSET) -> dict[str, Measured]:
+    """The symptom, where requests do not arrive."""
+    return {"request_rate": line(50.0, 0.0, at=since), "error_ratio": 0.0}
+
+
+def unready(state: str, message: str = "", *, since: datetime = ONSET, **values: Any) -> Frame:
+    """Three pods, none of them ready for this reason."""
+    return pods(ready=False, state=state, message=message, ready_changed_at=since, **values)
+
+
+def crashed(message: str, *, since: datetime = ONSET) -> FakeLogs:
+    """The last words of each pod's previous container."""
+    rows = [(since + timedelta(seconds=5), pod, "shop", "error", message, True, None) for pod in PODS]
+    return FakeLogs(frame(rows, columns=LOG_COLUMNS, source="logs"))
+
+
+def crashing(*, since: datetime = ONSET) -> Frame:
+    """All pods in a crash loop."""
+    ended = {"last_state": "Error (exit 1)", "last_terminated_at": ago(1), "restarts": 7}
+    return unready("waiting: CrashLoopBackOff", "back-off 5m0s restarting failed container", since=since, **ended)
+
+
+def crashing_after_a_rollout() -> Told:
+    """A new image that does not start, and no old pod left."""
+    edit = ("containers.shop.image", "image", "shop:1.0", "shop:2.0")
+    return {
+        "metrics": no_pods_ready(),
+        "logs": crashed("ImportError: cannot import name 'orders'"),
+        "cluster": rollout(edit, at=ONSET - timedelta(seconds=20), pods=crashing()),
+        "http": DOWN,
+    }
+
+
+def crashing_over_a_setting() -> Told:
+    """A config map was edited an hour ago; the pods read it when they were rescheduled."""
+    edit = config_edit("DATABASE_POOL_SIZE", "5", "many", at=ONSET - timedelta(minutes=40))
+    return {
+        "metrics": no_pods_ready(),
+        "logs": crashed("ValueError: invalid literal for int() with base 10: 'many'"),
+        "cluster": FakeCluster(pods=crashing(), config=edit),
+        "http": DOWN,
+    }
+
+
+def crashing_by_itself() -> Told:
+    """Nobody changed anything, and the pods crash all the same."""
+    return {
+        "metrics": no_pods_ready(),
+        "logs": crashed("AssertionError: the licence has expired"),
+        "cluster": FakeCluster(pods=crashing()),
+        "http": DOWN,
+    }
+
+
+def missing_image() -> Told:
+    """A rollout named an image that is not there."""
+    edit = ("containers.shop.image", "image", "shop:1.0", "shop:9.9")
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": rollout(
+            edit, at=ONSET - timedelta(seconds=20), pods=unready("waiting: ImagePullBackOff", 'Back-off pulling image "shop:9.9"')
+        ),
+        "http": DOWN,
+    }
+
+
+def registry_away() -> Told:
+    """The image was always pulled, and cannot be any more, as the pods are made anew."""
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=unready("waiting: ErrImagePull", "dial tcp: i/o timeout")),
+        "http": DOWN,
+    }
+
+
+def deleted_config_map() -> Told:
+    """Somebody deleted the config map; the pods cannot start without it."""
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(
+            pods=unready("waiting: CreateContainerConfigError", 'configmap "shop-config" not found'),
+            absent=["shop-config"],
+            events=events((ONSET, "Failed", "shop-1", 'Error: configmap "shop-config" not found')),
+        ),
+        "http": DOWN,
+    }
+
+
+def no_room() -> Told:
+    """The pods were made anew and no node has room for them."""
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=unready("pending: Unschedulable", "0/3 nodes are available: 3 Insufficient memory.")),
+        "http": DOWN,
+    }
+
+
+def stopped_database() -> Told:
+    """The database has no pod any more; the service's pods are ready, and every request fails."""
+    return {
+        "metrics": every_request_fails(),
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "database": Sick("unreachable", "connection refused", name="postgres"),
+        "cluster": FakeCluster(
+            others={"app=postgres": pods([])}, events=events((ONSET, "Killing", "postgres-0", "Stopping container postgres"))
+        ),
+    }
+
+
+def crashing_without_database() -> Told:
+    """The database does not start, and the service's pods crash because they cannot reach it."""
+    down = pods(["postgres-0"], ready=False, state="waiting: CrashLoopBackOff", ready_changed_at=ONSET)
+    refused = 'psycopg.OperationalError: connection to server at "10.0.0.9", port 5432 failed: Connection refused'
+    return {
+        "metrics": no_pods_ready(ONSET + timedelta(seconds=15)),
+        "logs": crashed(refused),
+        "database": Sick("unreachable", "connection refused", name="postgres"),
+        "cluster": FakeCluster(pods=crashing(since=ONSET + timedelta(seconds=15)), others={"app=postgres": down}),
+        "http": DOWN,
+    }
+
+
+def wrong_selector() -> Told:
+    """The Service asks for a label that no pod has."""
+    endpoints = frame([], columns=["address", "port", "ready", "pod", "node"])
+    endpoints.attrs["changed_at"] = ONSET
+    service = {"shop": {"selector": {"app": "shop", "tier": "web"}, "updated_at": ONSET}}
+    return {"metrics": no_requests(), "cluster": FakeCluster(endpoints=endpoints, services=service), "http": DOWN}
+
+
+def denied_clients() -> Told:
+    """A policy that lets nobody in."""
+    closed = policy("deny-all", at=ONSET - timedelta(seconds=5), podSelector={"matchLabels": {"app": "shop"}})
+    timed_out = FakeHttp({"shop.invalid": Sick("timeout", "no answer within 5 s")})
+    return {"metrics": no_requests(), "cluster": FakeCluster(policies=closed), "http": timed_out}
+
+
+def denied_database() -> Told:
+    """A policy that lets the service out to DNS alone."""
+    dns = [{"ports": [{"port": 53, "protocol": "UDP"}]}]
+    own = {"matchLabels": {"app": "shop"}}
+    only_dns = policy("dns", at=ONSET - timedelta(seconds=5), types=["Egress"], podSelector=own, egress=dns)
+    return {
+        "metrics": every_request_fails(),
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "cluster": FakeCluster(policies=only_dns, others={"app=postgres": pods(["postgres-0"], labels={"app": "postgres"})}),
+    }
+
+
+def scaled_away() -> Told:
+    """Somebody scaled the deployment to 0."""
+    scaled = events((ONSET, "ScalingReplicaSet", "shop", "Scaled down replica set shop-1 to 0 from 3"))
+    return {
+        "metrics": no_pods_ready() | {"replicas_desired": line(3.0, 0.0, at=ONSET)},
+        "cluster": FakeCluster(pods=pods([]), deployment={"replicas": 0}, events=scaled),
+        "http": DOWN,
+    }
+
+
+OUTAGES: Mapping[str, tuple[Any, str]] = {
+    "pods that crash since a rollout": (crashing_after_a_rollout, "bad_deployment"),
+    "pods that crash over a changed setting": (crashing_over_a_setting, "bad_deployment"),
+    "pods that crash by themselves": (crashing_by_itself, "pods_crashed"),
+    "an image that a rollout named wrongly": (missing_image, "bad_deployment"),
+    "a registry that is away": (registry_away, "image_or_reference_missing"),
+    "a config map that was deleted": (deleted_config_map, "image_or_reference_missing"),
+    "no room on any node": (no_room, "out_of_resources"),
+    "a database that was stopped": (stopped_database, "database_down"),
+    "a database that does not start": (crashing_without_database, "database_down"),
+    "a selector that fits no pod": (wrong_selector, "network_partition"),
+    "a policy that keeps clients out": (denied_clients, "network_partition"),
+    "a policy that keeps the database away": (denied_database, "network_partition"),
+    "a deployment scaled to 0": (scaled_away, "scaled_to_zero"),
+}
+
+
+def sources(told: Told) -> Told:
+    """What `examine` takes: the measures as a Prometheus."""
+    return {**told, "metrics": FakeMetrics(told["metrics"])}

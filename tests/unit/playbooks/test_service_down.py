@@ -1,0 +1,219 @@
+"""Service completely down: each outage's own cause is the only confirmed root, also without Prometheus."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from runbook_lib.models.cause import Verdict
+from runbook_lib.models.frame import frame
+from runbook_lib.testing import (
+    FakeCluster,
+    FakeHttp,
+    FakeLogs,
+    FakeMetrics,
+    Sick,
+    Sickness,
+    ago,
+    examine,
+    line,
+    log_lines,
+    pods,
+    policy,
+    together,
+)
+from tests.unit.playbooks import outages
+from tests.unit.playbooks.faults import LONG_AGO, POOL_TIMEOUT, rollout
+from tests.unit.playbooks.outages import DOWN, ONSET, OUTAGES, UNAVAILABLE, sources
+
+ISSUE = "service_down"
+SICKNESSES: tuple[Sickness, ...] = ("timeout", "unreachable", "refused", "invalid_answer")
+SOURCES = ("metrics", "cluster", "logs", "database", "cache", "http")
+ONE_DEAD = [
+    (fault, name, sickness) for (fault, name), sickness in zip([(f, s) for f in OUTAGES for s in SOURCES], cycle(SICKNESSES))
+]
+
+
+@pytest.mark.parametrize(("fault", "cause"), OUTAGES.values(), ids=OUTAGES)
+def test_the_outage_is_the_only_confirmed_root_and_ranks_first(fault: Any, cause: str) -> None:
+    seen = examine(ISSUE, **sources(fault()))
+    assert seen.roots == [cause], [(one.name, one.verdict, one.why) for one in seen.causes]
+    assert seen.causes[0].name == cause
+    assert seen.causes[0].confidence > 0.7
+
+
+def test_a_healthy_service_confirms_nothing() -> None:
+    seen = examine(ISSUE)
+    assert seen.symptom.breached is False
+    assert set(seen.verdicts.values()) == {Verdict.RULED_OUT}
+
+
+# --- consequences and remedies
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (outages.crashing_after_a_rollout, {"pods_crashed": "bad_deployment"}),
+        (outages.missing_image, {"image_or_reference_missing": "bad_deployment"}),
+        (outages.crashing_without_database, {"pods_crashed": "database_down"}),
+    ],
+)
+def test_what_follows_from_the_cause_is_no_second_cause(fault: Any, expected: dict[str, str]) -> None:
+    assert examine(ISSUE, **sources(fault())).consequences == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "actions"),
+    [
+        (outages.crashing_after_a_rollout, ("rollback_deployment",)),
+        (outages.crashing_over_a_setting, ("restore_configuration",)),
+        (outages.stopped_database, ("restart_database",)),
+        (outages.wrong_selector, ("fix_service_selector",)),
+        (outages.denied_clients, ("delete_network_policy",)),
+        (outages.crashing_by_itself, ()),
+    ],
+)
+def test_each_cause_offers_what_mends_it(fault: Any, actions: tuple[str, ...]) -> None:
+    assert examine(ISSUE, **sources(fault())).causes[0].actions == actions
+
+
+def test_the_setting_that_the_crash_names_is_told_with_its_old_and_new_value() -> None:
+    cause = examine(ISSUE, **sources(outages.crashing_over_a_setting())).causes[0]
+    assert cause.subject == "configmap/shop-config"
+    assert "DATABASE_POOL_SIZE (5 → many)" in cause.why
+
+
+def test_two_policies_that_both_close_the_way_offer_no_deletion_of_one() -> None:
+    own = {"matchLabels": {"app": "shop"}}
+    one, other = policy("deny", at=ONSET, podSelector=own), policy("deny-too", at=ONSET, podSelector=own)
+    told = outages.denied_clients() | {"cluster": FakeCluster(policies=together(one, other))}
+    cause = examine(ISSUE, **sources(told)).cause("network_partition")
+    assert cause.verdict is Verdict.CONFIRMED
+    assert cause.actions == ()
+
+
+def test_two_outages_at_once_are_both_confirmed() -> None:
+    both = outages.wrong_selector() | {"database": Sick("unreachable", name="postgres")}
+    service = {"shop": {"selector": {"app": "shop", "tier": "web"}, "updated_at": ONSET}}
+    no_endpoints = frame([], columns=["address", "port", "ready", "pod", "node"])
+    no_endpoints.attrs["changed_at"] = ONSET
+    down = {"app=postgres": pods(["postgres-0"], ready=False, state="running, not ready", ready_changed_at=ONSET)}
+    both["cluster"] = FakeCluster(endpoints=no_endpoints, services=service, others=down)
+    both["logs"] = FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET))
+    assert set(examine(ISSUE, **sources(both)).roots) == {"network_partition", "database_down"}
+
+
+# --- time
+
+
+def test_a_policy_that_was_always_there_is_not_the_cause() -> None:
+    old = policy("deny-all", at=LONG_AGO, podSelector={"matchLabels": {"app": "shop"}})
+    told = outages.crashing_by_itself()
+    told["cluster"] = FakeCluster(pods=outages.crashing(), policies=old)
+    assert examine(ISSUE, **sources(told)).roots == ["pods_crashed"]
+
+
+def test_a_rollout_long_before_the_crash_is_not_the_cause() -> None:
+    edit = ("containers.shop.image", "image", "shop:1.0", "shop:2.0")
+    told = outages.crashing_by_itself()
+    told["cluster"] = rollout(edit, at=ONSET - timedelta(minutes=40), pods=outages.crashing())
+    assert examine(ISSUE, **sources(told)).roots == ["pods_crashed"]
+
+
+# --- what is not down
+
+
+def test_a_rollout_that_does_not_start_while_the_old_pods_serve_is_not_an_outage() -> None:
+    stuck = pods(["shop-4"], ready=False, state="waiting: ImagePullBackOff", ready_changed_at=ONSET, ip="10.0.0.4")
+    seen = examine(ISSUE, cluster=FakeCluster(pods=together(pods(), stuck)))
+    assert seen.symptom.breached is False
+    assert seen.roots == []
+
+
+def test_requests_that_cease_at_night_are_not_an_outage() -> None:
+    seen = examine(ISSUE, metrics=FakeMetrics(outages.no_requests()))
+    assert seen.symptom.breached is False
+
+
+def test_a_health_endpoint_that_is_out_of_our_reach_is_not_an_outage_while_requests_are_answered() -> None:
+    assert examine(ISSUE, http=DOWN).symptom.breached is False
+
+
+def test_some_failing_requests_belong_to_another_runbook() -> None:
+    seen = examine(ISSUE, metrics=FakeMetrics({"error_ratio": line(0.0, 0.3, at=ONSET)}))
+    assert seen.symptom.breached is False
+    assert seen.symptom.value == pytest.approx(0.3)
+
+
+def test_an_outage_that_is_over_is_seen_in_a_past_window_only() -> None:
+    told = {"error_ratio": line(0.0, 0.98, at=ago(40), until=ago(20))}
+    assert examine(ISSUE, metrics=FakeMetrics(told)).symptom.breached is False
+    past = examine(ISSUE, metrics=FakeMetrics(told), live=False).symptom
+    assert past.breached is True
+    assert past.onset_at is not None
+    assert abs(past.onset_at - ago(40)) <= timedelta(seconds=30)
+
+
+# --- sick sources
+
+
+@pytest.mark.parametrize(("fault", "dead", "sickness"), ONE_DEAD)
+def test_with_one_source_dead_nothing_wrong_is_confirmed_and_the_cause_is_not_ruled_out(
+    fault: str, dead: str, sickness: Sickness
+) -> None:
+    outage, cause = OUTAGES[fault]
+    whole = examine(ISSUE, **sources(outage()))
+    seen = examine(ISSUE, **(sources(outage()) | {dead: Sick(sickness, name=dead)}))
+    assert set(seen.roots) <= {cause, *whole.consequences}
+    assert seen.verdicts[cause] is not Verdict.RULED_OUT
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "pods that crash since a rollout",
+        "pods that crash by themselves",
+        "an image that a rollout named wrongly",
+        "a config map that was deleted",
+        "no room on any node",
+        "a selector that fits no pod",
+    ],
+)
+def test_without_prometheus_the_cluster_alone_shows_the_outage_its_onset_and_its_cause(fault: str) -> None:
+    outage, cause = OUTAGES[fault]
+    seen = examine(ISSUE, **(sources(outage()) | {"metrics": Sick("unreachable", name="prometheus")}))
+    assert seen.symptom.breached is True
+    assert seen.symptom.onset_at == ONSET
+    assert seen.roots == [cause], [(one.name, one.verdict, one.why) for one in seen.causes]
+
+
+def test_without_prometheus_the_deployment_says_when_it_fell_below_what_it_needs() -> None:
+    flapping = outages.crashing(since=ago(1))
+    cluster = FakeCluster(pods=flapping, deployment={"conditions": [UNAVAILABLE]})
+    seen = examine(ISSUE, metrics=Sick("timeout", name="prometheus"), cluster=cluster)
+    assert seen.symptom.onset_at == ONSET
+
+
+def test_without_prometheus_and_the_cluster_nothing_is_known() -> None:
+    dead = {"metrics": Sick("timeout", name="prometheus"), "cluster": Sick("unreachable", name="kubernetes")}
+    for http in (DOWN, FakeHttp()):
+        seen = examine(ISSUE, **dead, http=http)
+        assert seen.symptom.breached is None
+        assert seen.roots == []
+
+
+def test_with_every_source_dead_all_is_unknown() -> None:
+    seen = examine(ISSUE, **{name: Sick("unreachable", name=name) for name in SOURCES})
+    assert set(seen.verdicts.values()) == {Verdict.UNKNOWN}
+
+
+def test_a_reader_who_may_not_see_secrets_is_told_so_and_rules_nothing_in() -> None:
+    seen = examine(ISSUE, cluster=FakeCluster(secrets={"shop-db": Sick("refused", "needs verb get on secrets")}))
+    finding = seen.findings["references"]
+    assert finding.signal("reference_missing").presence.value == "unknown"  # type: ignore[union-attr]
+    assert "needs verb get on secrets" in finding.notes[0]
+    assert seen.verdicts["image_or_reference_missing"] is Verdict.RULED_OUT
