@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from runbook_lab.healing import heal
 from runbook_lab.home import Home
 from runbook_lab.measuring import Measurements
 from runbook_lab.scoring import Score, cures, is_fixed, is_found, roots
-from runbook_lab.servers.prometheus import ERROR_RATIO_THRESHOLD
+from runbook_lab.servers.rules import ERROR_RATIO_THRESHOLD
 from runbook_lab.waiting import wait_for
 
 # So long must nothing fail before a fault is put in: its onset shall stand out from what was before.
@@ -41,6 +41,11 @@ class Drill:
         """Draw a drill from its name, such as `memory_leak` or `memory_leak+bad_deployment`. Raises UnknownFaultError."""
         return cls(faults=draw_together(names.split("+"), seed=seed, intensity=intensity, kind=kind), outputs=outputs)
 
+    @property
+    def runbook(self) -> str:
+        """The runbook that is run: the one for the first fault."""
+        return self.faults[0].runbook
+
     def told(self) -> str:
         """Say what the drill is, with all that is needed to do it again."""
         return "; ".join(fault.told() for fault in self.faults)
@@ -53,7 +58,7 @@ def perform(drill: Drill, home: Home, *, told: Callable[[str], None]) -> Score:
     """
     measured, began, alert_seconds, run_seconds = Measurements(home), time.monotonic(), None, 0.0
     record: dict[str, Any] = {"causes": [], "actions": [], "id": ""}
-    ratio, error = None, ""
+    recovered, error = False, ""
     try:
         _calm_down(home, measured, told)
         told(drill.told())
@@ -61,21 +66,20 @@ def perform(drill: Drill, home: Home, *, told: Callable[[str], None]) -> Score:
         put_in(home, drill.faults)
         if cures(drill.faults):
             told("waiting for the alert")
-            wait_for("the alert", measured.alert_fires, seconds=_ALERT_SECONDS)
+            wait_for("the alert", lambda: measured.alert_fires(drill.runbook), seconds=_ALERT_SECONDS)
             alert_seconds = time.monotonic() - began
         told("running the notebook" + "".join(f", {action} approved" for action in cures(drill.faults)))
         run_began = time.monotonic()
-        record = _run(home, approve=cures(drill.faults), outputs=drill.outputs)
+        record = _run(home, drill)
         run_seconds = time.monotonic() - run_began
-        ratio = _recovered_ratio(measured)
+        recovered = _recovers(measured, drill.runbook)
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as failure:
         error = str(failure)
     return Score(
         faults=drill.faults,
         found=is_found(record, drill.faults) and not error,
         fixed=is_fixed(record, drill.faults) and not error,
-        recovered=ratio is not None and ratio < ERROR_RATIO_THRESHOLD,
-        error_ratio=ratio,
+        recovered=recovered,
         alert_seconds=alert_seconds,
         run_seconds=run_seconds,
         seconds=time.monotonic() - began,
@@ -96,10 +100,10 @@ def _calm_down(home: Home, measured: Measurements, told: Callable[[str], None]) 
     wait_for(f"{_CALM_SECONDS} s without errors", is_calm, seconds=_CALM_WITHIN_SECONDS)
 
 
-def _run(home: Home, *, approve: Sequence[str], outputs: Path) -> dict[str, Any]:
+def _run(home: Home, drill: Drill) -> dict[str, Any]:
     """Run the notebook as anybody does, and give the incident's record. Raises RuntimeError when there is none."""
-    command = [sys.executable, "-m", "runbook_lib", "run", "high_error_rate", "--service", "orders", "--env", "lab", "--json"]
-    command += [f"--approve={action}" for action in approve] + [f"--outputs={outputs}"]
+    command = [sys.executable, "-m", "runbook_lib", "run", drill.runbook, "--service", "orders", "--env", "lab", "--json"]
+    command += [f"--approve={action}" for action in cures(drill.faults)] + [f"--outputs={drill.outputs}"]
     environment = os.environ | {"RUNBOOK_LAB_HOME": str(home.path)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_SECONDS, env=environment, check=False)
     try:
@@ -112,14 +116,13 @@ def _run(home: Home, *, approve: Sequence[str], outputs: Path) -> dict[str, Any]
     return record
 
 
-def _recovered_ratio(measured: Measurements) -> float | None:
-    """Wait until the error ratio is below the alert's threshold, and give it; what it is after that time when it is not."""
-    end = time.monotonic() + _RECOVERY_SECONDS
-    while True:
-        ratio = measured.error_ratio()
-        if time.monotonic() > end or (ratio is not None and ratio < ERROR_RATIO_THRESHOLD):
-            return ratio
-        time.sleep(1)
+def _recovers(measured: Measurements, runbook: str) -> bool:
+    """Wait until what the alert measures is below its threshold, and tell whether it came to that."""
+    try:
+        wait_for("the recovery", lambda: measured.alert_is_over(runbook), seconds=_RECOVERY_SECONDS)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _archive(outputs: Path, incident: str) -> str:

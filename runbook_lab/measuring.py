@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 from runbook_lab.home import Home
-from runbook_lab.servers.prometheus import ALERT, error_ratio_query
+from runbook_lab.servers.rules import ERROR_RATIO
 
 _SECONDS = 5.0
 
@@ -21,15 +21,23 @@ class Measurements:
 
     def error_ratio(self, service: str = "orders") -> float | None:
         """Give the share of a service's requests that fail, over the alert's own window; None without any request."""
-        return self.value(error_ratio_query(service))
+        return self.value(f'{ERROR_RATIO}{{service="{service}"}}')
 
     def highest_error_ratio(self, *, seconds: int, service: str = "orders") -> float | None:
         """Give the highest error ratio of the last seconds; None without any request."""
-        return self.value(f"max_over_time(({error_ratio_query(service)})[{seconds}s:2s])")
+        return self.value(f'max_over_time({ERROR_RATIO}{{service="{service}"}}[{seconds}s])')
 
-    def alert_fires(self, service: str = "orders") -> bool:
-        """Tell whether the alert of a service fires, as Prometheus sends it to Alertmanager."""
-        return self.value(f'ALERTS{{alertname="{ALERT}",alertstate="firing",service="{service}"}}') is not None
+    def alert_fires(self, runbook: str = "", service: str = "orders") -> bool:
+        """Tell whether an alert that starts this runbook (any, without one) fires, as Prometheus sends it to Alertmanager."""
+        return self._alerts(runbook, service, 'alertstate="firing"')
+
+    def alert_is_over(self, runbook: str, service: str = "orders") -> bool:
+        """Tell whether no alert that starts this runbook fires or is about to: what it measures is below its threshold."""
+        return not self._alerts(runbook, service)
+
+    def _alerts(self, runbook: str, service: str, *more: str) -> bool:
+        chosen = [f'service="{service}"', *([f'runbook="{runbook}"'] if runbook else []), *more]
+        return self.value(f"count(ALERTS{{{','.join(chosen)}}})") is not None
 
     def value(self, query: str) -> float | None:
         """Give the value of a query with one series now; None when there is none, or it is no number."""

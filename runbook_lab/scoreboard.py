@@ -40,8 +40,7 @@ def misses(score: Score) -> Iterable[str]:
     if not score.fixed:
         yield f"{score.name}: the actions that fix it were not the ones executed"
     if not score.recovered:
-        ratio = "not measured" if score.error_ratio is None else f"{score.error_ratio:.1%}"
-        yield f"{score.name}: the error ratio at the end was {ratio}"
+        yield f"{score.name}: what the alert measures was not below its threshold in time"
     if score.archive:
         yield f"{score.name}: see {score.archive}"
 

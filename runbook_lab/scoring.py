@@ -8,22 +8,19 @@ from typing import Any
 
 from runbook_lab.faults import Fault
 
-HEALTHY = "healthy"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """One drill: the fault, and whether its runbook found it, fixed it, and saw the shop recover.
 
-    `error_ratio` is what Prometheus measured at the end. `alert_seconds` (from the fault to the alert; None where none is waited
-    for) and `run_seconds` (the notebook) are parts of `seconds`, which counts from the fault to the measured recovery.
+    Recovered: what the alert measures is below its threshold again. `alert_seconds` (from the fault to the alert; None where
+    none is waited for) and `run_seconds` (the notebook) are parts of `seconds`, from the fault to the measured recovery.
     """
 
     faults: tuple[Fault, ...]
     found: bool
     fixed: bool
     recovered: bool
-    error_ratio: float | None
     alert_seconds: float | None
     run_seconds: float
     seconds: float
@@ -55,7 +52,7 @@ def roots(record: Mapping[str, Any]) -> list[str]:
 
 def is_found(record: Mapping[str, Any], faults: Sequence[Fault]) -> bool:
     """Tell whether just the injected causes are the confirmed roots, and lead the ranking. `healthy`: nothing is confirmed."""
-    expected = {fault.name for fault in faults} - {HEALTHY}
+    expected = {fault.cause for fault in faults} - {None}
     if not expected:
         return not any(cause["verdict"] == "confirmed" for cause in record["causes"])
     leading = [cause["name"] for cause in record["causes"]][: len(expected)]

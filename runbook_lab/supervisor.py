@@ -28,6 +28,7 @@ from runbook_lab.images import images
 from runbook_lab.objects import NAMESPACE, objects_of
 from runbook_lab.servers import postgres, programs, prometheus
 from runbook_lab.servers.discovery import Targets
+from runbook_lab.servers.rules import lab_rules
 
 _log = logging.getLogger("lab")
 
@@ -133,7 +134,7 @@ class Lab:
             state_metrics=_address(self._cluster.state_metrics_url),
             alertmanager=_address(self._url("alertmanager")),
         )
-        rules = prometheus.write(directory / "rules.yml", prometheus.RULES)
+        rules = prometheus.write(directory / "rules.yml", lab_rules())
         configuration = prometheus.prometheus_configuration(addresses, rules=rules)
         await self._start_server(
             "prometheus",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["notebooks_folder", "outputs_folder", "parameters_folder"]
+__all__ = ["notebooks_folder", "outputs_folder", "parameters_folder", "shipped_folder"]
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel the folders lie within the package, in a clone beside it.
@@ -30,6 +30,11 @@ def notebooks_folder(given: str | Path | None = None) -> Path:
 def outputs_folder(given: str | Path | None = None) -> Path:
     """The incident archive; RUNBOOK_OUTPUTS. Whoever writes first creates it."""
     return _found("outputs", given, shipped=False)
+
+
+def shipped_folder(name: str) -> Path:
+    """A folder that comes with the library, such as `deploy`, whatever folder of that name a team has."""
+    return next((folder / name for folder in _SHIPPED if (folder / name).is_dir()), _PACKAGE / "shipped" / name)
 
 
 def _found(name: str, given: str | Path | None, *, shipped: bool) -> Path:

@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from runbook_lab.faults import deployment, downstream, memory, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
+_ERRORS = "high_error_rate"
+
 Drawing = Callable[[random.Random, float], tuple[str, tuple[Step, ...]]]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One way in which a fault comes about, and the action of the runbook that fixes it."""
+    """One way in which a fault comes about: the runbook for it, the cause to be found, and the action that fixes it.
+
+    See `Fault` for what None means.
+    """
 
     draw: Drawing
+    runbook: str
+    cause: str | None
     cure: str | None
 
 
@@ -34,24 +41,27 @@ def _nothing(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
 
 FAULTS: dict[str, FaultType] = {
     "db_pool_exhausted": FaultType(
-        "orders loses database connections until none is free", {None: Kind(pool.draw, "restart_pods")}
+        "orders loses database connections until none is free",
+        {None: Kind(pool.draw, _ERRORS, "db_pool_exhausted", "restart_pods")},
     ),
     "downstream_timeout": FaultType(
-        "payments answers too slowly for orders", {None: Kind(downstream.draw, "open_circuit_breaker")}
+        "payments answers too slowly for orders",
+        {None: Kind(downstream.draw, _ERRORS, "downstream_timeout", "open_circuit_breaker")},
     ),
     "memory_leak": FaultType(
-        "orders keeps what it should free, up to its memory limit", {None: Kind(memory.draw, "restart_pods")}
+        "orders keeps what it should free, up to its memory limit",
+        {None: Kind(memory.draw, _ERRORS, "memory_leak", "restart_pods")},
     ),
     "bad_deployment": FaultType(
         "a new revision of orders does not work",
         {
-            "code": Kind(deployment.draw_code, "rollback_deployment"),
-            "pool": Kind(deployment.draw_pool, "rollback_deployment"),
-            "address": Kind(deployment.draw_address, "rollback_deployment"),
-            "config_map": Kind(deployment.draw_config_map, "restore_configuration"),
+            "code": Kind(deployment.draw_code, _ERRORS, "bad_deployment", "rollback_deployment"),
+            "pool": Kind(deployment.draw_pool, _ERRORS, "bad_deployment", "rollback_deployment"),
+            "address": Kind(deployment.draw_address, _ERRORS, "bad_deployment", "rollback_deployment"),
+            "config_map": Kind(deployment.draw_config_map, _ERRORS, "bad_deployment", "restore_configuration"),
         },
     ),
-    "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, None)}),
+    "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }
 
 
@@ -84,4 +94,14 @@ def draw(name: str, *, seed: int, intensity: float | None = None, kind: str | No
     chosen_intensity = intensity or round(random.Random(f"{name}/{seed}/intensity").uniform(0.5, 1.0), 2)
     way = found.kinds[chosen_kind]
     text, steps = way.draw(random.Random(f"{name}/{seed}/{chosen_kind}"), chosen_intensity)
-    return Fault(name=name, kind=chosen_kind, seed=seed, intensity=chosen_intensity, text=text, steps=steps, cure=way.cure)
+    return Fault(
+        name=name,
+        kind=chosen_kind,
+        seed=seed,
+        intensity=chosen_intensity,
+        text=text,
+        steps=steps,
+        runbook=way.runbook,
+        cause=way.cause,
+        cure=way.cure,
+    )

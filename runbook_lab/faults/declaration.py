@@ -40,7 +40,11 @@ Step = PodConditions | Patch | RestartRollout
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault with all its numbers drawn. `cure` is the action of the runbook that fixes it, None where nothing is wrong."""
+    """A fault with all its numbers drawn.
+
+    runbook: the one that its alert starts. cause: what that runbook has to confirm; None where nothing may be. cure: its action
+    that fixes the fault; None where there is nothing to fix.
+    """
 
     name: str
     kind: str | None
@@ -48,6 +52,8 @@ class Fault:
     intensity: float
     text: str
     steps: tuple[Step, ...]
+    runbook: str
+    cause: str | None
     cure: str | None
 
     def told(self) -> str:

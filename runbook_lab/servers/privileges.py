@@ -13,8 +13,9 @@ import pwd
 
 _NOBODY = "nobody"
 _CAP_DAC_OVERRIDE = 1
-# From linux/prctl.h and linux/capability.h.
-_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_KEEPCAPS = 1, 2, 8
+# From linux/prctl.h, linux/securebits.h and linux/capability.h.
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_SET_SECUREBITS = 1, 2, 8, 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -36,6 +37,8 @@ def drop_root() -> None:
     libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death_signal), 0, 0, 0)
     nobody = pwd.getpwnam(_NOBODY)
     libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    # Else access(2), by which initdb looks for its programs, answers as if there were no capability.
+    libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
     os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)

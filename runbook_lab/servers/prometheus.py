@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as the lab runs them: their configuration, and the alert."""
+"""Prometheus and Alertmanager as the lab runs them: their configuration."""
 
 from __future__ import annotations
 
@@ -10,40 +10,6 @@ import yaml
 
 _SCRAPE_SECONDS = 2
 _EVALUATE_SECONDS = 2
-# The seed's five minutes would make a drill of it; the service file of the lab says the same rate window.
-_RATE_WINDOW = "20s"
-_ALERT_FOR = "10s"
-_FAILED = f'sum by (namespace, service) (rate(http_requests_total{{status=~"5.."}}[{_RATE_WINDOW}]))'
-_ALL = f"sum by (namespace, service) (rate(http_requests_total[{_RATE_WINDOW}]))"
-ALERT = "HighErrorRate"
-ERROR_RATIO_THRESHOLD = 0.05
-
-RULES: dict[str, Any] = {
-    "groups": [
-        {
-            "name": "service-errors",
-            "rules": [
-                {
-                    "alert": ALERT,
-                    "expr": f"{_FAILED} / {_ALL} > {ERROR_RATIO_THRESHOLD}",
-                    "for": _ALERT_FOR,
-                    "labels": {"severity": "SEV-2", "environment": "lab", "runbook": "high_error_rate"},
-                    "annotations": {
-                        "summary": "Error rate of {{ $labels.service }} exceeds 5 %",
-                        "description": "{{ $value | humanizePercentage }} of the requests to {{ $labels.service }} fail.",
-                    },
-                }
-            ],
-        }
-    ]
-}
-
-
-def error_ratio_query(service: str) -> str:
-    """Give the query for the share of a service's requests that fail, over the window of the alert; 0 where none does."""
-    chosen = f'service="{service}"'
-    failed = f'sum(rate(http_requests_total{{{chosen},status=~"5.."}}[{_RATE_WINDOW}])) or vector(0)'
-    return f"({failed}) / sum(rate(http_requests_total{{{chosen}}}[{_RATE_WINDOW}]))"
 
 
 @dataclass(frozen=True, kw_only=True)
