@@ -109,7 +109,8 @@ def summary(record: dict[str, Any], *, seconds: float) -> list[str]:
 
 
 def _runbook(*words: str, quiet: bool = False) -> int:
-    output = subprocess.DEVNULL if quiet else None
+    # Ours alone is the summary, so what the commands say goes to stderr.
+    output = subprocess.DEVNULL if quiet else sys.stderr.fileno()
     return subprocess.run([*_RUNBOOK, *words], stdout=output, stderr=output, check=False, env=os.environ).returncode
 
 
