@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from runbook_lab.cluster_client import ClusterClient
+from runbook_lab.cluster_client import ClusterClient, ClusterError
 from runbook_lab.home import Home
 from runbook_lab.objects import objects_of
 
@@ -14,6 +15,7 @@ STATEFUL_SETS = ("postgres", "redis")
 DEPLOYMENTS = ("payments", "inventory", "orders", "loadgen")
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _CHANGE_CAUSE = "kubernetes.io/change-cause"
+_ATTEMPTS = 8
 _CONTENT = ("spec", "data", "binaryData", "type")
 Object = dict[str, Any]
 
@@ -27,18 +29,34 @@ def restore(home: Home, cluster: ClusterClient) -> tuple[set[str], list[str]]:
     stale, done = set(), []
     for manifest in objects_of(home, seed=(home.state() or {}).get("seed")):
         kind, name = manifest["kind"], manifest["metadata"]["name"]
+        did = _restore_one(home, cluster, manifest)
+        if did and kind in ("ConfigMap", "Secret"):
+            stale.add(name.partition("-")[0])
+        if did:
+            done.append(f"{did} {kind.lower()}/{name}{' again' if did == 'created' else ''}")
+    return stale, done
+
+
+def _restore_one(home: Home, cluster: ClusterClient, manifest: Object) -> str:
+    """Create or change back one object, and give the word for it; nothing when it is as it should be."""
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    for _ in range(_ATTEMPTS):
         present = cluster.find(kind, name)
         if present is None:
             cluster.create(_addressed(home, manifest) if kind == "Service" else manifest)
-            done.append(f"created {kind.lower()}/{name} again")
-        elif _differs(present, cluster.replace(_restored(present, manifest), dry_run=True)):
-            cluster.replace(_restored(present, manifest))
-            done.append(f"restored {kind.lower()}/{name}")
+            return "created"
+        wanted = _restored(present, manifest)
+        try:
+            if not _differs(present, cluster.replace(wanted, dry_run=True)):
+                return ""
+            cluster.replace(wanted)
+        except ClusterError as error:
+            # A controller writes the object's status, or somebody edits it: look at it anew.
+            if error.code != HTTPStatus.CONFLICT:
+                raise
         else:
-            continue
-        if kind in ("ConfigMap", "Secret"):
-            stale.add(name.partition("-")[0])
-    return stale, done
+            return "restored"
+    raise ClusterError(f"{kind.lower()}/{name} was changed {_ATTEMPTS} times while it was being restored; try again")
 
 
 def _addressed(home: Home, manifest: Object) -> Object:
