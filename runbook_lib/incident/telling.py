@@ -20,6 +20,8 @@ from runbook_lib.models.window import format_instant
 from runbook_lib.playbooks.declaration import Playbook
 from runbook_lib.service import Service
 
+_LEADS = 3
+
 
 def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     """Whether the measured symptom is that of this issue, and what to do when it is not."""
@@ -30,11 +32,11 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     if symptom.breached is None:
         summary = f"Not known: {symptom.text}"
         advice = "Go on: the other steps still show what can be seen. Nothing is confirmed without the symptom."
-        return _match(summary, FindingStatus.UNKNOWN, (advice,))
+        return _match(summary, FindingStatus.UNKNOWN, (advice, *_elsewhere(playbook)))
     summary = f"No: {symptom.title} is {written(symptom.value, symptom.unit)}, within {written(symptom.threshold, symptom.unit)}."
     notes = (
         "Apply nothing below. If the alert has just ended, look at an earlier window with start and end.",
-        *(f"For {signal.replace('_', ' ')}, open {issue}." for signal, issue in playbook.not_this_issue),
+        *_elsewhere(playbook),
         *_dashboards(service),
     )
     return _match(summary, FindingStatus.NORMAL, notes)
@@ -50,6 +52,10 @@ def _beyond(symptom: Symptom) -> str:
 
 def _match(summary: str, status: FindingStatus, notes: tuple[str, ...]) -> Finding:
     return Finding(name="is_it_this_issue", title="Is it this issue?", summary=summary, status=status, notes=notes)
+
+
+def _elsewhere(playbook: Playbook) -> list[str]:
+    return [f"For {seen}, open {issue}." for seen, issue in playbook.not_this_issue]
 
 
 def _dashboards(service: Service) -> tuple[str, ...]:
@@ -74,7 +80,7 @@ def diagnosis(
         summary=_summary(service, symptom, roots, findings, sorted(missing)),
         at=at,
         missing_sources=tuple(missing[name] for name in sorted(missing)),
-        next_steps=tuple(_next_steps(service, symptom, roots)),
+        next_steps=tuple(_next_steps(playbook, service, symptom, roots, findings)),
     )
 
 
@@ -109,13 +115,27 @@ def _critical(findings: Sequence[Finding]) -> list[str]:
     return [finding.summary for finding in findings if finding.status is FindingStatus.CRITICAL]
 
 
-def _next_steps(service: Service, symptom: Symptom, roots: Sequence[Cause]) -> list[str]:
+def _next_steps(
+    playbook: Playbook, service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding]
+) -> list[str]:
     if symptom.breached is False:
         return ["Nothing to do here: the symptom is within its threshold."]
     steps = [f"{action.replace('_', ' ')}: incident.resolve.{action}()" for cause in roots for action in cause.actions[:1]]
     if not roots:
         steps.append("No cause is confirmed: read the suspected and unknown ones, and query the sources directly.")
+        steps += [f"{finding.title} stands out: {finding.summary}" for finding in _standing_out(playbook, findings)]
+    if not roots and symptom.breached is None:
+        steps += _elsewhere(playbook)
     return steps + _escalation(service, confirmed=bool(roots))
+
+
+def _standing_out(playbook: Playbook, findings: Sequence[Finding]) -> list[Finding]:
+    """The worst of what was found beside the symptom, in the order of the steps: where a person goes on to look."""
+    steps = [step.name for step in playbook.checks if step.name not in (*playbook.symptom_checks, "key_metrics")]
+    told = {finding.name: finding for finding in findings}
+    there = [told[name] for name in steps if name in told]
+    critical = [finding for finding in there if finding.status is FindingStatus.CRITICAL]
+    return (critical + [finding for finding in there if finding.status is FindingStatus.WARNING])[:_LEADS]
 
 
 def after_recovery(service: Service) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ class CheckStep:
 class Playbook:
     """What is known of one issue type.
 
-    symptoms names the checks whose findings measure the symptom, the deciding one first. `not_this_issue` maps a
-    signal to the stem of the playbook to open instead.
+    symptom_checks names the checks whose findings measure the symptom, the deciding one first. not_this_issue: what else may
+    be seen, in words, and the stem of the playbook for it.
     """
 
     name: str

@@ -235,4 +235,5 @@ PLAYBOOK = Playbook(
         "Put a timeout and a circuit breaker with a fallback on every downstream call.",
         "Roll out gradually (canary or blue-green) and roll back automatically on a rising error ratio.",
     ),
+    not_this_issue=(("pods that are not ready, or requests that do not arrive", "service_down"),),
 )

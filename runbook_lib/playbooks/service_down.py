@@ -225,5 +225,5 @@ PLAYBOOK = Playbook(
         "Serve from more than one region, and let the database fail over.",
         "Hold disaster recovery drills regularly, and game days in between: runbook drill practises each of these causes.",
     ),
-    not_this_issue=(("requests_that_fail_while_pods_are_ready", "high_error_rate"),),
+    not_this_issue=(("requests that fail while pods are ready", "high_error_rate"),),
 )

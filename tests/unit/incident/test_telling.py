@@ -112,6 +112,31 @@ def test_without_a_cause_the_next_step_is_a_person() -> None:
     assert found.next_steps[-1].startswith("Escalate to Team lead (Ada) now, since no cause is confirmed")
 
 
+def seen(name: str, status: FindingStatus) -> Finding:
+    return Finding(name=name, title=name.replace("_", " ").capitalize(), summary=f"{name} says more.", status=status)
+
+
+def test_without_a_cause_what_stands_out_is_told_the_worst_first() -> None:
+    findings = [
+        seen("error_logs", FindingStatus.WARNING),
+        seen("memory", FindingStatus.NORMAL),
+        seen("pod_status", FindingStatus.CRITICAL),
+        seen("error_ratio", FindingStatus.CRITICAL),
+    ]
+    steps = telling.diagnosis(PLAYBOOK, service(), BREACHED, (), findings, at=NOW).next_steps
+    assert [step for step in steps if "stands out" in step] == [
+        "Pod status stands out: pod_status says more.",
+        "Error logs stands out: error_logs says more.",
+    ]
+
+
+def test_a_symptom_that_cannot_be_measured_may_be_that_of_another_runbook() -> None:
+    unknown = replace(BREACHED, value=None, breached=None, text="no requests were answered")
+    (other,) = [issue for _, issue in PLAYBOOK.not_this_issue]
+    assert any(other in note for note in telling.match(PLAYBOOK, service(), unknown).notes)
+    assert any(other in step for step in telling.diagnosis(PLAYBOOK, service(), unknown, (), (), at=NOW).next_steps)
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "text"), [(0.0312, "ratio", "3.1%"), (None, "ratio", "not known"), (7.0, "pods", "7 pods")]
 )
