@@ -67,7 +67,7 @@ def error_logs(context: CheckContext) -> Finding:
         status=FindingStatus.WARNING if len(recent) else FindingStatus.NORMAL,
         command=command,
         tables=_tables(patterns, recent),
-        figure=_figure(kinds.loc[recent.index]) if len(recent) else None,
+        figure=_figure(kinds.loc[recent.index]),
         notes=tuple(_notes(records)),
         signals=tuple(_signal(kind, errors, kinds, recent, context) for kind in KIND_WORDS),
         sources=answers.sources,
@@ -117,8 +117,11 @@ def _tables(patterns: Frame, recent: Frame) -> tuple[tuple[str, Frame], ...]:
     return tuple(tables)
 
 
-def _figure(kinds: pd.Series) -> BarFigure:
+def _figure(kinds: pd.Series) -> BarFigure | None:
+    """How the errors divide into kinds; a single kind needs no figure."""
     counts = kinds.value_counts()
+    if len(counts) < 2:
+        return None
     rows = frame(
         {"category": [KIND_WORDS[str(kind)] for kind in counts.index], "value": counts.to_numpy(dtype="float64")}, unit="records"
     )
