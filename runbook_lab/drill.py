@@ -16,8 +16,7 @@ from runbook_lab.faults import Fault, draw_together, put_in
 from runbook_lab.healing import heal
 from runbook_lab.home import Home
 from runbook_lab.measuring import Measurements
-from runbook_lab.scoring import Score, cures, is_fixed, is_found, roots
-from runbook_lab.servers.rules import ERROR_RATIO_THRESHOLD
+from runbook_lab.scoring import Score, approvals, cures, is_fixed, is_found, roots
 from runbook_lab.waiting import wait_for
 
 # So long must nothing fail before a fault is put in: its onset shall stand out from what was before.
@@ -92,18 +91,13 @@ def perform(drill: Drill, home: Home, *, told: Callable[[str], None]) -> Score:
 def _calm_down(home: Home, measured: Measurements, told: Callable[[str], None]) -> None:
     told("healing the lab, and waiting for a calm baseline")
     heal(home, told=lambda _: None)
-
-    def is_calm() -> bool:
-        highest = measured.highest_error_ratio(seconds=_CALM_SECONDS)
-        return highest is not None and highest < ERROR_RATIO_THRESHOLD / 5
-
-    wait_for(f"{_CALM_SECONDS} s without errors", is_calm, seconds=_CALM_WITHIN_SECONDS)
+    wait_for(f"{_CALM_SECONDS} calm seconds", lambda: measured.is_calm(seconds=_CALM_SECONDS), seconds=_CALM_WITHIN_SECONDS)
 
 
 def _run(home: Home, drill: Drill) -> dict[str, Any]:
     """Run the notebook as anybody does, and give the incident's record. Raises RuntimeError when there is none."""
     command = [sys.executable, "-m", "runbook_lib", "run", drill.runbook, "--service", "orders", "--env", "lab", "--json"]
-    command += [f"--approve={action}" for action in cures(drill.faults)] + [f"--outputs={drill.outputs}"]
+    command += [f"--approve={action}" for action in approvals(drill.faults)] + [f"--outputs={drill.outputs}"]
     environment = os.environ | {"RUNBOOK_LAB_HOME": str(home.path)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_SECONDS, env=environment, check=False)
     try:

@@ -8,9 +8,10 @@ import urllib.request
 from typing import Any
 
 from runbook_lab.home import Home
-from runbook_lab.servers.rules import ERROR_RATIO
+from runbook_lab.servers.rules import ERROR_RATIO, ERROR_RATIO_THRESHOLD, REQUEST_RATE
 
 _SECONDS = 5.0
+_UNAVAILABLE = "kube_deployment_status_replicas_unavailable"
 
 
 class Measurements:
@@ -23,9 +24,13 @@ class Measurements:
         """Give the share of a service's requests that fail, over the alert's own window; None without any request."""
         return self.value(f'{ERROR_RATIO}{{service="{service}"}}')
 
-    def highest_error_ratio(self, *, seconds: int, service: str = "orders") -> float | None:
-        """Give the highest error ratio of the last seconds; None without any request."""
-        return self.value(f'max_over_time({ERROR_RATIO}{{service="{service}"}}[{seconds}s])')
+    def is_calm(self, *, seconds: int, service: str = "orders") -> bool:
+        """Tell whether requests were answered for so long, with all replicas there and hardly a failure."""
+        chosen = f'{{service="{service}"}}[{seconds}s]'
+        ratio = self.value(f"max_over_time({ERROR_RATIO}{chosen})")
+        rate = self.value(f"min_over_time({REQUEST_RATE}{chosen})")
+        missing = self.value(f'max_over_time({_UNAVAILABLE}{{deployment="{service}"}}[{seconds}s])')
+        return ratio is not None and ratio < ERROR_RATIO_THRESHOLD / 5 and rate is not None and rate > 1 and missing == 0
 
     def alert_fires(self, runbook: str = "", service: str = "orders") -> bool:
         """Tell whether an alert that starts this runbook (any, without one) fires, as Prometheus sends it to Alertmanager."""

@@ -65,6 +65,11 @@ def is_fixed(record: Mapping[str, Any], faults: Sequence[Fault]) -> bool:
     return executed == set(cures(faults))
 
 
+def approvals(faults: Sequence[Fault]) -> tuple[str, ...]:
+    """Give what is to be approved for these faults, each once."""
+    return tuple(dict.fromkeys(fault.approval for fault in faults if fault.approval))
+
+
 def cures(faults: Sequence[Fault]) -> tuple[str, ...]:
     """Give the actions that fix these faults, each once."""
     return tuple(dict.fromkeys(fault.cure for fault in faults if fault.cure))

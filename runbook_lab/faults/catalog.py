@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import deployment, downstream, memory, pool
+from runbook_lab.faults import deployment, downstream, memory, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
-_ERRORS = "high_error_rate"
+_ERRORS, _DOWN = "high_error_rate", "service_down"
 
 Drawing = Callable[[random.Random, float], tuple[str, tuple[Step, ...]]]
 
@@ -25,6 +25,7 @@ class Kind:
     runbook: str
     cause: str | None
     cure: str | None
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,32 @@ FAULTS: dict[str, FaultType] = {
             "address": Kind(deployment.draw_address, _ERRORS, "bad_deployment", "rollback_deployment"),
             "config_map": Kind(deployment.draw_config_map, _ERRORS, "bad_deployment", "restore_configuration"),
         },
+    ),
+    "crash_loop": FaultType(
+        "a new revision of orders ends as soon as it starts",
+        {
+            "release": Kind(outage.draw_release, _DOWN, "bad_deployment", "rollback_deployment"),
+            "command": Kind(outage.draw_command, _DOWN, "bad_deployment", "rollback_deployment"),
+        },
+    ),
+    "bad_config": FaultType(
+        "orders cannot start with what it is configured to",
+        {
+            "setting": Kind(outage.draw_setting, _DOWN, "bad_deployment", "restore_configuration"),
+            "secret_key": Kind(outage.draw_secret_key, _DOWN, "bad_deployment", "rollback_deployment"),
+            "image": Kind(outage.draw_image, _DOWN, "bad_deployment", "rollback_deployment"),
+        },
+    ),
+    "database_down": FaultType(
+        "PostgreSQL takes no connections",
+        {
+            "scaled": Kind(outage.draw_scaled_database, _DOWN, "database_down", "restart_database", "postgres-0"),
+            "hanging": Kind(outage.draw_hanging_database, _DOWN, "database_down", "restart_database", "postgres-0"),
+        },
+    ),
+    "network_partition": FaultType(
+        "requests do not reach orders, whose pods are well",
+        {"selector": Kind(outage.draw_selector, _DOWN, "network_partition", "fix_service_selector")},
     ),
     "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }
@@ -104,4 +131,5 @@ def draw(name: str, *, seed: int, intensity: float | None = None, kind: str | No
         runbook=way.runbook,
         cause=way.cause,
         cure=way.cure,
+        target=way.target,
     )

@@ -35,7 +35,30 @@ class RestartRollout:
     deployment: str
 
 
-Step = PodConditions | Patch | RestartRollout
+@dataclass(frozen=True)
+class Scale:
+    """`kubectl scale KIND NAME --replicas N`."""
+
+    kind: str
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class DeletePods:
+    """`kubectl delete pods -l app=APP`: all at once, as when their node is drained."""
+
+    app: str
+
+
+@dataclass(frozen=True)
+class StopProcesses:
+    """`kill -STOP` for every process in the pods of an app: they are there, and do nothing any more."""
+
+    app: str
+
+
+Step = PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +66,7 @@ class Fault:
     """A fault with all its numbers drawn.
 
     runbook: the one that its alert starts. cause: what that runbook has to confirm; None where nothing may be. cure: its action
-    that fixes the fault; None where there is nothing to fix.
+    that fixes the fault; None where there is nothing to fix. target: what has to be typed to approve a cure of high risk.
     """
 
     name: str
@@ -55,6 +78,12 @@ class Fault:
     runbook: str
     cause: str | None
     cure: str | None
+    target: str | None = None
+
+    @property
+    def approval(self) -> str | None:
+        """The cure as `runbook run --approve` takes it."""
+        return f"{self.cure}={self.target}" if self.cure and self.target else self.cure
 
     def told(self) -> str:
         """Say what this is, with all that is needed to get it again."""

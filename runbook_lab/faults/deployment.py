@@ -25,13 +25,13 @@ def draw_code(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
     """The next release, whose pricing throws for customers without a loyalty account."""
     version = NEXT_ORDERS.rpartition(":")[2]
     template = {"metadata": {"labels": {_VERSION: version}}, "spec": {"containers": [{"name": _NAME, "image": NEXT_ORDERS}]}}
-    return f"release {version} of orders, which throws for most customers", (_rollout(template, f"release {version}"),)
+    return f"release {version} of orders, which throws for most customers", (rollout(template, f"release {version}"),)
 
 
 def draw_pool(chance: random.Random, _: float) -> tuple[str, tuple[Step, ...]]:
     """One connection for each pod, set in the deployment."""
     return "a rollout gives each pod of orders one database connection", (
-        _rollout(_variable(_POOL_SIZE, "1"), chance.choice(_POOL_REASONS)),
+        rollout(_variable(_POOL_SIZE, "1"), chance.choice(_POOL_REASONS)),
     )
 
 
@@ -40,7 +40,7 @@ def draw_address(chance: random.Random, _: float) -> tuple[str, tuple[Step, ...]
     name = chance.choice(("payments", "inventory"))
     address = chance.choice(_ADDRESSES).format(name=name)
     return f"a rollout makes orders look for {name} at {address}", (
-        _rollout(_variable(f"{name.upper()}_URL", address), f"move {name} to its new address"),
+        rollout(_variable(f"{name.upper()}_URL", address), f"move {name} to its new address"),
     )
 
 
@@ -54,5 +54,6 @@ def _variable(name: str, value: str) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": _NAME, "env": [{"name": name, "value": value}]}]}}
 
 
-def _rollout(template: dict[str, Any], why: str) -> Patch:
-    return Patch("Deployment", _NAME, {"metadata": {"annotations": {_CHANGE_CAUSE: why}}, "spec": {"template": template}})
+def rollout(template: dict[str, Any], why: str, **spec: Any) -> Patch:
+    """A new revision of orders, with the reason that its author gave; `spec` is what else of the deployment changes."""
+    return Patch("Deployment", _NAME, {"metadata": {"annotations": {_CHANGE_CAUSE: why}}, "spec": {"template": template, **spec}})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from runbook_lab.cluster.node import processes
 from runbook_lab.cluster_client import ClusterClient
-from runbook_lab.faults.declaration import Fault, Patch, PodConditions, RestartRollout, Step
+from runbook_lab.faults.declaration import DeletePods, Fault, Patch, PodConditions, RestartRollout, Scale, Step, StopProcesses
 from runbook_lab.home import Home
 from runbook_lab.rollouts import wait_for_rollout
 from runbook_lab.shop.conditions import Conditions
@@ -23,7 +26,7 @@ def put_in(home: Home, faults: tuple[Fault, ...]) -> None:
     steps = [step for fault in faults for step in fault.steps]
     for step in steps:
         if not isinstance(step, PodConditions):
-            _change(cluster, step)
+            _change(home, cluster, step)
     conditions = [step for step in steps if isinstance(step, PodConditions)]
     if conditions and len(conditions) < len(steps):
         # Conditions belong to pods: those of the old revision would take theirs along.
@@ -33,22 +36,46 @@ def put_in(home: Home, faults: tuple[Fault, ...]) -> None:
     home.note_faults([_noted(fault) for fault in faults])
 
 
-def _change(cluster: ClusterClient, step: Step) -> None:
+def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
     if isinstance(step, Patch):
         cluster.patch(step.kind, step.name, dict(step.patch), manager="kubectl-patch")
     elif isinstance(step, RestartRollout):
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         template = {"metadata": {"annotations": {_RESTARTED_AT: now}}}
         cluster.patch("Deployment", step.deployment, {"spec": {"template": template}}, manager="kubectl-rollout")
+    elif isinstance(step, Scale):
+        cluster.patch(step.kind, step.name, {"spec": {"replicas": step.replicas}}, manager="kubectl")
+    elif isinstance(step, DeletePods):
+        for name in _pods(cluster, step.app):
+            cluster.delete("Pod", name)
+    elif isinstance(step, StopProcesses):
+        for name in _pods(cluster, step.app):
+            processes.send(_processes_of(home, name), signal.SIGSTOP)
+
+
+def _processes_of(home: Home, pod: str) -> list[processes.Process]:
+    """The processes of a pod, told by the directory that they are given."""
+    mark = f"LAB_DATA_DIR={home.pod_directory(pod)}".encode()
+    return [process for pid, process in processes.snapshot().items() if mark in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is somebody else's
+        return []
 
 
 def _set_conditions(home: Home, cluster: ClusterClient, step: PodConditions) -> None:
     """Set conditions, beside what another fault has set already."""
-    pods = sorted(pod["metadata"]["name"] for pod in cluster.list("Pod", app=step.app) if _stays(pod))
-    for place, name in enumerate(pods):
+    for place, name in enumerate(_pods(cluster, step.app)):
         values: Mapping[str, float] = step.values[place % len(step.values)]
         directory = home.pod_directory(name)
         replace(Conditions.read(directory), **values).write(directory)
+
+
+def _pods(cluster: ClusterClient, app: str) -> list[str]:
+    return sorted(pod["metadata"]["name"] for pod in cluster.list("Pod", app=app) if _stays(pod))
 
 
 def _stays(pod: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ import yaml
 
 from runbook_lib.folders import shipped_folder
 
-__all__ = ["ERROR_RATIO", "ERROR_RATIO_THRESHOLD", "lab_rules"]
+__all__ = ["ERROR_RATIO", "ERROR_RATIO_THRESHOLD", "REQUEST_RATE", "lab_rules"]
 
 ERROR_RATIO = "namespace_service:http_requests_failed:ratio"
 ERROR_RATIO_THRESHOLD = 0.05
+REQUEST_RATE = "namespace_service:http_requests:rate"
 # The shipped durations would make an hour of each drill. The service file of the lab says the same rate window.
 _WINDOWS = {"5m": "20s", "10m": "40s", "15m": "60s"}
 _FOR = {"1m": "6s", "5m": "10s", "10m": "20s"}

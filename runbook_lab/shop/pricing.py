@@ -1,11 +1,14 @@
-"""What an order costs. Two releases of this module are in the lab's images: the one in use, and the one that followed it."""
+"""What an order costs. Three releases of this module are in the lab's images: the one in use, and two that followed it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any, Protocol
 
+_TABLE = Path(__file__).with_name("discounts.json")
 _CENT = Decimal("0.01")
 _BULK_QUANTITY = 5
 _BULK_DISCOUNT = Decimal("0.05")
@@ -39,7 +42,14 @@ class LoyaltyPricing(BulkPricing):
         return (super().amount(price, order) * (1 - discount)).quantize(_CENT, ROUND_HALF_UP)
 
 
+class TablePricing(LoyaltyPricing):
+    """As of 1.5.1: guests pay the full price, and discounts come from a table, which nobody put into the image."""
+
+    def __init__(self) -> None:
+        self._discounts = json.loads(_TABLE.read_text(encoding="utf-8"))
+
+
 def pricing_of(version: str) -> Pricing:
-    """Give the pricing of a release such as 1.4.2."""
-    major, minor = (int(number) for number in version.split(".")[:2])
-    return LoyaltyPricing() if (major, minor) >= (1, 5) else BulkPricing()
+    """Give the pricing of a release such as 1.4.2. Raises FileNotFoundError for one that lacks its table."""
+    release = tuple(int(number) for number in version.split("."))
+    return TablePricing() if release >= (1, 5, 1) else LoyaltyPricing() if release >= (1, 5) else BulkPricing()

@@ -145,7 +145,7 @@ def _planned(context: ActionContext, found: Object, edit: Edit) -> Plan | Refusa
         bound_to=joint_binding(found, deployment),
         arguments={"edit": dict(edit), "before": before, "restarts": reads},
         warnings=tuple(_warnings(cluster, found, workload, edit, reads=reads)),
-        uses={"pods_at_once": workload.pods_at_once} if reads else {},
+        uses={"pods_at_once": workload.serving_at_once} if reads else {},
     )
 
 

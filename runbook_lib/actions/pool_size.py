@@ -168,7 +168,7 @@ def _planned(context: ActionContext, workload: Workload, setting: _Setting, size
         bound_to=bound_to,
         arguments={"size": str(size), "before": setting.value, "key": setting.key, "path": setting.path},
         warnings=tuple(told),
-        uses={"pods_at_once": workload.pods_at_once, "pool_size": size},
+        uses={"pods_at_once": workload.serving_at_once, "pool_size": size},
     )
 
 

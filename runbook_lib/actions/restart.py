@@ -91,7 +91,7 @@ def _plan_restart(context: ActionContext) -> Plan | Refusal:
         reversible=False,
         bound_to=binding(DEPLOYMENTS, workload.found),
         warnings=tuple(surroundings(cluster, workload, what="the mark of the restart")),
-        uses={"pods_at_once": workload.pods_at_once},
+        uses={"pods_at_once": workload.serving_at_once},
     )
 
 

@@ -85,7 +85,7 @@ def _rollback_to(
             *unknown,
             "a schema migration of the newer version is not taken back: check that the older one works on it",
         ),
-        uses={"pods_at_once": workload.pods_at_once},
+        uses={"pods_at_once": workload.serving_at_once},
     )
 
 

@@ -86,6 +86,17 @@ class Workload:
         return min(self.replicas, unavailable if unavailable or surge else 1)
 
     @property
+    def serving(self) -> int:
+        """Pods that serve now; all that are wanted, before the controller has told."""
+        status = self.found.get("status")
+        return int(status.get("availableReplicas") or 0) if status else self.replicas
+
+    @property
+    def serving_at_once(self) -> int:
+        """How many of the pods that serve now a rollout takes down together. A service that is down has none to lose."""
+        return max(0, self.serving - (self.replicas - self.pods_at_once))
+
+    @property
     def surge(self) -> int:
         """How many pods a rollout runs beyond `replicas`."""
         strategy = self.found["spec"].get("strategy") or {}
@@ -94,12 +105,14 @@ class Workload:
         return _share((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"), self.replicas, math.ceil)
 
     def rollout_risk(self, usual: Risk) -> Risk:
-        """High when a rollout leaves no pod that serves, else the action's usual risk."""
-        return "high" if self.replicas and self.pods_at_once >= self.replicas else usual
+        """High when a rollout leaves no pod that serves where one does now, else the action's usual risk."""
+        return "high" if self.serving and self.serving_at_once >= self.serving else usual
 
     def rollout_affects(self) -> str:
         """Who feels a rollout."""
         down = self.pods_at_once
+        if self.replicas and not self.serving:
+            return f"the {self.replicas} pods of {self.name}, none of which serves now: no request is lost by it"
         if self.replicas and down >= self.replicas:
             return f"all {self.replicas} pods of {self.name} go down together: the service is away until new ones are ready"
         served = f"{self.replicas - down} of {self.replicas} keep serving"
@@ -163,11 +176,11 @@ def _budget(operator: Operator, workload: Workload) -> Iterable[str]:
         if not selects(found["spec"].get("selector") or {}, labels):
             continue
         allowed = int((found.get("status") or {}).get("disruptionsAllowed") or 0)
-        if workload.pods_at_once > allowed:
+        if workload.serving_at_once > allowed:
             name = found["metadata"]["name"]
             yield (
                 f"pdb/{name} allows {allowed} pods to be down now, and a rollout, which no budget holds back, takes down "
-                f"{workload.pods_at_once} at a time"
+                f"{workload.serving_at_once} at a time"
             )
 
 
