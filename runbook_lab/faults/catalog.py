@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runbook_lab.faults import deployment, downstream, memory, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
-_ERRORS, _DOWN = "high_error_rate", "service_down"
+_ERRORS, _DOWN, _MEMORY = "high_error_rate", "service_down", "memory_leak"
 
 Drawing = Callable[[random.Random, float], tuple[str, tuple[Step, ...]]]
 
@@ -26,6 +26,7 @@ class Kind:
     cause: str | None
     cure: str | None
     target: str | None = None
+    shows_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,20 @@ FAULTS: dict[str, FaultType] = {
         "requests do not reach orders, whose pods are well",
         {"selector": Kind(outage.draw_selector, _DOWN, "network_partition", "fix_service_selector")},
     ),
+    "memory_leak_slow": FaultType(
+        "orders keeps what it should free, so slowly that there is time to act",
+        {None: Kind(memory.draw_slow, _MEMORY, "memory_leak", "restart_pods")},
+    ),
+    "memory_leak_oom": FaultType(
+        "orders is killed for its memory again and again",
+        {None: Kind(memory.draw_killed, _MEMORY, "memory_leak", "restart_pods")},
+    ),
+    "cache_warmup": FaultType(
+        "a cache of orders fills, which is no leak", {None: Kind(memory.draw_cache, _MEMORY, None, None, shows_after_seconds=60)}
+    ),
+    "traffic_growth": FaultType(
+        "more customers come, which is no leak", {None: Kind(memory.draw_traffic, _MEMORY, None, None, shows_after_seconds=60)}
+    ),
     "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }
 
@@ -132,4 +147,5 @@ def draw(name: str, *, seed: int, intensity: float | None = None, kind: str | No
         cause=way.cause,
         cure=way.cure,
         target=way.target,
+        shows_after_seconds=way.shows_after_seconds,
     )

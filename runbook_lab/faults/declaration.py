@@ -67,6 +67,7 @@ class Fault:
 
     runbook: the one that its alert starts. cause: what that runbook has to confirm; None where nothing may be. cure: its action
     that fixes the fault; None where there is nothing to fix. target: what has to be typed to approve a cure of high risk.
+    shows_after_seconds: how long it takes to show where there is no alert to wait for.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Fault:
     cause: str | None
     cure: str | None
     target: str | None = None
+    shows_after_seconds: float = 0.0
 
     @property
     def approval(self) -> str | None:

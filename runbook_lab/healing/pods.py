@@ -24,8 +24,8 @@ _SETTLE_SECONDS = 90.0
 _START_SECONDS = 20.0
 _STUCK = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerError")
 _PORT = 8080
-# A pod of orders needs about a third of its limit; one that holds this much has leaked.
-_LEAKED_BYTES = 80 * 1024**2
+# A pod of orders needs about half of its limit; one that holds this much has leaked.
+_LEAKED_BYTES = 100 * 1024**2
 Pod = dict[str, Any]
 
 

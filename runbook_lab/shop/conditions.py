@@ -25,13 +25,18 @@ class Conditions:
 
     leaked_bytes_per_second: memory that is kept and never used again. lost_connection_ratio: of the requests that use the
     database, the share that never gives its connection back, its transaction open. answer_seconds: how long each answer is held
-    back. slow_ratio: the share of the answers that is.
+    back. slow_ratio: the share of the answers that is. outside_heap: 1 where what leaks is not the heap's, whose ceiling does not
+    bound it then. cached_bytes: how much a cache comes to hold. load_factor: how many times the usual requests customers send, a
+    while from now.
     """
 
     leaked_bytes_per_second: float = 0.0
     lost_connection_ratio: float = 0.0
     answer_seconds: float = 0.0
     slow_ratio: float = 1.0
+    outside_heap: float = 0.0
+    cached_bytes: float = 0.0
+    load_factor: float = 1.0
 
     def write(self, directory: Path) -> None:
         """Put these conditions into a pod's directory."""

@@ -20,6 +20,7 @@ import urllib3
 
 from runbook_lab.hosts import resolve_url
 from runbook_lab.shop import logs
+from runbook_lab.shop.conditions import Conditions, Watch
 
 _log = logging.getLogger("shop.loadgen")
 
@@ -29,6 +30,7 @@ _PLACING, _READING = 0.72, 0.18  # shares of the requests; the rest looks at the
 _AT_ONCE = 96
 _TIMEOUT_SECONDS = 10.0
 _TELL_EVERY_SECONDS = 30.0
+_RAMP_SECONDS = 40.0  # for as many requests more as there usually are
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,21 @@ class Load:
         self._url = url
         self._customers = customers
         self._per_second = per_second
+        self._factor, self._wanted = 1.0, 1.0
         self._http = urllib3.PoolManager(maxsize=_AT_ONCE, retries=False, timeout=_TIMEOUT_SECONDS)
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._counts = {"ok": 0, "failed": 0, "given up": 0}
+
+    def adapt(self, conditions: Conditions) -> None:
+        """Come to as many requests as the conditions say, little by little."""
+        self._wanted = conditions.load_factor
+
+    def _pause(self) -> float:
+        """The time to the next request [s]. The rate moves a little with each, as more customers come or go."""
+        pause = self._customers.pause(self._per_second * self._factor)
+        step = pause / _RAMP_SECONDS
+        self._factor += max(-step, min(step, self._wanted - self._factor))
+        return pause
 
     def run(self, end: threading.Event) -> None:
         """Send requests until the end."""
@@ -86,7 +100,7 @@ class Load:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             due = time.monotonic()
             while not end.wait(max(0.0, due - time.monotonic())):
-                due = max(due, time.monotonic() - 1.0) + self._customers.pause(self._per_second)
+                due = max(due, time.monotonic() - 1.0) + self._pause()
                 if self._places.acquire(blocking=False):
                     threads.submit(self._send, self._customers.next())
                 else:
@@ -119,7 +133,9 @@ def main() -> None:
     customers = Customers(int(os.environ.get("SEED", "1")))
     per_second = float(os.environ.get("REQUESTS_PER_SECOND", "36"))
     _log.info("sending %g requests a second to %s", per_second, os.environ["ORDERS_URL"])
-    Load(os.environ["ORDERS_URL"].rstrip("/"), customers, per_second=per_second).run(end)
+    load = Load(os.environ["ORDERS_URL"].rstrip("/"), customers, per_second=per_second)
+    Watch().on_change(load.adapt)
+    load.run(end)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""The memory of a service: a ceiling for what requests may allocate, as `-Xmx` sets one, and what is kept for too long."""
+"""The memory of a service: a ceiling for requests, as `-Xmx` sets one, and what is kept, rightly or for too long."""
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
+from collections import deque
 from pathlib import Path
 
 from runbook_lab.shop.conditions import Conditions
@@ -13,6 +16,10 @@ _CEILING_RATIO = 0.92
 _STEP_SECONDS = 0.25
 # At the ceiling most requests fail before they can add to what is kept; the rest of the process goes on growing, more slowly.
 _GROWTH_AT_CEILING = 0.1
+# What a customer's session holds, and for how long after each request: memory follows the load.
+_SESSION_BYTES, _SESSION_SECONDS = 256 * 1024, 8.0
+# A cache fills fast at first, then with what is seldom asked for.
+_CACHE_SECONDS = 20.0
 
 
 def resident_bytes() -> int:
@@ -29,31 +36,45 @@ class Memory:
     def __init__(self, limit_bytes: int | None) -> None:
         self._ceiling_bytes = _CEILING_RATIO * limit_bytes if limit_bytes else None
         self._kept: list[bytes] = []
-        self._growth = 0.0
+        self._sessions: deque[tuple[float, bytes]] = deque()
+        self._conditions = Conditions()
         self._growing = threading.Event()
 
     def allocate(self, amount_bytes: int) -> bytearray:
-        """Give a buffer for a request. Raises MemoryError when the heap is full."""
+        """Give a buffer for a request, whose session is held for a while. Raises MemoryError when the heap is full."""
         if self._is_full(amount_bytes):
             raise MemoryError(f"cannot allocate {amount_bytes} bytes: the heap is full")
+        now = time.monotonic()
+        self._sessions.append((now + _SESSION_SECONDS, _filled(_SESSION_BYTES)))
+        while self._sessions and self._sessions[0][0] < now:
+            self._sessions.popleft()
         return bytearray(amount_bytes)
 
     def adapt(self, conditions: Conditions) -> None:
         """Keep as much as the conditions say. What has been kept stays, as it does in a leak."""
-        self._growth = conditions.leaked_bytes_per_second
-        if self._growth and not self._growing.is_set():
+        self._conditions = conditions
+        grows = bool(conditions.leaked_bytes_per_second or conditions.cached_bytes)
+        if grows and not self._growing.is_set():
             self._growing.set()
             threading.Thread(target=self._grow, name="buffers", daemon=True).start()
-        elif not self._growth:
+        elif not grows:
             self._growing.clear()
 
     def _grow(self) -> None:
-        waiting = threading.Event()
+        waiting, cached = threading.Event(), 0.0
         while self._growing.is_set():
-            share = _GROWTH_AT_CEILING if self._is_full(0) else 1.0
-            # Not zeros: pages of zeros are not resident until somebody writes to them.
-            self._kept.append(b"\x01" * int(self._growth * share * _STEP_SECONDS))
+            now = self._conditions
+            bounded = self._is_full(0) and not now.outside_heap
+            leaked = now.leaked_bytes_per_second * _STEP_SECONDS * (_GROWTH_AT_CEILING if bounded else 1.0)
+            more = (now.cached_bytes - cached) * (1 - math.exp(-_STEP_SECONDS / _CACHE_SECONDS))
+            cached += more
+            self._kept.append(_filled(int(leaked + more)))
             waiting.wait(_STEP_SECONDS)
 
     def _is_full(self, more_bytes: int) -> bool:
         return self._ceiling_bytes is not None and resident_bytes() + more_bytes > self._ceiling_bytes
+
+
+def _filled(amount_bytes: int) -> bytes:
+    """Not zeros: pages of zeros are not resident until somebody writes to them."""
+    return b"\x01" * amount_bytes

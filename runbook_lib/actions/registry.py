@@ -10,6 +10,7 @@ from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.database_restart import RESTART_DATABASE
 from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
 from runbook_lib.actions.interface import Action
+from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
 from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
@@ -32,6 +33,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             RESTART_DATABASE,
             FIX_SERVICE_SELECTOR,
             DELETE_NETWORK_POLICY,
+            RAISE_MEMORY_LIMIT,
         )
     }
 )

@@ -45,6 +45,8 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
 def _beyond(symptom: Symptom) -> str:
     """How a breached symptom stands to its limit: a value that dips below it for a moment has not recovered."""
     limit = written(symptom.threshold, symptom.unit)
+    if symptom.beyond:
+        return f"{symptom.beyond} (the limit is {limit})"
     if symptom.value is not None and symptom.value <= symptom.threshold:
         return f"which is below the limit of {limit}, but has not been for long enough"
     return f"above the limit of {limit}"

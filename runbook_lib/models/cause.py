@@ -106,7 +106,8 @@ class Cause:
 class Symptom:
     """The measured symptom of the issue: `value` and `threshold` in `unit`; None when it could not be measured.
 
-    onset_at to last_seen_at is the episode that the causes are tied to; None when the symptom is not breached.
+    onset_at to last_seen_at is the episode that the causes are tied to; None when the symptom is not breached. beyond: what
+    breaches it besides the value, in words.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Symptom:
     onset_at: datetime | None = None
     last_seen_at: datetime | None = None
     text: str = ""
+    beyond: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,167 @@
+"""What kind of growth a memory series shows: a leak, a warm-up that levels off, or load that needs more; and when it ends.
+
+Growth alone is no leak. Caches fill, runtimes warm up, traffic rises in the morning; only what grows steadily, and for none of
+these reasons, goes on until the container is killed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from runbook_lib.analysis.trend import Growth, between_drops, growth, rising_part
+
+__all__ = ["Course", "Forecast", "Kind", "course_of", "forecast"]
+
+_MINIMUM_SAMPLES = 12  # a third of them still tells a slope
+# 1 - exp(-t/T) has fallen to 0.6 of its first slope after half of its time constant.
+_SLOWED_RATIO = 0.6
+_LOAD_RISE_RATIO = 0.2  # less than this is how load always sways
+_FOLLOWS = 0.8  # correlation of memory and load
+_OWN_SHARE = 0.6  # of the growth that time alone must explain for it to be a leak; where both rise alike, it is left at load
+
+
+class Kind(StrEnum):
+    """Why memory grows."""
+
+    STEADY = "steady"
+    LEAK = "leak"
+    LEVELS_OFF = "levels_off"
+    FOLLOWS_LOAD = "follows_load"
+    TOO_SHORT = "too_short"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One pod's memory.
+
+    growth: of the last stretch between restarts that grew, None when none did. since: when that began, or the first of the
+    stretches before it that grew as well. falls: how often it fell by a third and more: restarts. late_ratio: slope of the last
+    third to that of the first, None when the stretch is too short.
+    """
+
+    kind: Kind
+    growth: Growth | None = None
+    since: datetime | None = None
+    falls: int = 0
+    late_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When the limit is reached, from now: the best guess, and its 95 % interval. latest: None where growth may as well stop."""
+
+    expected: timedelta
+    earliest: timedelta
+    latest: timedelta | None
+
+
+def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, ceiling: float = np.inf) -> Course:
+    """Judge one container's memory [bytes] over time, against the load of the service (any unit) over the same time.
+
+    at_least: the rise in bytes below which growth does not matter. ceiling: bytes above which growth slows because there is no
+    room left, so that its slowing says nothing. A saw-tooth of restarts is one course: its last stretch that
+    is long enough counts.
+    """
+    stretches = between_drops(series)
+    falls = max(0, len(stretches) - 1)
+    grown = [_grown(part, at_least) for part in stretches]
+    known = [place for place, found in enumerate(grown) if found is not None]
+    if not known:
+        short = any(_rises(rising_part(part), at_least) for part in stretches)
+        return Course(Kind.TOO_SHORT if short else Kind.STEADY, falls=falls)
+    place = known[-1]
+    found, rising = grown[place] or (None, series)
+    late = _late_ratio(rising[rising <= ceiling])
+    first = place
+    while first > 0 and _rises(stretches[first - 1], at_least):
+        first -= 1
+    since = _beginning(stretches[first], (grown[first] or (found,))[0])
+    return Course(_kind(rising, load, late), found, since, falls, late)
+
+
+def _rises(rising: pd.Series, at_least: float) -> bool:
+    return len(rising) > 0 and float(rising.max()) - float(rising.iloc[0]) >= at_least
+
+
+def _grown(part: pd.Series, at_least: float) -> tuple[Growth, pd.Series] | None:
+    """The growth of a stretch between restarts and the part that grows; None when it does not, or is too short to tell."""
+    rising = rising_part(part)
+    if not _rises(rising, at_least) or len(rising) < _MINIMUM_SAMPLES:
+        return None
+    found = growth(rising)
+    return (found, rising) if found is not None and found.growing and found.rise >= at_least else None
+
+
+def _beginning(part: pd.Series, found: Growth | None) -> datetime:
+    """When the growth of a stretch began: where its line, drawn back, meets the level before it."""
+    start: datetime = part.index[0].to_pydatetime()
+    if found is None:
+        return start
+    before = part[part.index < found.since]
+    if before.empty:
+        return start
+    level = float(before.median()) if len(before) >= _MINIMUM_SAMPLES else float(before.min())
+    at_first = float(part[part.index >= found.since].iloc[0])
+    back = timedelta(seconds=max(0.0, at_first - level) / found.per_second)
+    return max(start, found.since - back)
+
+
+def forecast(found: Growth, limit: float) -> Forecast | None:
+    """When this growth reaches the limit; None when it is there already, or does not grow."""
+    expected = found.time_to(limit)
+    if expected is None:
+        return None
+    left = limit - found.last
+    return Forecast(
+        expected=expected,
+        earliest=timedelta(seconds=left / found.high),
+        latest=timedelta(seconds=left / found.low) if found.low > 0 else None,
+    )
+
+
+def _kind(rising: pd.Series, load: pd.Series | None, late: float | None) -> Kind:
+    if load is not None and _follows(rising, load):
+        return Kind.FOLLOWS_LOAD
+    if late is not None and late < _SLOWED_RATIO:
+        return Kind.LEVELS_OFF
+    return Kind.LEAK
+
+
+def _late_ratio(rising: pd.Series) -> float | None:
+    """The slope of the last third to that of the first; 1 for a straight line."""
+    if len(rising) < _MINIMUM_SAMPLES:
+        return None
+    third = len(rising) // 3
+    first, last = growth(rising.iloc[:third], minimum_samples=3), growth(rising.iloc[-third:], minimum_samples=3)
+    if first is None or last is None or first.per_second <= 0:
+        return None
+    return last.per_second / first.per_second
+
+
+def _follows(rising: pd.Series, load: pd.Series) -> bool:
+    """Whether the load rose meanwhile, memory went along with it, and time alone explains less than half of the growth."""
+    beside = load.dropna().reindex(rising.index, method="nearest").to_numpy(dtype="float64")
+    if len(load.dropna()) < _MINIMUM_SAMPLES or np.isnan(beside).any():
+        return False
+    third = len(beside) // 3
+    before, after = float(np.median(beside[:third])), float(np.median(beside[-third:]))
+    if after - before < _LOAD_RISE_RATIO * max(before, 1e-9):
+        return False
+    memory = rising.to_numpy(dtype="float64")
+    if float(np.corrcoef(memory, beside)[0, 1]) < _FOLLOWS:
+        return False
+    seconds = np.asarray((rising.index - rising.index[0]).total_seconds(), dtype="float64")
+    # Standardised, so that bytes and requests per second weigh alike.
+    table = np.column_stack([_standard(seconds), _standard(beside)])
+    (own, with_load), *_ = np.linalg.lstsq(table, _standard(memory), rcond=None)
+    return bool(max(own, 0.0) < _OWN_SHARE * (max(own, 0.0) + max(with_load, 0.0)))
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    spread = float(np.std(values))
+    return (values - np.mean(values)) / spread if spread else np.zeros_like(values)

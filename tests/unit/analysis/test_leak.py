@@ -1,0 +1,106 @@
+"""A leak is told from noise, warm-up and load, over many seeds; and the forecast holds what it says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runbook_lib.analysis.leak import Kind, course_of, forecast
+from runbook_lib.analysis.trend import growth
+
+MIB = 2**20
+SEEDS = 100
+T = np.arange(240)
+INDEX = pd.date_range("2026-03-01", periods=len(T), freq="15s", tz="UTC")
+Made = tuple[np.ndarray, np.ndarray | None]
+Make = Callable[[np.random.Generator], Made]
+
+
+def kinds(make: Make) -> Counter[Kind]:
+    found: Counter[Kind] = Counter()
+    for seed in range(SEEDS):
+        memory, load = make(np.random.default_rng(seed))
+        beside = None if load is None else pd.Series(load, index=INDEX)
+        found[course_of(pd.Series(memory, index=INDEX), load=beside, at_least=12 * MIB).kind] += 1
+    return found
+
+
+def noise(chance: np.random.Generator) -> np.ndarray:
+    return 80 * MIB + chance.normal(0, MIB, len(T))
+
+
+def load(chance: np.random.Generator) -> np.ndarray:
+    return 36 + chance.normal(0, 2, len(T))
+
+
+def by_load(chance: np.random.Generator, requests: np.ndarray) -> Made:
+    requests = requests + chance.normal(0, 2, len(T))
+    return noise(chance) + 1.2 * MIB * requests, requests
+
+
+LEAKS: dict[str, Make] = {
+    "from the start": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance)),
+    "from some moment on": lambda chance: (noise(chance) + 0.6 * MIB * np.maximum(0, T - 160), load(chance)),
+    "with restarts": lambda chance: (noise(chance) + 1.6 * MIB * (T % 50), load(chance)),
+    "while the load sways": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance) + 10 * np.sin(T / 30)),
+    "while the load makes a step": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance) + 20 * (T > 120)),
+    "with a load that is not measured": lambda chance: (noise(chance) + 0.3 * MIB * T, None),
+}
+NONE: dict[str, Make] = {
+    "noise": lambda chance: (noise(chance), load(chance)),
+    "a fast warm-up": lambda chance: (noise(chance) + 60 * MIB * (1 - np.exp(-T / 20)), load(chance)),
+    "a warm-up": lambda chance: (noise(chance) + 60 * MIB * (1 - np.exp(-T / 60)), load(chance)),
+    "a warm-up that has just begun to slow down": lambda chance: (
+        noise(chance) + 90 * MIB * (1 - np.exp(-T / 160)),
+        load(chance),
+    ),
+    "load that rises": lambda chance: by_load(chance, 36 + 0.2 * T),
+    "load that rises for a while": lambda chance: by_load(chance, 36 + 0.4 * np.clip(T - 60, 0, 100)),
+    "load of a day": lambda chance: by_load(chance, 40 + 20 * np.sin(T / 240 * 2 * np.pi - 1)),
+}
+
+
+@pytest.mark.parametrize("make", LEAKS.values(), ids=LEAKS)
+def test_a_leak_is_found(make: Make) -> None:
+    assert kinds(make)[Kind.LEAK] == SEEDS
+
+
+@pytest.mark.parametrize("make", NONE.values(), ids=NONE)
+def test_what_is_no_leak_is_never_called_one(make: Make) -> None:
+    assert kinds(make)[Kind.LEAK] == 0
+
+
+def test_growth_that_has_just_begun_is_left_open() -> None:
+    memory = pd.Series(80 * MIB + 4 * MIB * np.arange(8), index=INDEX[:8])
+    assert course_of(memory, load=None, at_least=12 * MIB).kind is Kind.TOO_SHORT
+
+
+def test_restarts_are_counted() -> None:
+    course = course_of(pd.Series((60 + 1.6 * (T % 50)) * MIB, index=INDEX), load=None, at_least=12 * MIB)
+    assert course.falls == 4
+
+
+def test_the_forecast_is_right_and_its_interval_holds_the_truth_nearly_always() -> None:
+    held, guesses = 0, []
+    for seed in range(SEEDS):
+        memory = noise(np.random.default_rng(seed)) + 0.3 * MIB * T  # 20 bytes a millisecond: 0.3 MiB in 15 s
+        found = growth(pd.Series(memory, index=INDEX))
+        assert found is not None
+        limit = found.last + 60 * MIB
+        ahead = forecast(found, limit)
+        assert ahead is not None
+        assert ahead.latest is not None
+        guesses.append(ahead.expected.total_seconds())
+        held += ahead.earliest.total_seconds() <= 3000 <= ahead.latest.total_seconds()
+    assert np.median(guesses) == pytest.approx(3000, rel=0.02)
+    assert held >= 0.9 * SEEDS
+
+
+def test_a_limit_that_is_reached_has_no_forecast() -> None:
+    found = growth(pd.Series(80.0 * MIB + MIB * T, index=INDEX))
+    assert found is not None
+    assert forecast(found, found.last) is None
