@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import threading
 import time
@@ -17,7 +18,8 @@ _STEP_SECONDS = 0.25
 # At the ceiling most requests fail before they can add to what is kept; the rest of the process goes on growing, more slowly.
 _GROWTH_AT_CEILING = 0.1
 # What a customer's session holds, and for how long after each request: memory follows the load.
-_SESSION_BYTES, _SESSION_SECONDS = 256 * 1024, 8.0
+_SESSION_BYTES, _SESSION_SECONDS = 192 * 1024, 8.0
+_SESSION = b"\x01" * _SESSION_BYTES
 # A cache fills fast at first, then with what is seldom asked for.
 _CACHE_SECONDS = 20.0
 
@@ -36,7 +38,8 @@ class Memory:
     def __init__(self, limit_bytes: int | None) -> None:
         self._ceiling_bytes = _CEILING_RATIO * limit_bytes if limit_bytes else None
         self._kept: list[bytes] = []
-        self._sessions: deque[tuple[float, bytes]] = deque()
+        self._sessions: deque[tuple[float, mmap.mmap]] = deque()
+        self._lock = threading.Lock()
         self._conditions = Conditions()
         self._growing = threading.Event()
 
@@ -45,9 +48,10 @@ class Memory:
         if self._is_full(amount_bytes):
             raise MemoryError(f"cannot allocate {amount_bytes} bytes: the heap is full")
         now = time.monotonic()
-        self._sessions.append((now + _SESSION_SECONDS, _filled(_SESSION_BYTES)))
-        while self._sessions and self._sessions[0][0] < now:
-            self._sessions.popleft()
+        with self._lock:
+            self._sessions.append((now + _SESSION_SECONDS, _session()))
+            while self._sessions[0][0] < now:
+                self._sessions.popleft()[1].close()
         return bytearray(amount_bytes)
 
     def adapt(self, conditions: Conditions) -> None:
@@ -68,13 +72,16 @@ class Memory:
             leaked = now.leaked_bytes_per_second * _STEP_SECONDS * (_GROWTH_AT_CEILING if bounded else 1.0)
             more = (now.cached_bytes - cached) * (1 - math.exp(-_STEP_SECONDS / _CACHE_SECONDS))
             cached += more
-            self._kept.append(_filled(int(leaked + more)))
+            # Not zeros: pages of zeros are not resident until somebody writes to them.
+            self._kept.append(b"\x01" * int(leaked + more))
             waiting.wait(_STEP_SECONDS)
 
     def _is_full(self, more_bytes: int) -> bool:
         return self._ceiling_bytes is not None and resident_bytes() + more_bytes > self._ceiling_bytes
 
 
-def _filled(amount_bytes: int) -> bytes:
-    """Not zeros: pages of zeros are not resident until somebody writes to them."""
-    return b"\x01" * amount_bytes
+def _session() -> mmap.mmap:
+    """Pages of their own, which go back to the kernel at once: what malloc frees stays with the process."""
+    pages = mmap.mmap(-1, _SESSION_BYTES)
+    pages.write(_SESSION)
+    return pages
