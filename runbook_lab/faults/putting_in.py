@@ -54,9 +54,11 @@ def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
 
 
 def _processes_of(home: Home, pod: str) -> list[processes.Process]:
-    """The processes of a pod, told by the directory that they are given."""
+    """The processes of a pod, told by the directory that they are given, and their children: PostgreSQL's overwrite what they
+    were given."""
     mark = f"LAB_DATA_DIR={home.pod_directory(pod)}".encode()
-    return [process for pid, process in processes.snapshot().items() if mark in _environment(pid)]
+    everything = processes.snapshot()
+    return processes.members((pid for pid in everything if mark in _environment(pid)), everything)
 
 
 def _environment(pid: int) -> list[bytes]:
