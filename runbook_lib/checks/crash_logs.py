@@ -156,7 +156,8 @@ def _signals(
 
 _BEARINGS = {
     "configuration": ("configuration",),
-    "database": ("database", "database_pool", "database_statement"),
+    "database": ("database", "database_pool"),
+    "refusal": ("database_statement",),
     "application": ("application",),
 }
 

@@ -166,6 +166,18 @@ PLAYBOOK = Playbook(
             remedies=(Remedy(action="restart_database"),),
         ),
         CauseRule(
+            name="database_refuses",
+            title="Database answers, but turns the service down",
+            mechanism=(("crash_speaks_of_refusal",), ("pods_crashing",)),
+            onset=("pods_crashing",),
+            supports=("log_database_statement_errors",),
+            explained_by=(
+                ExplainedBy(cause="database_down"),
+                ExplainedBy(cause="bad_deployment", when=("crash_over_changed_setting",)),
+                ExplainedBy(cause="bad_deployment", when=("new_pods_crash",)),
+            ),
+        ),
+        CauseRule(
             name="network_partition",
             title="The way to the service, or to what it needs, is closed",
             mechanism=(
@@ -206,6 +218,7 @@ PLAYBOOK = Playbook(
             explained_by=(
                 *_by_a_change("pods_crashed"),
                 ExplainedBy(cause="database_down", when=("crash_speaks_of_database",)),
+                ExplainedBy(cause="database_refuses"),
                 *(ExplainedBy(cause="database_down", when=("probes_failing", name)) for name in _DATABASE_ERRORS),
                 ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
             ),

@@ -168,6 +168,17 @@ def crashing_without_database() -> Told:
     }
 
 
+def refused_by_the_database() -> Told:
+    """Somebody has changed the password of the database's role; the pods crash when they start anew."""
+    refused = 'psycopg.OperationalError: connection failed: FATAL: password authentication failed for user "shop"'
+    return {
+        "metrics": no_pods_ready(),
+        "logs": crashed(refused),
+        "cluster": FakeCluster(pods=crashing()),
+        "http": DOWN,
+    }
+
+
 def wrong_selector() -> Told:
     """The Service asks for a label that no pod has."""
     endpoints = frame([], columns=["address", "port", "ready", "pod", "node"])
@@ -215,6 +226,7 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "no room on any node": (no_room, "out_of_resources"),
     "a database that was stopped": (stopped_database, "database_down"),
     "a database that does not start": (crashing_without_database, "database_down"),
+    "a database that refuses the password": (refused_by_the_database, "database_refuses"),
     "a selector that fits no pod": (wrong_selector, "network_partition"),
     "a policy that keeps clients out": (denied_clients, "network_partition"),
     "a policy that keeps the database away": (denied_database, "network_partition"),
