@@ -98,7 +98,7 @@ FAULTS: dict[str, FaultType] = {
         {None: Kind(memory.draw_killed, _MEMORY, "memory_leak", "restart_pods")},
     ),
     "cache_warmup": FaultType(
-        "a cache of orders fills, which is no leak", {None: Kind(memory.draw_cache, _MEMORY, None, None, shows_after_seconds=60)}
+        "a cache of orders fills, which is no leak", {None: Kind(memory.draw_cache, _MEMORY, None, None, shows_after_seconds=100)}
     ),
     "traffic_growth": FaultType(
         "more customers come, which is no leak", {None: Kind(memory.draw_traffic, _MEMORY, None, None, shows_after_seconds=60)}

@@ -11,7 +11,7 @@ _MIB = 1024**2
 # From about 70 MiB to the heap's ceiling of 118 MiB in some 12 to 20 s.
 _LEAST_BYTES, _MORE_BYTES = 2.4 * _MIB, 1.6 * _MIB
 _LEAST_SLOW_BYTES, _MORE_SLOW_BYTES = 0.35 * _MIB, 0.35 * _MIB
-_LEAST_CACHED_BYTES, _MORE_CACHED_BYTES = 10 * _MIB, 8 * _MIB
+_LEAST_CACHED_BYTES, _MORE_CACHED_BYTES = 14 * _MIB, 10 * _MIB
 _LEAST_FACTOR, _MORE_FACTOR = 1.5, 0.5
 _SPREAD = 0.12
 Drawn = tuple[str, tuple[Step, ...]]

@@ -18,10 +18,10 @@ _STEP_SECONDS = 0.25
 # At the ceiling most requests fail before they can add to what is kept; the rest of the process goes on growing, more slowly.
 _GROWTH_AT_CEILING = 0.1
 # What a customer's session holds, and for how long after each request: memory follows the load.
-_SESSION_BYTES, _SESSION_SECONDS = 192 * 1024, 8.0
+_SESSION_BYTES, _SESSION_SECONDS = 128 * 1024, 8.0
 _SESSION = b"\x01" * _SESSION_BYTES
 # A cache fills fast at first, then with what is seldom asked for.
-_CACHE_SECONDS = 20.0
+_CACHE_SECONDS = 12.0
 
 
 def resident_bytes() -> int:

@@ -20,6 +20,8 @@ __all__ = ["Course", "Forecast", "Kind", "course_of", "forecast"]
 _MINIMUM_SAMPLES = 12  # a third of them still tells a slope
 # 1 - exp(-t/T) has fallen to 0.6 of its first slope after half of its time constant.
 _SLOWED_RATIO = 0.6
+# What rises in a line spends a third of the way from its first quarter to the top in its last quarter.
+_AT_THE_TOP_RATIO = 0.5
 _LOAD_RISE_RATIO = 0.2  # less than this is how load always sways
 _FOLLOWS = 0.8  # correlation of memory and load
 _OWN_SHARE = 0.6  # of the growth that time alone must explain for it to be a leak; where both rise alike, it is left at load
@@ -40,15 +42,13 @@ class Course:
     """One pod's memory.
 
     growth: of the last stretch between restarts that grew, None when none did. since: when that began, or the first of the
-    stretches before it that grew as well. falls: how often it fell by a third and more: restarts. late_ratio: slope of the last
-    third to that of the first, None when the stretch is too short.
+    stretches before it that grew as well. falls: how often it fell by a third and more: restarts.
     """
 
     kind: Kind
     growth: Growth | None = None
     since: datetime | None = None
     falls: int = 0
-    late_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,23 @@ def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, cei
     """Judge one container's memory [bytes] over time, against the load of the service (any unit) over the same time.
 
     at_least: the rise in bytes below which growth does not matter. ceiling: bytes above which growth slows because there is no
-    room left, so that its slowing says nothing. A saw-tooth of restarts is one course: its last stretch that
-    is long enough counts.
+    room left, so that its slowing says nothing. A saw-tooth of restarts is one course: its last stretch that is long enough
+    counts.
     """
     stretches = between_drops(series)
     falls = max(0, len(stretches) - 1)
     grown = [_grown(part, at_least) for part in stretches]
-    known = [place for place, found in enumerate(grown) if found is not None]
+    known = [(place, found) for place, found in enumerate(grown) if found is not None]
     if not known:
         short = any(_rises(rising_part(part), at_least) for part in stretches)
         return Course(Kind.TOO_SHORT if short else Kind.STEADY, falls=falls)
-    place = known[-1]
-    found, rising = grown[place] or (None, series)
-    late = _late_ratio(rising[rising <= ceiling])
+    place, (last, rising) = known[-1]
     first = place
     while first > 0 and _rises(stretches[first - 1], at_least):
         first -= 1
-    since = _beginning(stretches[first], (grown[first] or (found,))[0])
-    return Course(_kind(rising, load, late), found, since, falls, late)
+    begun = grown[first]
+    since = _beginning(stretches[first], begun[0] if begun is not None else last)
+    return Course(_kind(rising, load, ceiling), last, since, falls)
 
 
 def _rises(rising: pd.Series, at_least: float) -> bool:
@@ -97,11 +96,9 @@ def _grown(part: pd.Series, at_least: float) -> tuple[Growth, pd.Series] | None:
     return (found, rising) if found is not None and found.growing and found.rise >= at_least else None
 
 
-def _beginning(part: pd.Series, found: Growth | None) -> datetime:
+def _beginning(part: pd.Series, found: Growth) -> datetime:
     """When the growth of a stretch began: where its line, drawn back, meets the level before it."""
     start: datetime = part.index[0].to_pydatetime()
-    if found is None:
-        return start
     before = part[part.index < found.since]
     if before.empty:
         return start
@@ -124,18 +121,28 @@ def forecast(found: Growth, limit: float) -> Forecast | None:
     )
 
 
-def _kind(rising: pd.Series, load: pd.Series | None, late: float | None) -> Kind:
+def _kind(rising: pd.Series, load: pd.Series | None, ceiling: float) -> Kind:
     if load is not None and _follows(rising, load):
         return Kind.FOLLOWS_LOAD
-    if late is not None and late < _SLOWED_RATIO:
-        return Kind.LEVELS_OFF
-    return Kind.LEAK
+    return Kind.LEVELS_OFF if _levels_off(rising[rising <= ceiling]) else Kind.LEAK
+
+
+def _levels_off(rising: pd.Series) -> bool:
+    """Whether growth slows down all the way, or is over after a rise that was short against what came before and after."""
+    if len(rising) < _MINIMUM_SAMPLES:
+        return False
+    late = _late_ratio(rising)
+    smooth = rising.rolling(3, center=True, min_periods=1).median()
+    low = min(float(smooth.iloc[: max(3, len(smooth) // 10)].median()), float(smooth.quantile(0.05)))
+    up = smooth.index[smooth <= low + 0.25 * (float(smooth.max()) - low)]
+    tail = smooth[up[-1] :] if len(up) else smooth
+    high = float(tail.quantile(0.95))
+    slowed = late is not None and late < _SLOWED_RATIO
+    return slowed or float((tail >= low + 0.75 * (high - low)).mean()) > _AT_THE_TOP_RATIO
 
 
 def _late_ratio(rising: pd.Series) -> float | None:
-    """The slope of the last third to that of the first; 1 for a straight line."""
-    if len(rising) < _MINIMUM_SAMPLES:
-        return None
+    """The slope of the last third to that of the first; 1 for a straight line. None where the first did not grow."""
     third = len(rising) // 3
     first, last = growth(rising.iloc[:third], minimum_samples=3), growth(rising.iloc[-third:], minimum_samples=3)
     if first is None or last is None or first.per_second <= 0:

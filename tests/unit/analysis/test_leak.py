@@ -58,6 +58,10 @@ NONE: dict[str, Make] = {
         noise(chance) + 90 * MIB * (1 - np.exp(-T / 160)),
         load(chance),
     ),
+    "a cache that fills in minutes after slow growth": lambda chance: (
+        noise(chance) + 0.03 * MIB * T + 40 * MIB * (1 - np.exp(-np.maximum(0, T - 200) / 3)),
+        load(chance),
+    ),
     "load that rises": lambda chance: by_load(chance, 36 + 0.2 * T),
     "load that rises for a while": lambda chance: by_load(chance, 36 + 0.4 * np.clip(T - 60, 0, 100)),
     "load of a day": lambda chance: by_load(chance, 40 + 20 * np.sin(T / 240 * 2 * np.pi - 1)),
