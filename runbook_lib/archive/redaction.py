@@ -148,7 +148,8 @@ def _known_pattern(secrets: set[str]) -> re.Pattern[str] | None:
 def _spellings(secret: str) -> set[str]:
     """The secret as it may stand in text: as it is, in a URL, in HTML, in JSON, and within base64."""
     data = secret.encode()
-    spelled = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    spelled = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), repr(secret)[1:-1]}
+    spelled |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
     # Within base64 a secret looks different at each of three offsets; the characters that it shares with its neighbours are left.
     for offset in range(3):
         padded = b"\0" * offset + data
