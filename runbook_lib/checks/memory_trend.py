@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -19,7 +19,7 @@ from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
-from runbook_lib.models.window import format_duration, format_instant
+from runbook_lib.models.window import Window, format_duration, format_instant
 
 HORIZON = timedelta(hours=24)
 """A leak that fills a pod within this time is worth waking somebody; one that takes longer is worth a ticket."""
@@ -27,6 +27,7 @@ HORIZON = timedelta(hours=24)
 _MINIMUM_RISE_OF_LIMIT = 0.1
 _CEILING_RATIO = 0.85  # of the limit: above it garbage collectors work harder, and allocations begin to fail
 _MINIMUM_RISE_OF_START = 0.25
+_STEPS_OF_A_CLOSER_LOOK = 60
 _WORDS = {
     Kind.LEAK: "grows steadily",
     Kind.LEVELS_OFF: "grows ever more slowly",
@@ -63,11 +64,14 @@ def memory_trend(context: CheckContext) -> Finding:
             "load": over_time(context, "request_rate"),
             "pods": Question(context.sources.cluster, lambda: context.sources.cluster.pods(context.selector)),
         },
-        deadline_seconds=context.deadline_seconds,
+        deadline_seconds=0.75 * context.deadline_seconds,
     )
-    used, limit = answers.get("used"), answers.get("limit")
-    parts = {name: series for name, series in (split(used, "pod") if used is not None else {}).items() if len(series)}
-    pods = _pods(context, parts, split(limit, "pod") if limit is not None else {}, answers)
+    parts = _parts(answers.get("used"))
+    pods = _pods(context, parts, answers)
+    if unsure := {pod.name for pod in pods if _may_hide_a_leak(pod)}:
+        closer = {name: series for name, series in _closer_look(context).items() if name in unsure}
+        seen = {pod.name: pod for pod in _pods(context, closer, answers)}
+        pods = _ranked([seen.get(pod.name, pod) for pod in pods])
     summary = _summary(pods, answers)
     return Finding(
         name="memory_trend",
@@ -109,9 +113,34 @@ def memory_symptom(context: CheckContext, finding: Finding) -> Symptom:
     )
 
 
-def _pods(context: CheckContext, parts: Mapping[str, pd.Series], limits: Mapping[str, pd.Series], answers: Answers) -> list[_Pod]:
+def _parts(used: Frame | None) -> dict[str, pd.Series]:
+    return {name: series for name, series in (split(used, "pod") if used is not None else {}).items() if len(series)}
+
+
+def _may_hide_a_leak(pod: _Pod) -> bool:
+    """Whether the pod grew for too short a time, or was restarted between samples that are too far apart."""
+    return pod.course.kind is Kind.TOO_SHORT or (pod.course.kind is Kind.STEADY and pod.course.falls > 0)
+
+
+def _closer_look(context: CheckContext) -> dict[str, pd.Series]:
+    """The end of the window in finer steps: a fast leak is killed before it has enough samples of a long window.
+
+    Samples that repeat the one before are left out: a step shorter than the scrape interval makes no new knowledge.
+    """
+    start = context.now - _STEPS_OF_A_CLOSER_LOOK * timedelta(seconds=context.step_seconds(context.window))
+    closer = replace(context, window=Window(max(start, context.window.start), context.now))
+    answers = ask({"used": over_time(closer, "memory_working_set", fine=True)}, deadline_seconds=context.deadline_seconds / 4)
+    return {name: series[series.diff() != 0] for name, series in _parts(answers.get("used")).items()}
+
+
+def _ranked(pods: list[_Pod]) -> list[_Pod]:
+    return sorted(pods, key=lambda pod: (-(pod.share or 0.0), -pod.used_bytes))
+
+
+def _pods(context: CheckContext, parts: Mapping[str, pd.Series], answers: Answers) -> list[_Pod]:
     """The pods that are there at the end of the window; what others did is over."""
-    load = answers.get("load")
+    limit, load = answers.get("limit"), answers.get("load")
+    limits = split(limit, "pod") if limit is not None else {}
     beside = as_series(load) if load is not None and len(load) else None
     versions = _versions_of(answers.get("pods"))
     latest = max((series.index[-1] for series in parts.values()), default=None)
@@ -119,15 +148,15 @@ def _pods(context: CheckContext, parts: Mapping[str, pd.Series], limits: Mapping
     for name, series in parts.items():
         if latest is None or latest - series.index[-1] > context.gap:
             continue
-        limit = limits.get(name)
-        maximum = float(limit.iloc[-1]) if limit is not None and len(limit) else None
+        own = limits.get(name)
+        maximum = float(own.iloc[-1]) if own is not None and len(own) else None
         needed = _MINIMUM_RISE_OF_LIMIT * maximum if maximum else _MINIMUM_RISE_OF_START * float(series.iloc[0])
         ceiling = _CEILING_RATIO * maximum if maximum else math.inf
         course = course_of(series, load=beside, at_least=needed, ceiling=ceiling)
         ahead = forecast(course.growth, maximum) if course.kind is Kind.LEAK and course.growth and maximum else None
         since = _full_since(series, context.service.thresholds.memory_ratio.warning * maximum) if maximum else None
         found.append(_Pod(name, float(series.iloc[-1]), maximum, course, ahead, since, versions.get(name)))
-    return sorted(found, key=lambda pod: (-(pod.share or 0.0), -pod.used_bytes))
+    return _ranked(found)
 
 
 def _full_since(series: pd.Series, limit: float) -> datetime | None:

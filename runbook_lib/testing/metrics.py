@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import TypeGuard
 
+import pandas as pd
+
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
@@ -103,9 +105,13 @@ class FakeMetrics:
         return Expressions(known=known, rate_window_seconds=self.rate_window_seconds)
 
     def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
-        """The given answer, cut to the window."""
-        del step_seconds
-        return self._cut(promql, since=window.start, until=window.end)
+        """The given answer, cut to the window; with a step, one sample of each series in each step."""
+        found = self._cut(promql, since=window.start, until=window.end)
+        if not step_seconds or found.empty:
+            return found
+        labels = [found[column] for column in found.columns if column not in ("time", "value")]
+        steps = (found["time"] - pd.Timestamp(window.start)) // pd.Timedelta(seconds=step_seconds)
+        return Frame(found.groupby([*labels, steps.rename("step")]).head(1))
 
     def instant(self, promql: str, *, at: datetime | None = None) -> Frame:
         """The last row of each series."""

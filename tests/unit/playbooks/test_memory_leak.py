@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from runbook_lib.models.cause import Verdict
-from runbook_lib.models.frame import Frame
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.window import Window
 from runbook_lib.testing import (
     PODS,
     FakeCluster,
@@ -50,6 +51,18 @@ def sawtooth() -> dict[str, Frame]:
     return {"memory_working_set": series, "memory_limit": each_pod(LIMIT)}
 
 
+def killed_every_few_seconds() -> dict[str, Frame]:
+    """Teeth of 20 s in the last minutes: too short for the steps of the whole window."""
+
+    def mebibytes(at: datetime) -> float:
+        return 60 + 9 * (60 * minutes_since(ago(3), at) % 20)
+
+    before = [line(60 * MIB, window=Window(ago(60), ago(5)), pod=pod) for pod in PODS]
+    times = [ago(3) + timedelta(seconds=second) for second in range(180)]
+    teeth = [frame({"time": times, "pod": pod, "value": [mebibytes(at) * MIB for at in times]}) for pod in PODS]
+    return {"memory_working_set": together(*before, *teeth), "memory_limit": each_pod(LIMIT)}
+
+
 def warm_up(limit: float = LIMIT) -> dict[str, Frame]:
     series = used(lambda at: 60 + 100 * (1 - math.exp(-minutes_since(ago(55), at) / 15)))
     return {"memory_working_set": series, "memory_limit": each_pod(limit)}
@@ -63,8 +76,7 @@ def traffic(limit: float = LIMIT) -> dict[str, Frame]:
     return {"memory_working_set": series, "memory_limit": each_pod(limit), "request_rate": curve(load)}
 
 
-def killed() -> Frame:
-    at = ago(12)
+def killed(at: datetime) -> Frame:
     return pods(last_state=f"OOMKilled (exit 137) at {at:%H:%M}", last_terminated_at=at, restarts=3)
 
 
@@ -87,9 +99,14 @@ def test_a_leak_that_fills_the_pods_within_a_day_is_confirmed_before_anything_is
 
 
 def test_containers_that_are_killed_again_and_again_are_a_leak() -> None:
-    seen = examine(ISSUE, metrics=FakeMetrics(sawtooth()), cluster=FakeCluster(pods=killed()))
+    seen = examine(ISSUE, metrics=FakeMetrics(sawtooth()), cluster=FakeCluster(pods=killed(ago(12))))
     assert seen.roots == ["memory_leak"]
     assert "3 containers were killed" in seen.symptom.beyond
+
+
+def test_a_leak_that_is_killed_within_seconds_is_seen_in_finer_steps() -> None:
+    seen = examine(ISSUE, metrics=FakeMetrics(killed_every_few_seconds()), cluster=FakeCluster(pods=killed(ago(1))))
+    assert seen.roots == ["memory_leak"]
 
 
 def test_a_full_pod_offers_a_restart_first_and_a_higher_limit_then() -> None:
