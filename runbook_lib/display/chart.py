@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -43,8 +44,9 @@ class Chart:
 
 def chart_of(figure: LineFigure) -> Chart:
     """The chart of a figure over time."""
-    parts = {str(name): part for name, part in figure.frame.groupby("series", sort=False)} if len(figure.frame) else {}
-    scale, unit = _scale(figure.unit, figure.frame["value"] if len(figure.frame) else pd.Series(dtype="float64"))
+    shown = figure.frame.assign(value=_drawable(figure.frame["value"])) if len(figure.frame) else figure.frame
+    parts = {str(name): part for name, part in shown.groupby("series", sort=False)} if len(shown) else {}
+    scale, unit = _scale(figure.unit, shown["value"] if len(shown) else pd.Series(dtype="float64"))
     drawn = list(parts.items())[:_MAXIMUM_LINES]
     lines = tuple(
         _line(name, part.sort_values("time"), scale, PALETTE[place % len(PALETTE)]) for place, (name, part) in enumerate(drawn)
@@ -53,7 +55,9 @@ def chart_of(figure: LineFigure) -> Chart:
         title=figure.title,
         unit=unit,
         lines=lines,
-        thresholds=tuple(Threshold(one.value / scale, one.label, one.severity) for one in figure.thresholds),
+        thresholds=tuple(
+            Threshold(one.value / scale, one.label, one.severity) for one in figure.thresholds if math.isfinite(one.value)
+        ),
         markers=figure.markers,
         left_out=len(parts) - len(drawn),
     )
@@ -61,9 +65,15 @@ def chart_of(figure: LineFigure) -> Chart:
 
 def bars_of(figure: BarFigure) -> tuple[list[tuple[str, float]], str]:
     """Categories with their amounts, largest first, and the unit they are in."""
-    totals = figure.frame.groupby("category", sort=False)["value"].sum().sort_values(ascending=False)
+    values = figure.frame.assign(value=_drawable(figure.frame["value"]))
+    totals = values.groupby("category", sort=False)["value"].sum().sort_values(ascending=False)
     scale, unit = _scale(figure.unit, totals)
     return [(str(name), float(value) / scale) for name, value in totals.head(_MAXIMUM_LINES).items()], unit
+
+
+def _drawable(values: pd.Series) -> pd.Series:
+    """Infinities as missing: no axis reaches that far, and JSON cannot say them."""
+    return values.astype("float64").replace([np.inf, -np.inf], np.nan)
 
 
 def _scale(unit: str, values: pd.Series) -> tuple[float, str]:
@@ -99,5 +109,6 @@ def _fewer(values: np.ndarray) -> np.ndarray:
     if len(values) <= _MAXIMUM_POINTS:
         return np.arange(len(values))
     edges = np.linspace(0, len(values), _MAXIMUM_POINTS + 1).astype(int)
-    apart = np.abs(np.nan_to_num(values - np.nanmedian(values), nan=-1.0))
+    middle = np.nanmedian(values) if not np.isnan(values).all() else 0.0
+    apart = np.abs(np.nan_to_num(values - middle, nan=-1.0))
     return np.array([start + int(np.argmax(apart[start:end])) for start, end in pairwise(edges)])

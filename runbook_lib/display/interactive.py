@@ -7,20 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from runbook_lib.display.chart import bars_of, chart_of
-from runbook_lib.display.theme import PALETTE, SEVERITIES
+from runbook_lib.display.theme import GREY, MARKERS, PALETTE, SEVERITIES
 from runbook_lib.models.figure import BarFigure, Figure, LineFigure
 
 __all__ = ["MIME", "plotly_json"]
 
 MIME = "application/vnd.plotly.v1+json"
-_GREY = "#6e7781"
 _FONT = {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12}
 _CONFIG = {
     "displaylogo": False,
     "responsive": True,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toImage"],
 }
-_MARKERS = {"onset": "#c2202f", "deploy": "#0072B2", "alert": "#b35900", "action": "#1a7f37", "event": _GREY}
 
 
 def plotly_json(figure: Figure) -> dict[str, Any]:
@@ -39,7 +37,7 @@ def _lines(figure: LineFigure) -> dict[str, Any]:
         )
         notes.append(_note(threshold.label, colour, xref="paper", x=1, xanchor="right", y=threshold.value, yanchor="bottom"))
     for place, marker in enumerate(sorted(chart.markers, key=lambda one: one.at)):
-        colour, at = _MARKERS[marker.kind], _stamp(marker.at)
+        colour, at = MARKERS[marker.kind], _stamp(marker.at)
         line = {"color": colour, "width": 1.5, "dash": "dot"}
         shapes.append({"type": "line", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line})
         # one above the other by turns, so that what happened close together can be told apart
@@ -89,10 +87,10 @@ def _layout(title: str, unit: str, *, legend: bool) -> dict[str, Any]:
         "title": {"text": _plain(title), "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top", "font": {"size": 13}},
         "height": 340,
         "margin": {"l": 64, "r": 24, "t": 92, "b": 44},
-        "font": _FONT | {"color": _GREY},
+        "font": _FONT | {"color": GREY},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _GREY, "activecolor": PALETTE[0]},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": PALETTE[0]},
         "showlegend": legend,
         "legend": {"orientation": "h", "y": -0.22, "x": 0},
         "xaxis": dict(axis),

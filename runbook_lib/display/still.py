@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from runbook_lib.display.chart import bars_of, chart_of
-from runbook_lib.display.theme import PALETTE, SEVERITIES
+from runbook_lib.display.theme import MARKERS, PALETTE, SEVERITIES
 from runbook_lib.models.figure import BarFigure, Figure, LineFigure
 
 Axes = Any  # matplotlib's own types take times for numbers
@@ -16,7 +16,6 @@ __all__ = ["png"]
 
 _DOTS_PER_INCH = 120
 _WIDTH, _HEIGHT = 8.6, 3.1  # inches
-_MARKERS = {"onset": "#c2202f", "deploy": "#0072B2", "alert": "#b35900", "action": "#1a7f37", "event": "#6e7781"}
 
 
 def png(figure: Figure) -> bytes:
@@ -61,7 +60,7 @@ def _lines(axes: Axes, figure: LineFigure) -> None:
             color=colour,
         )
     for place, marker in enumerate(sorted(chart.markers, key=lambda one: one.at)):
-        colour = _MARKERS[marker.kind]
+        colour = MARKERS[marker.kind]
         axes.axvline(marker.at, color=colour, linewidth=1.1, linestyle=":")
         axes.annotate(
             f" {_short(marker.label)}",

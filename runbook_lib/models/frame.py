@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -34,7 +34,18 @@ class Frame(pd.DataFrame):
 def frame(
     data: Any, *, columns: list[str] | None = None, unit: str = "", source: str = "", query: str = "", command: str = ""
 ) -> Frame:
-    """Build a Frame with its provenance set."""
-    built = Frame(data, columns=columns)
+    """Build a Frame with its provenance set. Half a surrogate pair, which no server should send, is spelled: `\\ud83d`."""
+    try:
+        built = Frame(data, columns=columns)
+    except UnicodeEncodeError:  # pandas keeps text as UTF-8; JSON logs that were cut within an emoji are none
+        built = Frame(_encodable(data), columns=columns)
     built.attrs.update({"unit": unit, "source": source, "query": query, "command": command})
     return built
+
+
+def _encodable(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(data, Mapping):
+        return {_encodable(name): _encodable(value) for name, value in data.items()}
+    return [_encodable(value) for value in data] if isinstance(data, list | tuple) else data
