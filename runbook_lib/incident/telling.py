@@ -142,7 +142,7 @@ def _standing_out(playbook: Playbook, findings: Sequence[Finding]) -> list[Findi
 
 def after_recovery(service: Service) -> tuple[str, ...]:
     """What is left to do when the symptom has gone."""
-    steps = ["Recovered: watch it for a while, since a mitigation does not mend the root cause."]
+    steps = ["Recovered: watch it for a while; a mitigation alone does not mend the root cause."]
     if service.alert_channels.slack:
         steps.append(f"Tell {service.alert_channels.slack} that it is over, and what was done.")
     return (*steps, "Write the postmortem: this archive has the timeline, the evidence and the changes.")
