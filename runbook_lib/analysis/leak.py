@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from runbook_lib.analysis.trend import Growth, between_drops, growth, rising_part
+from runbook_lib.analysis.trend import Growth, after_bend, between_drops, growth, rising_part
 
 __all__ = ["Course", "Forecast", "Kind", "course_of", "forecast"]
 
@@ -89,7 +89,7 @@ def _rises(rising: pd.Series, at_least: float) -> bool:
 
 def _grown(part: pd.Series, at_least: float) -> tuple[Growth, pd.Series] | None:
     """The growth of a stretch between restarts and the part that grows; None when it does not, or is too short to tell."""
-    rising = rising_part(part)
+    rising = after_bend(rising_part(part))
     if not _rises(rising, at_least) or len(rising) < _MINIMUM_SAMPLES:
         return None
     found = growth(rising)

@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 _MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
+_SHORTEST_SIDE = 12  # samples
+_MAXIMUM_BENDS = 60
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,34 @@ def rising_part(series: pd.Series) -> pd.Series:
     low, high = float(smooth.min()), float(smooth.iloc[-1])
     near = np.flatnonzero(smooth.to_numpy() <= low + 0.1 * (high - low))
     return clean.iloc[near[-1] :] if len(near) else clean
+
+
+def after_bend(series: pd.Series) -> pd.Series:
+    """The part after the bend of a series that lay level, or rose slowly, before it rose fast; all of it where there is none.
+
+    Two straight lines are fitted with the bend at each of up to 60 places; the best counts when it halves the squared error of a
+    single line and the rise after it is at least twice as steep.
+    """
+    count = len(series)
+    if count < 2 * _SHORTEST_SIDE:
+        return series
+    seconds = np.asarray((series.index - series.index[0]).total_seconds(), dtype="float64")
+    values = series.to_numpy(dtype="float64")
+    whole, _ = _line(seconds, values)
+    places = np.unique(np.linspace(_SHORTEST_SIDE, count - _SHORTEST_SIDE, _MAXIMUM_BENDS).astype(int))
+    fits = [(_line(seconds[:place], values[:place]), _line(seconds[place:], values[place:]), int(place)) for place in places]
+    (error_before, slope_before), (error_after, slope_after), best = min(fits, key=lambda fit: fit[0][0] + fit[1][0])
+    bends = error_before + error_after < _HALF * whole and slope_after > 0 and slope_after >= 2 * slope_before
+    return series.iloc[best:] if bends else series
+
+
+def _line(seconds: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Squared error and slope of the least-squares line."""
+    across, up = seconds - seconds.mean(), values - values.mean()
+    spread = float(across @ across)
+    slope = float(across @ up) / spread if spread else 0.0
+    rest = up - slope * across
+    return float(rest @ rest), slope
 
 
 def growth(series: pd.Series, *, minimum_samples: int = 6) -> Growth | None:

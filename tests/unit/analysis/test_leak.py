@@ -42,9 +42,15 @@ def by_load(chance: np.random.Generator, requests: np.ndarray) -> Made:
     return noise(chance) + 1.2 * MIB * requests, requests
 
 
+def after_a_start(chance: np.random.Generator) -> np.ndarray:
+    """A process that grows to its usual size, stays there, and leaks from the 180th sample on."""
+    return noise(chance) - 40 * MIB * np.exp(-T / 4) + 0.9 * MIB * np.maximum(0, T - 180)
+
+
 LEAKS: dict[str, Make] = {
     "from the start": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance)),
     "from some moment on": lambda chance: (noise(chance) + 0.6 * MIB * np.maximum(0, T - 160), load(chance)),
+    "long after the start, which rose too": lambda chance: (after_a_start(chance), load(chance)),
     "with restarts": lambda chance: (noise(chance) + 1.6 * MIB * (T % 50), load(chance)),
     "while the load sways": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance) + 10 * np.sin(T / 30)),
     "while the load makes a step": lambda chance: (noise(chance) + 0.3 * MIB * T, load(chance) + 20 * (T > 120)),
@@ -76,6 +82,16 @@ def test_a_leak_is_found(make: Make) -> None:
 @pytest.mark.parametrize("make", NONE.values(), ids=NONE)
 def test_what_is_no_leak_is_never_called_one(make: Make) -> None:
     assert kinds(make)[Kind.LEAK] == 0
+
+
+def test_a_leak_is_dated_by_its_bend_and_not_by_the_start_of_the_process() -> None:
+    late = []
+    for seed in range(SEEDS):
+        memory = pd.Series(after_a_start(np.random.default_rng(seed)), index=INDEX)
+        since = course_of(memory, load=None, at_least=12 * MIB).since
+        assert since is not None
+        late.append((since - INDEX[180]).total_seconds() / 15)
+    assert np.abs(late).max() <= 12, "samples"
 
 
 def test_growth_that_has_just_begun_is_left_open() -> None:
