@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from runbook_lab.cluster import Image
-from runbook_lab.releases import BROKEN_ORDERS, NEXT_ORDERS, ORDERS
+from runbook_lab.releases import BROKEN_ORDERS, NEXT_ORDERS, ORDERS, SLOW_ORDERS
 from runbook_lab.servers import postgres, redis
 
 
@@ -20,6 +20,7 @@ def images(socket_directory: Path) -> dict[str, Image]:
         ORDERS: _shop("orders", {"ORDERS_VERSION": "1.4.2"}),
         NEXT_ORDERS: _shop("orders", {"ORDERS_VERSION": "1.5.0"}),
         BROKEN_ORDERS: _shop("orders", {"ORDERS_VERSION": "1.5.1"}),
+        SLOW_ORDERS: _shop("orders", {"ORDERS_VERSION": "1.6.0"}),
         "lab/payments:2.3.1": _shop("payments", {"PAYMENTS_VERSION": "2.3.1"}),
         "lab/inventory:1.1.0": _shop("inventory", {"INVENTORY_VERSION": "1.1.0"}),
         "lab/loadgen:1.0.0": _shop("loadgen", {"LOADGEN_VERSION": "1.0.0"}),

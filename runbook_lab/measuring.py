@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 from runbook_lab.home import Home
-from runbook_lab.servers.rules import ERROR_RATIO, ERROR_RATIO_THRESHOLD, REQUEST_RATE
+from runbook_lab.servers.rules import ERROR_RATIO, ERROR_RATIO_THRESHOLD, LATENCY, LATENCY_THRESHOLD_SECONDS, REQUEST_RATE
 
 _SECONDS = 5.0
 _UNAVAILABLE = "kube_deployment_status_replicas_unavailable"
@@ -25,12 +25,15 @@ class Measurements:
         return self.value(f'{ERROR_RATIO}{{service="{service}"}}')
 
     def is_calm(self, *, seconds: int, service: str = "orders") -> bool:
-        """Tell whether requests were answered for so long, with all replicas there and hardly a failure."""
+        """Tell whether requests were answered for so long, in good time, with all replicas there and hardly a failure."""
         chosen = f'{{service="{service}"}}[{seconds}s]'
         ratio = self.value(f"max_over_time({ERROR_RATIO}{chosen})")
         rate = self.value(f"min_over_time({REQUEST_RATE}{chosen})")
+        slowest = self.value(f"max_over_time({LATENCY}{chosen})")
         missing = self.value(f'max_over_time({_UNAVAILABLE}{{deployment="{service}"}}[{seconds}s])')
-        return ratio is not None and ratio < ERROR_RATIO_THRESHOLD / 5 and rate is not None and rate > 1 and missing == 0
+        well = ratio is not None and ratio < ERROR_RATIO_THRESHOLD / 5 and missing == 0
+        quick = slowest is not None and slowest < LATENCY_THRESHOLD_SECONDS / 2
+        return well and quick and rate is not None and rate > 1
 
     def alert_fires(self, runbook: str = "", service: str = "orders") -> bool:
         """Tell whether an alert that starts this runbook (any, without one) fires, as Prometheus sends it to Alertmanager."""

@@ -105,7 +105,8 @@ class Lab:
             self._home.write(f"{name}.url", "http://{}:{}".format(*self._cluster.service_address(name)))
         self._home.write("redis.url", "redis://{}:{}/0".format(*self._cluster.service_address("redis")))
         host, port = self._cluster.service_address("postgres")
-        self._home.write("postgres.dsn", f"postgresql://{postgres.MONITOR}@{host}:{port}/{postgres.DATABASE}")
+        for name, role in (("postgres.dsn", postgres.MONITOR), ("postgres-operator.dsn", postgres.OPERATOR)):
+            self._home.write(name, f"postgresql://{role}@{host}:{port}/{postgres.DATABASE}")
         for name in ("prometheus", "alertmanager"):
             self._home.write(f"{name}.url", self._url(name))
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.actions.interface import Approvals, Mode
+from runbook_lib.actions.interface import Approvals, DatabaseOperator, Mode
 from runbook_lib.archive.folder import IncidentFolder, new_folder
 from runbook_lib.archive.journal import Journal
 from runbook_lib.archive.known_secrets import known_secrets
@@ -85,6 +85,7 @@ def open_incident(
                 approvals=approvals,
                 dry_run=dry_run,
                 api_client=_operator_client(known),
+                database=_operator_of_database(known),
             ),
             alert=told,
             started_at=started_at,
@@ -140,6 +141,13 @@ def _operator_client(service: Service) -> Callable[[], ApiClient | None]:
     if connection is None:
         return lambda: None
     return lambda: KubernetesCluster(connection).operator().api_client
+
+
+def _operator_of_database(service: Service) -> DatabaseOperator | None:
+    from runbook_lib.sources.postgres_operator import PostgresOperator
+
+    connection = service.connections.postgres
+    return PostgresOperator(connection) if connection is not None else None
 
 
 def _once(find: Callable[[], Expressions]) -> Callable[[], Expressions]:

@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import deployment, downstream, memory, outage, pool
+from runbook_lab.faults import deployment, downstream, locks, memory, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
-_ERRORS, _DOWN, _MEMORY = "high_error_rate", "service_down", "memory_leak"
+_ERRORS, _DOWN, _MEMORY, _LATENCY = "high_error_rate", "service_down", "memory_leak", "high_latency"
 
 Drawing = Callable[[random.Random, float], tuple[str, tuple[Step, ...]]]
 
@@ -61,6 +61,7 @@ FAULTS: dict[str, FaultType] = {
             "pool": Kind(deployment.draw_pool, _ERRORS, "bad_deployment", "rollback_deployment"),
             "address": Kind(deployment.draw_address, _ERRORS, "bad_deployment", "rollback_deployment"),
             "config_map": Kind(deployment.draw_config_map, _ERRORS, "bad_deployment", "restore_configuration"),
+            "slow": Kind(deployment.draw_slow, _LATENCY, "bad_deployment", "rollback_deployment"),
         },
     ),
     "crash_loop": FaultType(
@@ -102,6 +103,14 @@ FAULTS: dict[str, FaultType] = {
     ),
     "traffic_growth": FaultType(
         "more customers come, which is no leak", {None: Kind(memory.draw_traffic, _MEMORY, None, None, shows_after_seconds=60)}
+    ),
+    "lock_contention": FaultType(
+        "a batch locks rows that orders need",
+        {None: Kind(locks.draw, _LATENCY, "lock_contention", "terminate_session")},
+    ),
+    "downstream_slow": FaultType(
+        "payments answers in time, and late",
+        {None: Kind(downstream.draw_late, _LATENCY, "downstream_slow", "open_circuit_breaker")},
     ),
     "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }

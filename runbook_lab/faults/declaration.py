@@ -58,7 +58,16 @@ class StopProcesses:
     app: str
 
 
-Step = PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses
+@dataclass(frozen=True)
+class LeftRunning:
+    """A statement that a role starts in the shop's database, by a psql that is then closed: the server goes on with it."""
+
+    role: str
+    application: str
+    sql: str
+
+
+Step = PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses | LeftRunning
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 from runbook_lab.faults.declaration import Patch, RestartRollout, Step
-from runbook_lab.releases import NEXT_ORDERS
+from runbook_lab.releases import NEXT_ORDERS, SLOW_ORDERS
 
 _NAME = "orders"
 _CONFIG_MAP = "orders-config"
@@ -23,9 +23,18 @@ _ADDRESSES = ("http://{name}-v2:8080", "http://{name}-canary:8080", "http://{nam
 
 def draw_code(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
     """The next release, whose pricing throws for customers without a loyalty account."""
-    version = NEXT_ORDERS.rpartition(":")[2]
-    template = {"metadata": {"labels": {_VERSION: version}}, "spec": {"containers": [{"name": _NAME, "image": NEXT_ORDERS}]}}
-    return f"release {version} of orders, which throws for most customers", (rollout(template, f"release {version}"),)
+    return _release(NEXT_ORDERS, "throws for most customers")
+
+
+def draw_slow(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
+    """A release whose pricing waits for something that it does not need."""
+    return _release(SLOW_ORDERS, "takes more than a second for each order")
+
+
+def _release(image: str, what: str) -> tuple[str, tuple[Step, ...]]:
+    version = image.rpartition(":")[2]
+    template = {"metadata": {"labels": {_VERSION: version}}, "spec": {"containers": [{"name": _NAME, "image": image}]}}
+    return f"release {version} of orders, which {what}", (rollout(template, f"release {version}"),)
 
 
 def draw_pool(chance: random.Random, _: float) -> tuple[str, tuple[Step, ...]]:

@@ -9,11 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from runbook_lab.cluster.node import processes
 from runbook_lab.cluster_client import ClusterClient
-from runbook_lab.faults.declaration import DeletePods, Fault, Patch, PodConditions, RestartRollout, Scale, Step, StopProcesses
+from runbook_lab.faults.declaration import (
+    DeletePods,
+    Fault,
+    LeftRunning,
+    Patch,
+    PodConditions,
+    RestartRollout,
+    Scale,
+    Step,
+    StopProcesses,
+)
 from runbook_lab.home import Home
 from runbook_lab.rollouts import wait_for_rollout
+from runbook_lab.servers import postgres
 from runbook_lab.shop.conditions import Conditions
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -51,6 +64,17 @@ def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
     elif isinstance(step, StopProcesses):
         for name in _pods(cluster, step.app):
             processes.send(_processes_of(home, name), signal.SIGSTOP)
+    elif isinstance(step, LeftRunning):
+        _leave_running(home, step)
+
+
+def _leave_running(home: Home, step: LeftRunning) -> None:
+    """Send the statement and hang up: a server at work looks at its client only when it has something to say."""
+    connection = psycopg.connect(
+        host=str(home.socket_directory()), user=step.role, dbname=postgres.DATABASE, application_name=step.application
+    )
+    connection.pgconn.send_query(step.sql.encode())
+    connection.pgconn.finish()
 
 
 def _processes_of(home: Home, pod: str) -> list[processes.Process]:

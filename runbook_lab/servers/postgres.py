@@ -19,6 +19,7 @@ from runbook_lab.servers.privileges import drop_root
 
 DATABASE = "shop"
 MONITOR = "runbook"
+OPERATOR = "runbook_operator"
 SCHEMA = Path(__file__).with_name("schema.sql")
 _SETTINGS = {
     "port": "5432",

@@ -9,10 +9,12 @@ import yaml
 
 from runbook_lib.folders import shipped_folder
 
-__all__ = ["ERROR_RATIO", "ERROR_RATIO_THRESHOLD", "REQUEST_RATE", "lab_rules"]
+__all__ = ["ERROR_RATIO", "ERROR_RATIO_THRESHOLD", "LATENCY", "LATENCY_THRESHOLD_SECONDS", "REQUEST_RATE", "lab_rules"]
 
 ERROR_RATIO = "namespace_service:http_requests_failed:ratio"
 ERROR_RATIO_THRESHOLD = 0.05
+LATENCY = "namespace_service:http_request_duration_seconds:p95"
+LATENCY_THRESHOLD_SECONDS = 1.0
 REQUEST_RATE = "namespace_service:http_requests:rate"
 # The shipped durations would make an hour of each drill. The service file of the lab says the same rate window.
 _WINDOWS = {"5m": "20s", "10m": "40s", "15m": "60s"}

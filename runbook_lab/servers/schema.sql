@@ -9,6 +9,12 @@ CREATE ROLE orders LOGIN PASSWORD $orders_password;
 -- Sees what every session does, and no customer's data.
 CREATE ROLE runbook LOGIN PASSWORD $runbook_password IN ROLE pg_monitor;
 
+-- Ends sessions that are in the way, for those who act.
+CREATE ROLE runbook_operator LOGIN PASSWORD $runbook_password IN ROLE pg_monitor, pg_signal_backend;
+
+-- Writes new prices; logs in without a password, from the database's own pod.
+CREATE ROLE price_import LOGIN;
+
 ALTER ROLE runbook SET default_transaction_read_only = on;
 
 CREATE TABLE IF NOT EXISTS products (
@@ -64,6 +70,8 @@ $$body$$;
 ALTER FUNCTION place_order OWNER TO shop_owner;
 
 GRANT SELECT ON products, orders TO orders;
+
+GRANT SELECT, UPDATE ON products TO price_import;
 
 GRANT INSERT, UPDATE ON orders, order_journal TO orders;
 

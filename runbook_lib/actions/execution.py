@@ -173,5 +173,11 @@ def _told(plan: Plan, assessment: Assessment) -> str:
 
 def refusal_text(refusal: Refusal) -> str:
     """A refusal as one paragraph: the rule, the reason, the mend."""
-    mend = f" {refusal.mend[:1].upper()}{refusal.mend[1:]}." if refusal.mend else ""
+    mend = f" {_begun(refusal.mend)}." if refusal.mend else ""
     return f"Refused ({refusal.by}): {refusal.reason}.{mend}"
+
+
+def _begun(text: str) -> str:
+    """The beginning of a sentence; a field, an object or a command keeps its spelling."""
+    first = text.partition(" ")[0]
+    return text if set("._/=") & set(first) else f"{text[:1].upper()}{text[1:]}"

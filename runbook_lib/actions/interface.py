@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from runbook_lib.actions.audit import AuditLog
 from runbook_lib.errors import UsageError
 from runbook_lib.models.cause import Diagnosis
+from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Plan, Refusal, Risk, Target
 from runbook_lib.service import Service
 
@@ -24,6 +25,7 @@ __all__ = [
     "Approvals",
     "Change",
     "ChangeRefused",
+    "DatabaseOperator",
     "Gauge",
     "Mode",
     "Permission",
@@ -92,11 +94,28 @@ class Gauge:
         return value <= self.threshold if self.better_when_lower else value >= self.threshold
 
 
+class DatabaseOperator(Protocol):
+    """The database with the identity that changes are made with. A session is a pid and when it began: pids are used again.
+
+    Every method raises a SourceError when the database does not answer properly.
+    """
+
+    def activity(self) -> Frame:
+        """Looks at all sessions; see `Database.activity` of the sources."""
+
+    def may_end(self, pid: int, backend_start: datetime) -> bool | None:
+        """Whether this identity may end the session; None when it is no longer there."""
+
+    def end(self, pid: int, backend_start: datetime) -> bool:
+        """End the session, which rolls back what it has not committed; False when it is no longer there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActionContext:
     """All that actions and the guard are given.
 
-    api_client: the operator's identity in the cluster; None when the service has no cluster. operator: who acts (a person's
+    api_client: the operator's identity in the cluster; None when the service has no cluster. database: the same for the database.
+    operator: who acts (a person's
     account, or `alert`). symptom: what shows the effect; None when nothing does. connection_budget: how many connections the
     database has for the service's pods together; None when unknown. now gives aware times; sleep and progress are injected so
     that tests never wait.
@@ -112,6 +131,7 @@ class ActionContext:
     approvals: Approvals = field(default_factory=Approvals)
     dry_run: bool = False
     api_client: ApiClient | None = None
+    database: DatabaseOperator | None = None
     symptom: Gauge | None = None
     diagnosis: Diagnosis | None = None
     connection_budget: Callable[[], int | None] = lambda: None

@@ -15,7 +15,9 @@ from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
+from runbook_lib.actions.scale import SCALE_DEPLOYMENT
 from runbook_lib.actions.service_selector import FIX_SERVICE_SELECTOR
+from runbook_lib.actions.session import TERMINATE_SESSION
 
 __all__ = ["ACTIONS"]
 
@@ -34,6 +36,8 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             FIX_SERVICE_SELECTOR,
             DELETE_NETWORK_POLICY,
             RAISE_MEMORY_LIMIT,
+            SCALE_DEPLOYMENT,
+            TERMINATE_SESSION,
         )
     }
 )

@@ -12,29 +12,12 @@ from runbook_lib.checks.memory import memory
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
+from runbook_lib.playbooks.shared import CONFIGURATION_SHRANK_POOL, DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL
 
-_DIFF_EXPLAINS_POOL = Conjunction(
-    name="diff_explains_pool",
-    all_of=("diff_shrinks_pool", "pool_saturated"),
-    text="the pool is full since a change made it smaller",
-    close_in_time=True,
-)
 _DIFF_EXPLAINS_POOL_LOGS = Conjunction(
     name="diff_explains_pool_errors",
     all_of=("diff_shrinks_pool", "log_database_pool_errors"),
     text="no connection is free since a change made the pool smaller",
-    close_in_time=True,
-)
-_ROLLOUT_SHRANK_POOL = Conjunction(
-    name="rollout_shrank_pool",
-    all_of=("rollout_before_onset", "pool_shrank", "pool_saturated"),
-    text="the pool is full since a rollout made it smaller",
-    close_in_time=True,
-)
-_CONFIGURATION_SHRANK_POOL = Conjunction(
-    name="configuration_shrank_pool",
-    all_of=("configuration_changed", "pool_shrank", "pool_saturated"),
-    text="the pool is full since the configuration made it smaller",
     close_in_time=True,
 )
 _DIFF_EXPLAINS_DOWNSTREAM = Conjunction(
@@ -111,10 +94,10 @@ PLAYBOOK = Playbook(
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
     ),
     conjunctions=(
-        _DIFF_EXPLAINS_POOL,
+        DIFF_EXPLAINS_POOL,
         _DIFF_EXPLAINS_POOL_LOGS,
-        _ROLLOUT_SHRANK_POOL,
-        _CONFIGURATION_SHRANK_POOL,
+        ROLLOUT_SHRANK_POOL,
+        CONFIGURATION_SHRANK_POOL,
         _DIFF_EXPLAINS_DOWNSTREAM,
         _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
         _DIFF_EXPLAINS_MEMORY,

@@ -87,6 +87,9 @@ class PostgresConnection(Fields):
     dsn: Reference
     """A DSN without a password, or a reference to one with it."""
     password: SecretReference | None = None
+    operator_dsn: Reference | None = None
+    """DSN used for actions only, best of a role that is a member of pg_signal_backend; None: the same as for reading."""
+    operator_password: SecretReference | None = None
     statement_timeout_seconds: Seconds = 5
     connect_timeout_seconds: Seconds = 4
     tls: Tls | None = None

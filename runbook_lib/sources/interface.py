@@ -152,6 +152,15 @@ class Database(Source, Protocol):
         """Active and idle-in-transaction sessions, oldest first. Columns: pid, application, user, state, wait_event,
         backend_start, transaction_start, query_start, state_seconds, transaction_seconds, query, blocked_by (list of pid)."""
 
+    def activity(self, *, samples: int = 8, every_seconds: float = 0.25) -> Frame:
+        """What client sessions do, looked at several times in a row, which shows what a single look misses: short locks that
+        come again and again. Columns: sample (from 0), then those of `sessions`. `attrs["samples"]`: how many looks were made."""
+
+    def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """How tables are read at present, from two looks at the server's counters. Columns: schema, table, live_rows, dead_rows,
+        sequential_scans (a second), sequential_rows (read by them, a second), index_scans (a second), last_autovacuum_at,
+        last_analyze_at. The most read sequentially first. `attrs["cache_hit_ratio"]`: pages found in shared buffers, to all."""
+
     def blocking_chains(self) -> Frame:
         """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,
         blocking_state, blocking_seconds, blocking_query, root_pid, waiters (sessions waiting on the root)."""
@@ -165,6 +174,10 @@ class Cache(Source, Protocol):
 
     def info(self) -> Mapping[str, Any]:
         """The INFO answer as one flat mapping, plus `ping_seconds`."""
+
+    def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
+        """`info`, and from two looks at it `hits_per_second`, `misses_per_second` and `evicted_per_second`: totals since the
+        server's start would hide what changed a minute ago."""
 
 
 @dataclass(frozen=True, kw_only=True)

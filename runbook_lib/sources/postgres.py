@@ -48,6 +48,12 @@ _TABLE_COLUMNS = {
     "live_rows": "number", "dead_rows": "number", "last_autovacuum_at": "time",
 }  # fmt: skip
 
+_ACCESS_COLUMNS = {
+    "schema": "text", "table": "text", "live_rows": "number", "dead_rows": "number", "sequential_scans": "number",
+    "sequential_rows": "number", "index_scans": "number", "last_autovacuum_at": "time", "last_analyze_at": "time",
+}  # fmt: skip
+_MOST_TABLES = 2_000
+
 Row = tuple[Any, ...]
 
 
@@ -135,6 +141,44 @@ class PostgresDatabase:
             built["query"] = built["query"].map(normalised).astype("str")
         return built
 
+    def activity(self, *, samples: int = 8, every_seconds: float = 0.25) -> Frame:
+        """The sessions of clients, looked at several times in one transaction; `sample` counts the looks."""
+        parameters = {"minimum_seconds": 0.0, "limit": 500, "own_name": OWN_NAME}
+
+        def work(session: Connection[Any]) -> _Answer:
+            rows: list[Row] = []
+            for sample in range(samples):
+                if sample:
+                    time.sleep(every_seconds)
+                    session.execute("SELECT pg_stat_clear_snapshot()")
+                rows += [(sample, *row) for row in session.execute(_text(named("sessions")), parameters).fetchall()]
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
+            return _Answer(rows, *hidden)
+
+        columns = {"sample": "integer", **_SESSION_COLUMNS}
+        built = self._table(self._sessions.transaction(work), columns, "sessions", parameters)
+        mine = Frame(built[built["kind"] == "client"])
+        mine["query"] = mine["query"].map(normalised).astype("str")
+        mine.attrs.update({**built.attrs, "samples": samples})
+        return mine
+
+    def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """Rates of reading, from the difference of two looks at the counters; servers flush these once a second at most."""
+        parameters = {"limit": _MOST_TABLES}
+        rows, seconds = self._sessions.transaction(
+            lambda session: _twice(session, named("table_access"), parameters, every_seconds)
+        )
+        command = self._sessions.psql(rendered(named("table_access"), parameters))
+        first, last = ({row[:2]: row for row in look} for look in rows)
+        rated = [_rated(row, first.get(key, row), seconds) for key, row in last.items()]
+        ranked = sorted(rated, key=lambda row: -row[5])[:limit]
+        built = table(ranked, _ACCESS_COLUMNS, source=NAME, query="table_access", command=command)
+        pages = next(iter(last.values()), (0,) * 11)[9:]
+        before = next(iter(first.values()), (0,) * 11)[9:]
+        hits, reads = (pages[place] - before[place] for place in (0, 1))
+        built.attrs["cache_hit_ratio"] = hits / (hits + reads) if hits + reads > 0 else None
+        return built
+
     def blocking_chains(self) -> Frame:
         """Who waits for whose lock, the longest wait first, with the session at the root of each chain."""
         parameters = {"limit": 1_000}
@@ -175,6 +219,22 @@ class PostgresDatabase:
         built = table(answer.rows, columns, source=NAME, query=name, command=command)
         built.attrs.update({"notes": answer.notes, "hidden": answer.hidden})
         return built
+
+
+def _twice(
+    session: Connection[Any], sql: str, parameters: Mapping[str, Any], every_seconds: float
+) -> tuple[tuple[list[Row], list[Row]], float]:
+    """The rows of a statement on statistics, the same some seconds later, and how many seconds lay between."""
+    first, began = session.execute(_text(sql), parameters).fetchall(), time.monotonic()
+    time.sleep(every_seconds)
+    session.execute("SELECT pg_stat_clear_snapshot()")
+    return (first, session.execute(_text(sql), parameters).fetchall()), time.monotonic() - began
+
+
+def _rated(row: Row, before: Row, seconds: float) -> Row:
+    """A table's counters as rates; a reset of the statistics in between counts as nothing."""
+    rates = [max(0.0, (row[place] - before[place]) / seconds) for place in (4, 5, 6)]
+    return (*row[:4], *rates, *row[7:9])
 
 
 def _text(sql: str) -> Any:

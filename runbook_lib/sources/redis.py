@@ -36,6 +36,18 @@ class RedisCache:
         """INFO as one flat mapping, and `ping_seconds`: the round trip of a PING on an open connection."""
         return self._ask()
 
+    def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
+        """INFO twice, and what its counters have risen by in between; a server that was restarted meanwhile counts as nothing."""
+        before, began = self._ask(), time.monotonic()
+        time.sleep(every_seconds)
+        now, seconds = self._ask(), time.monotonic() - began
+        counters = {"hits": "keyspace_hits", "misses": "keyspace_misses", "evicted": "evicted_keys"}
+        rates = {
+            f"{name}_per_second": max(0.0, float(now.get(key) or 0) - float(before.get(key) or 0)) / seconds
+            for name, key in counters.items()
+        }
+        return {**now, **rates}
+
     def probe(self) -> SourceStatus:
         """Ask for INFO, which needs the same permission as the checks."""
         started = time.monotonic()

@@ -30,7 +30,19 @@ A source that is down, in each of its ways, is `Sick`; what needed it must becom
 from runbook_lib.testing.cluster import FakeCluster
 from runbook_lib.testing.examining import Examination, FakeJournal, context, error_symptom, examine, fake_sources, service
 from runbook_lib.testing.metrics import FakeMetrics, Measured
-from runbook_lib.testing.records import chain, changed, config_edit, events, log_lines, pods, policy, revisions, sessions
+from runbook_lib.testing.records import (
+    access,
+    chain,
+    changed,
+    config_edit,
+    events,
+    log_lines,
+    looks,
+    pods,
+    policy,
+    revisions,
+    sessions,
+)
 from runbook_lib.testing.series import HOUR, NOW, PODS, ago, curve, each_pod, line, together
 from runbook_lib.testing.sickness import Hanging, Sick, Sickness
 from runbook_lib.testing.systems import FakeCache, FakeDatabase, FakeHttp, FakeLogs
@@ -51,6 +63,7 @@ __all__ = [
     "Measured",
     "Sick",
     "Sickness",
+    "access",
     "ago",
     "chain",
     "changed",
@@ -64,6 +77,7 @@ __all__ = [
     "fake_sources",
     "line",
     "log_lines",
+    "looks",
     "pods",
     "policy",
     "revisions",

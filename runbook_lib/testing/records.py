@@ -9,7 +9,7 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.testing.series import NOW, PODS, ago
 
-__all__ = ["chain", "changed", "config_edit", "events", "log_lines", "pods", "policy", "revisions", "sessions"]
+__all__ = ["access", "chain", "changed", "config_edit", "events", "log_lines", "looks", "pods", "policy", "revisions", "sessions"]
 
 LOG_COLUMNS = ["time", "pod", "container", "level", "message", "previous", "fields"]
 EVENT_COLUMNS = ["time", "first_seen", "type", "reason", "kind", "name", "message", "count"]
@@ -55,6 +55,17 @@ _SESSION: dict[str, Any] = {
     "transaction_seconds": 0.1,
     "query": "select 1",
     "blocked_by": [],
+}
+_ACCESS: dict[str, Any] = {
+    "schema": "public",
+    "table": "orders",
+    "live_rows": 100_000.0,
+    "dead_rows": 100.0,
+    "sequential_scans": 0.0,
+    "sequential_rows": 0.0,
+    "index_scans": 50.0,
+    "last_autovacuum_at": None,
+    "last_analyze_at": None,
 }
 _CHAIN: dict[str, Any] = {
     "blocked_pid": 100,
@@ -149,6 +160,22 @@ def sessions(count: int = 1, *, hidden: int = 0, **values: Any) -> Frame:
     rows = [{**_SESSION, "pid": 100 + number, **values} for number in range(count)]
     built = frame(rows, columns=list(_SESSION), source="postgres")
     built.attrs["hidden"] = hidden
+    return built
+
+
+def looks(count: int = 1, *, samples: int = 8, hidden: int = 0, others: Sequence[Mapping[str, Any]] = (), **values: Any) -> Frame:
+    """Looks at the database: in each of them `count` sessions of the service, and the `others`, with what is said of them."""
+    rows = [{"sample": sample, **_SESSION, "pid": 100 + number, **values} for sample in range(samples) for number in range(count)]
+    rows += [{"sample": sample, **_SESSION, **other} for sample in range(samples) for other in others]
+    built = frame(rows, columns=["sample", *_SESSION], source="postgres")
+    built.attrs.update({"hidden": hidden, "samples": samples})
+    return built
+
+
+def access(table: str = "orders", *, cache_hit_ratio: float | None = 0.99, **values: Any) -> Frame:
+    """How one table is read: by its index, unless `values` say otherwise."""
+    built = frame([{**_ACCESS, "table": table, **values}], source="postgres")
+    built.attrs["cache_hit_ratio"] = cache_hit_ratio
     return built
 
 

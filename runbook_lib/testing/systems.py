@@ -8,7 +8,7 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.sources.interface import HttpAnswer
-from runbook_lib.testing.records import LOG_COLUMNS, chain, sessions
+from runbook_lib.testing.records import LOG_COLUMNS, access, chain, looks, sessions
 from runbook_lib.testing.series import NOW, ago
 from runbook_lib.testing.sickness import Fake, Sick, given
 
@@ -39,7 +39,8 @@ class FakeLogs(Fake):
 class FakeDatabase(Fake):
     """PostgreSQL with 100 connections, 10 of them used, and nothing that waits.
 
-    sessions: as `sessions` makes them. chains: as `chain`. limits: replaces single keys. Any of them may be a `Sick`.
+    sessions: as `sessions` makes them. activity: as `activity` does. chains: as `chain`. access: as `table_access` does. limits:
+    replaces single keys. Any of them may be a `Sick`.
     """
 
     name = "postgres"
@@ -53,8 +54,11 @@ class FakeDatabase(Fake):
         connections: Answer = None,
         tables: Answer = None,
         query: Answer = None,
+        activity: Answer = None,
+        access: Answer = None,
     ) -> None:
         self._sessions, self._chains, self._limits = sessions, chains, limits
+        self._activity, self._access = activity, access
         self._connections, self._tables, self._query = connections, tables, query
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
@@ -84,6 +88,16 @@ class FakeDatabase(Fake):
         """The given sessions."""
         del minimum_seconds, limit
         return self._or(self._sessions, sessions(0))
+
+    def activity(self, *, samples: int = 8, every_seconds: float = 0.25) -> Frame:
+        """The given looks."""
+        del samples, every_seconds
+        return self._or(self._activity, looks(0))
+
+    def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """The given rates."""
+        del every_seconds, limit
+        return self._or(self._access, access())
 
     def blocking_chains(self) -> Frame:
         """The given chains."""
@@ -131,6 +145,12 @@ class FakeCache(Fake):
             "ping_seconds": 0.001,
             **self._values,
         }
+
+    def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
+        """Ninety of a hundred look-ups a second are answered."""
+        del every_seconds
+        rates = {"hits_per_second": 90.0, "misses_per_second": 10.0, "evicted_per_second": 0.0}
+        return {**rates, **self.info()}
 
 
 class FakeHttp(Fake):

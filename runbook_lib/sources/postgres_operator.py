@@ -1,0 +1,65 @@
+"""PostgreSQL with the role that changes are made with: the sessions of others, and the way to end one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from runbook_lib.models.frame import Frame
+from runbook_lib.service.models import PostgresConnection
+from runbook_lib.sources.postgres import PostgresDatabase
+from runbook_lib.sources.postgres_session import ReadOnlySessions
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["PostgresOperator"]
+
+# As PostgreSQL's own pg_terminate_backend decides: a superuser's session is for superusers; any other for members of its role
+# and of pg_signal_backend. Who may neither end a session nor see it (pg_monitor) is not told when it began.
+_MAY_END = """
+SELECT
+    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+    OR (
+        NOT coalesce(r.rolsuper, true)
+        AND (pg_has_role(current_user, r.oid, 'USAGE') OR pg_has_role(current_user, 'pg_signal_backend', 'USAGE'))
+    )
+FROM pg_catalog.pg_stat_activity AS a
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+WHERE a.pid = %(pid)s AND coalesce(a.backend_start = %(backend_start)s, true)
+"""
+_END = """
+SELECT pg_terminate_backend(a.pid)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.pid = %(pid)s AND a.backend_start = %(backend_start)s
+"""
+
+
+class PostgresOperator:
+    """See `DatabaseOperator` in runbook_lib/actions/interface.py. Its transactions read: ending a session writes nothing."""
+
+    def __init__(self, connection: PostgresConnection) -> None:
+        acting = connection
+        if connection.operator_dsn is not None:
+            acting = connection.model_copy(update={"dsn": connection.operator_dsn, "password": connection.operator_password})
+        self._database = PostgresDatabase(acting)
+        self._sessions = ReadOnlySessions(acting)
+
+    def activity(self) -> Frame:
+        """Looks at all sessions."""
+        return self._database.activity()
+
+    def may_end(self, pid: int, backend_start: datetime) -> bool | None:
+        """Whether this role may end the session; None when it is no longer there."""
+        return self._asked(_MAY_END, pid, backend_start)
+
+    def end(self, pid: int, backend_start: datetime) -> bool:
+        """End the session of this pid that began then, and no other."""
+        return bool(self._asked(_END, pid, backend_start))
+
+    def _asked(self, sql: Any, pid: int, backend_start: datetime) -> bool | None:
+        def work(session: Connection[Any]) -> bool | None:
+            row = session.execute(sql, {"pid": pid, "backend_start": backend_start}).fetchone()
+            return None if row is None else bool(row[0])
+
+        return self._sessions.transaction(work)

@@ -1,0 +1,18 @@
+-- The counters of each table since the statistics were last reset, and the pages of the whole database.
+SELECT
+    s.schemaname::text AS schema,
+    s.relname::text AS "table",
+    s.n_live_tup AS live_rows,
+    s.n_dead_tup AS dead_rows,
+    s.seq_scan AS sequential_scans,
+    s.seq_tup_read AS sequential_rows,
+    coalesce(s.idx_scan, 0) AS index_scans,
+    s.last_autovacuum AS last_autovacuum_at,
+    greatest(s.last_analyze, s.last_autoanalyze) AS last_analyze_at,
+    d.blks_hit,
+    d.blks_read
+FROM pg_catalog.pg_stat_user_tables AS s
+CROSS JOIN pg_catalog.pg_stat_database AS d
+WHERE d.datname = current_database()
+ORDER BY s.seq_tup_read DESC
+LIMIT %(limit)s

@@ -1,0 +1,95 @@
+"""Running more pods: by how many, within what policy and autoscaler allow, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient
+
+from runbook_lib.actions.guard import propose
+from runbook_lib.actions.scale import SCALE_DEPLOYMENT
+from runbook_lib.models.plan import Proposal
+from tests.unit.actions.cluster_api import Cluster
+from tests.unit.actions.situations import a_context, a_service
+
+
+def proposed(folder: Path, api: ApiClient, *, policy: dict[str, Any] | None = None, **arguments: Any) -> Proposal:
+    return propose(SCALE_DEPLOYMENT, a_context(folder, api_client=api, service=a_service(policy=policy)), **arguments)
+
+
+def spec(cluster: Cluster, plural: str = "deployments") -> dict[str, Any]:
+    found: dict[str, Any] = cluster.objects[plural, "orders"]["spec"]
+    return found
+
+
+@pytest.fixture
+def scaler(cluster: Cluster) -> dict[str, Any]:
+    target = {"kind": "Deployment", "name": "orders"}
+    return cluster.put("horizontalpodautoscalers", "orders", spec={"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 8})
+
+
+def test_half_as_many_pods_more_and_back(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    before = spec(cluster)["replicas"]
+    proposal = proposed(tmp_path, api)
+    assert proposal.plan is not None
+    assert proposal.plan.risk == "low"
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    assert spec(cluster)["replicas"] > before
+    assert proposal.undo is not None
+    assert proposal.undo().status == "undone"
+    assert spec(cluster)["replicas"] == before
+
+
+def test_another_number_may_be_given(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    plan = proposed(tmp_path, api, replicas=7).plan
+    assert plan is not None
+    assert plan.after == "replicas: 7"
+    assert plan.command.endswith("scale deployment/orders --replicas=7")
+    assert spec(cluster)["replicas"] != 7
+
+
+def test_fewer_pods_are_refused(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    del cluster
+    assert "only scales up" in proposed(tmp_path, api, replicas=1).outcome.text
+
+
+def test_the_policy_has_the_last_word(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    del cluster
+    outcome = proposed(tmp_path, api, policy={"replicas_maximum": 6}, replicas=7).outcome
+    assert outcome.status == "refused"
+    assert "policy.replicas_maximum" in outcome.text
+
+
+def test_where_an_autoscaler_decides_its_minimum_is_raised(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, scaler: dict[str, Any]
+) -> None:
+    del scaler
+    proposal = proposed(tmp_path, api, replicas=5)
+    assert proposal.plan is not None
+    assert (str(proposal.plan.target), proposal.plan.before, proposal.plan.after) == (
+        "hpa/orders",
+        "minReplicas: 2",
+        "minReplicas: 5",
+    )
+    assert "minReplicas" in proposal.plan.command
+    assert spec(cluster, "horizontalpodautoscalers")["minReplicas"] == 2
+
+
+def test_more_than_the_autoscaler_allows_is_refused(tmp_path: Path, api: ApiClient, scaler: dict[str, Any]) -> None:
+    del scaler
+    outcome = proposed(tmp_path, api, replicas=9).outcome
+    assert outcome.status == "refused"
+    assert "raise maxReplicas of hpa/orders" in outcome.text
+
+
+def test_undo_is_refused_when_somebody_scaled_since(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    proposal = proposed(tmp_path, api)
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    spec(cluster)["replicas"] = 9
+    cluster.touch("deployments", "orders")
+    assert proposal.undo is not None
+    assert "scaled by somebody else since" in proposal.undo().text

@@ -1,0 +1,120 @@
+"""Ending a session that others wait for: the right one, that one alone, and only by who may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runbook_lib.actions.guard import propose
+from runbook_lib.actions.session import TERMINATE_SESSION
+from runbook_lib.errors import SourceTimeout
+from runbook_lib.models.frame import Frame
+from runbook_lib.models.plan import Proposal
+from runbook_lib.testing import ago, looks
+from tests.unit.actions.situations import a_context, a_diagnosis
+
+IMPORT = {"pid": 7, "application": "price-import", "user": "batch", "backend_start": ago(11), "query": "lock table products"}
+WAITING = {"wait_event": "Lock: relation", "blocked_by": [7]}
+
+
+@dataclass
+class Database:
+    """The operator's database: `allowed` is what it says of every session, `ended` those that were."""
+
+    seen: Frame
+    allowed: bool | None = True
+    ended: list[int] = field(default_factory=list)
+    fails: bool = False
+
+    def activity(self) -> Frame:
+        return self.seen
+
+    def may_end(self, pid: int, backend_start: datetime) -> bool | None:
+        assert backend_start == ago(11)
+        return None if pid in self.ended else self.allowed
+
+    def end(self, pid: int, backend_start: datetime) -> bool:
+        assert backend_start == ago(11)
+        if self.fails:
+            raise SourceTimeout("postgres", "no answer within 5 s")
+        self.ended.append(pid)
+        return self.allowed is not None
+
+
+def proposed(folder: Path, database: Database | None, **arguments: Any) -> Proposal:
+    context = a_context(folder, database=database, diagnosis=a_diagnosis(action="terminate_session"))
+    return propose(TERMINATE_SESSION, context, **arguments)
+
+
+def held_up() -> Frame:
+    return looks(3, others=(IMPORT,), **WAITING)
+
+
+def test_the_plan_names_whom_it_ends_and_who_waits(tmp_path: Path) -> None:
+    plan = proposed(tmp_path, Database(held_up())).plan
+    assert plan is not None
+    assert plan.title == "End database session 7 (price-import), which 3 others wait for"
+    assert str(plan.target) == "session/7"
+    assert "role: batch" in plan.before
+    assert not plan.reversible
+    assert plan.command == 'psql -c "SELECT pg_terminate_backend(7)"'
+
+
+def test_approved_it_ends_that_session_and_sees_it_gone(tmp_path: Path) -> None:
+    database = Database(held_up())
+    proposal = proposed(tmp_path, database)
+    assert proposal.approve is not None
+    outcome = proposal.approve(None)
+    assert outcome.status == "executed"
+    assert database.ended == [7]
+    assert proposal.undo is None
+
+
+def test_a_pid_may_be_given(tmp_path: Path) -> None:
+    database = Database(looks(0, others=(IMPORT,)))
+    plan = proposed(tmp_path, database, pid=7).plan
+    assert plan is not None
+    assert "which 0 others wait for" in plan.title
+
+
+def test_without_anybody_who_waits_there_is_nothing_to_end(tmp_path: Path) -> None:
+    proposal = proposed(tmp_path, Database(looks(3)))
+    assert proposal.plan is None
+    assert "no session holds a lock" in proposal.outcome.text
+
+
+def test_a_pid_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert "no session of pid 99" in proposed(tmp_path, Database(held_up()), pid=99).outcome.text
+
+
+def test_a_service_without_a_database_is_told_the_field(tmp_path: Path) -> None:
+    assert "connections.postgres" in proposed(tmp_path, None).outcome.text
+
+
+def test_a_role_that_may_not_is_told_the_grant(tmp_path: Path) -> None:
+    proposal = proposed(tmp_path, Database(held_up(), allowed=False))
+    assert proposal.outcome.status == "refused"
+    assert "pg_signal_backend to the role" in proposal.outcome.text
+
+
+def test_a_session_that_ended_by_itself_is_left_alone(tmp_path: Path) -> None:
+    database = Database(held_up())
+    proposal = proposed(tmp_path, database)
+    database.allowed = None
+    assert proposal.approve is not None
+    outcome = proposal.approve(None)
+    assert outcome.status == "refused"
+    assert "ended by itself" in outcome.text
+    assert not database.ended
+
+
+def test_a_lost_answer_is_not_called_done(tmp_path: Path) -> None:
+    database = Database(held_up())
+    proposal = proposed(tmp_path, database)
+    database.fails = True
+    assert proposal.approve is not None
+    outcome = proposal.approve(None)
+    assert outcome.status == "failed"
+    assert "not known" in outcome.text

@@ -1,0 +1,253 @@
+"""High latency: what requests wait for is confirmed, what follows from it is named so, and a slow release is the release."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runbook_lib.models.cause import Verdict
+from runbook_lib.models.finding import Presence
+from runbook_lib.models.frame import Frame
+from runbook_lib.testing import (
+    PODS,
+    Examination,
+    FakeCache,
+    FakeCluster,
+    FakeDatabase,
+    FakeMetrics,
+    Sick,
+    access,
+    ago,
+    changed,
+    config_edit,
+    each_pod,
+    examine,
+    line,
+    looks,
+    revisions,
+    together,
+)
+
+ISSUE = "high_latency"
+ONSET = ago(10)
+SLOW = line(0.2, 1.6, at=ONSET)
+BUSY = each_pod(1.0, 4.0, at=ONSET)
+WAITING = {"wait_event": "Lock: transactionid", "state_seconds": 1.2, "blocked_by": [7], "query": "insert into orders"}
+IMPORT = {
+    "pid": 7,
+    "application": "price-import",
+    "user": "batch",
+    "state": "active",
+    "wait_event": "Timeout: PgSleep",
+    "backend_start": ago(11),
+    "transaction_start": ago(0.02),
+    "query": "select sku from products for update",
+}
+
+
+def slow(**measured: Any) -> FakeMetrics:
+    return FakeMetrics({"latency_quantile": SLOW, "latency_by_route": SLOW.assign(route="/orders"), **measured})
+
+
+def release(*edits: tuple[str, str, str, str], minutes: float = 10.5) -> FakeCluster:
+    edit = edits or (("containers.shop.image", "image", "shop:1.0", "shop:2.0"),)
+    return FakeCluster(history=revisions((1, ago(7 * 24 * 60)), (2, ago(minutes))), diffs={(1, 2): changed(*edit)})
+
+
+def locked(*, blocker: dict[str, Any] | None = None) -> FakeDatabase:
+    return FakeDatabase(activity=looks(4, others=(IMPORT | (blocker or {}),), **WAITING))
+
+
+def look(metrics: FakeMetrics, **sources: Any) -> Examination:
+    return examine(ISSUE, metrics=metrics, **sources)
+
+
+# --- the symptom
+
+
+def test_a_service_that_is_quick_confirms_nothing() -> None:
+    seen = look(FakeMetrics())
+    assert seen.roots == []
+    assert seen.symptom.breached is False
+    assert seen.findings["latency"].summary == ("95% of the requests to shop take no more than 50 ms, within the limit of 1 s.")
+
+
+def test_the_symptom_is_dated_and_says_what_was_before() -> None:
+    seen = look(slow())
+    assert seen.symptom.breached
+    assert seen.symptom.onset_at is not None
+    assert abs(seen.symptom.onset_at - ONSET) < timedelta(seconds=30)
+    assert seen.symptom.value == pytest.approx(1.6)
+    assert "before 200 ms, peak 1.6 s" in seen.findings["latency"].summary
+    assert seen.roots == []
+    assert "/orders" in seen.findings["latency_breakdown"].summary
+
+
+def test_a_service_without_requests_has_no_latency() -> None:
+    nothing = Frame(SLOW[SLOW["time"] < ago(30)])
+    seen = look(FakeMetrics({"latency_quantile": nothing}))
+    assert seen.symptom.breached is None
+    assert "answered no requests since" in seen.findings["latency"].summary
+
+
+# --- causes
+
+
+def test_whoever_holds_a_lock_that_statements_wait_for_is_named() -> None:
+    seen = look(slow(pool_in_use=BUSY), database=locked())
+    assert seen.roots == ["lock_contention"]
+    cause = seen.cause("lock_contention")
+    assert cause.subject == "pid 7 (price-import, active)"
+    assert cause.actions == ("terminate_session",)
+    assert cause.since is not None
+    assert abs(cause.since - ONSET) < timedelta(seconds=30), "since the service holds more connections"
+
+
+def test_a_transaction_that_was_left_open_dates_the_waiting() -> None:
+    forgotten = {"state": "idle in transaction", "transaction_start": ago(12)}
+    cause = look(slow(), database=locked(blocker=forgotten)).cause("lock_contention")
+    assert cause.verdict is Verdict.CONFIRMED
+    assert cause.since == ago(12)
+
+
+def test_a_chain_of_waits_leads_to_its_root() -> None:
+    between = {**WAITING, "pid": 8, "application": "worker", "blocked_by": [7]}
+    activity = looks(3, others=(between, IMPORT), **{**WAITING, "blocked_by": [8]})
+    assert look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity)).cause("lock_contention").subject == (
+        "pid 7 (price-import, active)"
+    )
+
+
+def test_the_full_pool_of_waiting_statements_is_their_consequence() -> None:
+    full = each_pod(1.0, 5.0, at=ONSET)
+    seen = look(slow(pool_in_use=full, pool_waiting=each_pod(0.0, 8.0, at=ONSET)), database=locked())
+    assert seen.roots == ["lock_contention"]
+    assert seen.consequences == {"db_pool_exhausted": "lock_contention"}
+
+
+def test_statements_that_work_for_long_are_slow_and_no_contention() -> None:
+    activity = looks(4, state_seconds=0.9, query="select * from orders where customer = ?")
+    scanned = access("orders", live_rows=2e6, sequential_scans=5.0, sequential_rows=1e7)
+    seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity, access=scanned))
+    assert seen.roots == ["slow_statements"]
+    assert any("public.orders (2,000,000 rows) is read" in line.text for line in seen.cause("slow_statements").evidence)
+
+
+def test_sessions_that_are_hidden_are_no_evidence_of_calm() -> None:
+    seen = look(slow(), database=FakeDatabase(activity=looks(0, hidden=12)))
+    assert seen.verdicts["lock_contention"] is Verdict.UNKNOWN
+    assert "grant it pg_monitor" in seen.cause("lock_contention").why
+
+
+def test_a_downstream_service_that_takes_long_and_answers_in_time() -> None:
+    calls = together(line(0.02, 1.4, at=ONSET, downstream="payments"), line(0.02, downstream="inventory"))
+    seen = look(slow(downstream_latency=calls))
+    assert seen.roots == ["downstream_slow"]
+    assert seen.cause("downstream_slow").subject == "payments"
+    assert seen.cause("downstream_slow").actions == ("open_circuit_breaker",)
+
+
+def test_calls_that_are_slow_since_they_were_redirected_are_the_rollout() -> None:
+    calls = line(0.02, 1.4, at=ONSET, downstream="payments")
+    edit = ("containers.shop.env.PAYMENTS_URL", "env", "http://payments", "http://payments.far")
+    seen = look(slow(downstream_latency=calls), cluster=release(edit))
+    assert seen.roots == ["bad_deployment"]
+    assert seen.consequences == {"downstream_slow": "bad_deployment"}
+
+
+def test_a_cache_that_ceased_to_answer() -> None:
+    seen = look(slow(cache_hit_ratio=line(0.97, 0.05, at=ONSET)), cache=FakeCache(used_memory=64 * 2**20))
+    assert seen.roots == ["cache_misses"]
+    assert "Redis is full" in seen.findings["cache_health"].notes[0]
+
+
+def test_a_cache_that_never_answered_much_is_no_news() -> None:
+    assert look(slow(cache_hit_ratio=0.3)).verdicts["cache_misses"] is Verdict.RULED_OUT
+
+
+def test_pods_at_their_cpu_limit() -> None:
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.99, at=ONSET)))
+    assert seen.roots == ["cpu_exhaustion"]
+    assert seen.cause("cpu_exhaustion").actions == ("scale_deployment",)
+
+
+def test_pods_that_are_held_back_below_their_limit_are_short_of_cpu_too() -> None:
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.6, at=ONSET), cpu_throttled_ratio=each_pod(0.0, 0.7, at=ONSET)))
+    assert seen.roots == ["cpu_exhaustion"]
+    assert "held back by their limit" in seen.findings["cpu"].summary
+
+
+def test_a_release_that_burns_cpu_is_the_release() -> None:
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.99, at=ONSET)), cluster=release())
+    assert seen.roots == ["bad_deployment"]
+    assert seen.consequences == {"cpu_exhaustion": "bad_deployment"}
+
+
+def test_a_release_that_is_slow_by_itself_is_the_release() -> None:
+    seen = look(slow(), cluster=release())
+    assert seen.roots == ["bad_deployment"]
+    assert seen.cause("bad_deployment").actions == ("rollback_deployment",)
+
+
+def test_a_release_beside_a_lock_is_not_called_slow() -> None:
+    seen = look(slow(pool_in_use=BUSY), cluster=release(), database=locked())
+    assert seen.roots == ["lock_contention"]
+
+
+def test_a_version_that_is_slower_than_the_other_is_the_release() -> None:
+    versions = together(line(0.2, version="1.0"), line(0.2, 1.9, at=ONSET, version="2.0"))
+    seen = look(slow(latency_by_version=versions), cluster=release())
+    assert seen.roots == ["bad_deployment"]
+    assert "Version 2.0 takes 1.75 s" in " ".join(seen.findings["latency_breakdown"].notes)
+
+
+def test_a_pool_that_a_setting_made_too_small_is_the_setting() -> None:
+    edits = config_edit("DATABASE_POOL_SIZE", "5", "1", at=ago(10.5))
+    cluster = FakeCluster(config=edits)
+    full = each_pod(1.0, 1.0)
+    size = each_pod(5.0, 1.0, at=ONSET)
+    seen = look(slow(pool_in_use=full, pool_size=size, pool_waiting=each_pod(0.0, 5.0, at=ONSET)), cluster=cluster)
+    assert seen.roots == ["bad_deployment"]
+    assert seen.cause("bad_deployment").actions == ("restore_configuration",)
+
+
+def test_a_rollout_long_before_is_not_the_cause() -> None:
+    assert look(slow(), cluster=release(minutes=55)).roots == []
+
+
+def test_two_causes_at_once_are_both_roots() -> None:
+    calls = line(0.02, 1.4, at=ONSET, downstream="payments")
+    seen = look(slow(pool_in_use=BUSY, downstream_latency=calls), database=locked())
+    assert set(seen.roots) == {"lock_contention", "downstream_slow"}
+
+
+# --- sick sources
+
+
+@pytest.mark.parametrize(
+    ("dead", "unknown"),
+    [
+        ("database", {"lock_contention", "slow_statements"}),
+        ("cluster", {"bad_deployment"}),
+    ],
+)
+def test_a_dead_source_makes_its_causes_unknown(dead: str, unknown: set[str]) -> None:
+    seen = look(slow(), **{dead: Sick("timeout", name=dead)})
+    assert unknown <= {name for name, verdict in seen.verdicts.items() if verdict is Verdict.UNKNOWN}
+    assert not seen.roots
+
+
+def test_without_prometheus_the_symptom_is_not_known_and_the_lock_still_is_seen() -> None:
+    seen = examine(ISSUE, metrics=Sick("unreachable", name="prometheus"), database=locked(blocker={"transaction_start": ago(9)}))
+    assert seen.symptom.breached is None
+    assert seen.verdicts["lock_contention"] is Verdict.UNKNOWN
+    signal = seen.findings["database_activity"].signal("statements_wait_for_locks")
+    assert signal is not None
+    assert signal.presence is Presence.PRESENT
+
+
+def test_every_pod_is_told_with_its_cpu() -> None:
+    table = look(slow()).findings["cpu"].tables[0][1]
+    assert sorted(table["pod"]) == sorted(PODS)
