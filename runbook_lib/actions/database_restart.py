@@ -175,16 +175,19 @@ def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
     if start is None:
         return [_PodDeletion(pod, plan.bound_to["uid"])]
     path = pointer("spec", "replicas")
-    patch = ObjectPatch(
-        cluster,
-        STATEFUL_SETS,
-        start["statefulset"],
-        plan.bound_to,
-        [{"op": "replace", "path": path, "value": start["replicas"]}],
-        [{"op": "replace", "path": path, "value": start["before"]}],
-        f"scale statefulset/{start['statefulset']} to {start['replicas']}",
-    )
-    return [_Start(patch, pod)]
+    return [
+        ObjectPatch(
+            cluster,
+            STATEFUL_SETS,
+            start["statefulset"],
+            plan.bound_to,
+            [{"op": "replace", "path": path, "value": start["replicas"]}],
+            [{"op": "replace", "path": path, "value": start["before"]}],
+            f"scale statefulset/{start['statefulset']} to {start['replicas']}",
+            effect=pod.settling,
+            watches=[PODS.may("get", pod.name)],
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -210,40 +213,6 @@ class _Pod:
         if not self.answers():
             return Settling(done=False, text=f"pod/{self.name} is ready, and the database takes no connections yet")
         return Settling(done=True, text=f"pod/{self.name} is ready, and the database takes connections")
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Scale the StatefulSet up, and wait for its pod."""
-
-    patch: ObjectPatch
-    pod: _Pod
-
-    @property
-    def text(self) -> str:
-        """What it does."""
-        return self.patch.text
-
-    @property
-    def permissions(self) -> Sequence[Permission]:
-        """Those of the patch, and to see the pod."""
-        return [*self.patch.permissions, PODS.may("get", self.pod.name)]
-
-    def preview(self) -> None:
-        """With dryRun=All."""
-        self.patch.preview()
-
-    def apply(self) -> str:
-        """Scale it up."""
-        return self.patch.apply()
-
-    def revert(self) -> str:
-        """Scale it down again."""
-        return self.patch.revert()
-
-    def settling(self) -> Settling:
-        """Once the pod is ready and takes connections."""
-        return self.pod.settling()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,11 @@ def pointer(*parts: str | int) -> str:
 
 @dataclass
 class ObjectPatch:
-    """Patch one object. `operations` and `inverse` (RFC 6902) are each other's undoing; `bound_to` is of `binding`."""
+    """Patch one object. `operations` and `inverse` (RFC 6902) are each other's undoing; `bound_to` is of `binding`.
+
+    awaits_rollout: it has taken effect once the deployment's rollout is through. effect: another way to see that; `watches` are
+    the permissions which that takes.
+    """
 
     operator: Operator
     resource: Resource
@@ -46,12 +50,14 @@ class ObjectPatch:
     inverse: Sequence[Operation]
     text: str
     awaits_rollout: bool = field(default=False, kw_only=True)
+    effect: Callable[[], Settling] | None = field(default=None, kw_only=True)
+    watches: Sequence[Permission] = field(default=(), kw_only=True)
     _left_as: dict[str, str] | None = field(default=None, init=False)
 
     @property
     def permissions(self) -> Sequence[Permission]:
         """Patch and read the object; see the pods of a rollout."""
-        needed = [self.resource.may("get", self.name), self.resource.may("patch", self.name)]
+        needed = [self.resource.may("get", self.name), self.resource.may("patch", self.name), *self.watches]
         return [*needed, REPLICA_SETS.may("list"), PODS.may("list")] if self.awaits_rollout else needed
 
     def preview(self) -> None:
@@ -86,7 +92,9 @@ class ObjectPatch:
         return f"{self.text}: taken back"
 
     def settling(self) -> Settling:
-        """A stored object has taken effect; a deployment once its rollout is through."""
+        """A stored object has taken effect, unless it was told otherwise."""
+        if self.effect is not None:
+            return self.effect()
         if not self.awaits_rollout:
             return Settling(done=True, text=f"{self.resource.kind}/{self.name} is stored")
         try:

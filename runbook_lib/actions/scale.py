@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runbook_lib.actions.cluster import AUTOSCALERS, DEPLOYMENTS, Operator, Resource, operator
-from runbook_lib.actions.interface import Action, ActionContext, Change, Permission, Settling
+from runbook_lib.actions.interface import Action, ActionContext, Change, Settling
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target
 from runbook_lib.actions.workload import Workload, managers
@@ -120,58 +120,31 @@ def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
     cluster, arguments = operator(context), plan.arguments
     resource = AUTOSCALERS if arguments["resource"] == AUTOSCALERS.kind else DEPLOYMENTS
     path = pointer("spec", _field(resource))
-    patch = ObjectPatch(
-        cluster,
-        resource,
-        arguments["name"],
-        plan.bound_to,
-        # `add` replaces what is there, and an autoscaler need not say its minimum.
-        [{"op": "add", "path": path, "value": arguments["wanted"]}],
-        [{"op": "add", "path": path, "value": arguments["before"]}],
-        f"scale {resource.kind}/{arguments['name']} to {arguments['wanted']}",
-    )
-    return [_Scaling(patch, cluster, context.deployment, int(arguments["wanted"]))]
+    wanted = int(arguments["wanted"])
+    return [
+        ObjectPatch(
+            cluster,
+            resource,
+            arguments["name"],
+            plan.bound_to,
+            # `add` replaces what is there, and an autoscaler need not say its minimum.
+            [{"op": "add", "path": path, "value": wanted}],
+            [{"op": "add", "path": path, "value": arguments["before"]}],
+            f"scale {resource.kind}/{arguments['name']} to {wanted}",
+            effect=partial(_available, cluster, context.deployment, wanted),
+            watches=[DEPLOYMENTS.may("get", context.deployment)],
+        )
+    ]
 
 
-@dataclass(frozen=True)
-class _Scaling:
-    """Patch the number, and wait for the pods."""
-
-    patch: ObjectPatch
-    cluster: Operator
-    deployment: str
-    wanted: int
-
-    @property
-    def text(self) -> str:
-        """What it does."""
-        return self.patch.text
-
-    @property
-    def permissions(self) -> Sequence[Permission]:
-        """Those of the patch, and to see the deployment."""
-        return [*self.patch.permissions, DEPLOYMENTS.may("get", self.deployment)]
-
-    def preview(self) -> None:
-        """With dryRun=All."""
-        self.patch.preview()
-
-    def apply(self) -> str:
-        """Send the patch."""
-        return self.patch.apply()
-
-    def revert(self) -> str:
-        """As many as before."""
-        return self.patch.revert()
-
-    def settling(self) -> Settling:
-        """Once as many pods are available."""
-        try:
-            found = self.cluster.get(DEPLOYMENTS, self.deployment)
-        except SourceError as error:
-            return Settling(done=False, text=f"deployment/{self.deployment} cannot be seen: {error.reason}")
-        available = int((found.get("status") or {}).get("availableReplicas") or 0)
-        return Settling(done=available >= self.wanted, text=f"{available} of {self.wanted} replicas are available")
+def _available(cluster: Operator, deployment: str, wanted: int) -> Settling:
+    """In effect once as many pods are available."""
+    try:
+        found = cluster.get(DEPLOYMENTS, deployment)
+    except SourceError as error:
+        return Settling(done=False, text=f"deployment/{deployment} cannot be seen: {error.reason}")
+    available = int((found.get("status") or {}).get("availableReplicas") or 0)
+    return Settling(done=available >= wanted, text=f"{available} of {wanted} replicas are available")
 
 
 SCALE_DEPLOYMENT = Action(
