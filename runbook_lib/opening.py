@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.actions.interface import Approvals, DatabaseOperator, Mode
+from runbook_lib.actions.interface import Approvals, CacheOperator, DatabaseOperator, Mode
 from runbook_lib.archive.folder import IncidentFolder, new_folder
 from runbook_lib.archive.journal import Journal
 from runbook_lib.archive.known_secrets import known_secrets
@@ -86,6 +86,7 @@ def open_incident(
                 dry_run=dry_run,
                 api_client=_operator_client(known),
                 database=_operator_of_database(known),
+                cache=_operator_of_cache(known),
             ),
             alert=told,
             started_at=started_at,
@@ -148,6 +149,13 @@ def _operator_of_database(service: Service) -> DatabaseOperator | None:
 
     connection = service.connections.postgres
     return PostgresOperator(connection) if connection is not None else None
+
+
+def _operator_of_cache(service: Service) -> CacheOperator | None:
+    from runbook_lib.sources.redis_operator import RedisOperator
+
+    connection = service.connections.redis
+    return RedisOperator(connection) if connection is not None else None
 
 
 def _once(find: Callable[[], Expressions]) -> Callable[[], Expressions]:

@@ -23,6 +23,7 @@ __all__ = [
     "ActionContext",
     "Approval",
     "Approvals",
+    "CacheOperator",
     "Change",
     "ChangeRefused",
     "DatabaseOperator",
@@ -110,11 +111,21 @@ class DatabaseOperator(Protocol):
         """End the session, which rolls back what it has not committed; False when it is no longer there."""
 
 
+class CacheOperator(Protocol):
+    """Redis with the right to change its settings. Raises a SourceError when it does not answer properly."""
+
+    def setting(self, name: str) -> str:
+        """A setting's present value."""
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting until Redis is started again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActionContext:
     """All that actions and the guard are given.
 
-    api_client: the operator's identity in the cluster; None when the service has no cluster. database: the same for the database.
+    api_client: the operator's identity in the cluster; None when the service has no cluster. database, cache: the same for those.
     operator: who acts (a person's
     account, or `alert`). symptom: what shows the effect; None when nothing does. connection_budget: how many connections the
     database has for the service's pods together; None when unknown. now gives aware times; sleep and progress are injected so
@@ -132,6 +143,7 @@ class ActionContext:
     dry_run: bool = False
     api_client: ApiClient | None = None
     database: DatabaseOperator | None = None
+    cache: CacheOperator | None = None
     symptom: Gauge | None = None
     diagnosis: Diagnosis | None = None
     connection_budget: Callable[[], int | None] = lambda: None

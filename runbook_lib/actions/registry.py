@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from runbook_lib.actions.cache_warming import WARM_CACHE
 from runbook_lib.actions.circuit_breaker import CLOSE_CIRCUIT_BREAKER, OPEN_CIRCUIT_BREAKER
 from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.database_restart import RESTART_DATABASE
+from runbook_lib.actions.eviction_policy import SET_EVICTION_POLICY
 from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
 from runbook_lib.actions.interface import Action
 from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
@@ -38,6 +40,8 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             RAISE_MEMORY_LIMIT,
             SCALE_DEPLOYMENT,
             TERMINATE_SESSION,
+            SET_EVICTION_POLICY,
+            WARM_CACHE,
         )
     }
 )

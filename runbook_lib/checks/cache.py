@@ -20,8 +20,8 @@ from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 
-_LOW = 0.5  # of the look-ups
-_FALLEN = 0.25  # below what was usual before
+_TIMES, _RISE = 3.0, 0.1  # of the usual misses; of all look-ups
+_ENOUGH_SAMPLES = 12
 _FULL = 0.95
 _FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
 
@@ -64,7 +64,7 @@ def cache_health(context: CheckContext) -> Finding:
         status=_status(redis, series, missing),
         command="redis-cli info stats | grep -E 'keyspace|evicted'; redis-cli info memory | grep -E 'used_memory:|maxmemory'",
         tables=(("Redis", _table(redis)),) if redis is not None else (),
-        figure=_figure(series, summary),
+        figure=_figure(context, series, summary),
         notes=_notes(redis),
         signals=(_miss_signal(series, missing, answers), _full_signal(redis, answers)),
         sources=answers.sources,
@@ -96,13 +96,19 @@ def _number(info: Mapping[str, Any], key: str) -> float:
 
 
 def _missing(context: CheckContext, series: pd.Series | None) -> Episode | None:
-    """The episode in which look-ups miss: more than half of them do, and clearly more than before."""
+    """The episode in which clearly more look-ups miss than usual: three times as many, and by a tenth of all."""
     if series is None or series.empty:
         return None
-    episode = latest_episode(1.0 - series, threshold=1.0 - _LOW, gap=context.gap)
-    if episode is None or not context.concerns(episode) or episode.peak - episode.baseline < _FALLEN:
-        return None
-    return episode
+    misses = 1.0 - series
+    episode = latest_episode(misses, threshold=_most_misses(context, misses), gap=context.gap)
+    return episode if episode is not None and context.concerns(episode) else None
+
+
+def _most_misses(context: CheckContext, misses: pd.Series) -> float:
+    """Above which share of misses something is wrong: each cache has its own usual share, seen before the symptom began."""
+    before = misses[misses.index < context.onset] if context.onset is not None else misses
+    usual = float(before.median()) if len(before) >= _ENOUGH_SAMPLES else float(misses.min())
+    return max(_TIMES * usual, usual + _RISE)
 
 
 def _summary(redis: _Redis | None, series: pd.Series | None, missing: Episode | None, answers: Answers) -> str:
@@ -144,12 +150,13 @@ def _table(redis: _Redis) -> Frame:
     return frame(rows, columns=["measure", "now"])
 
 
-def _figure(series: pd.Series | None, summary: str) -> LineFigure | None:
+def _figure(context: CheckContext, series: pd.Series | None, summary: str) -> LineFigure | None:
     if series is None or series.empty:
         return None
     lines = long({"hit ratio": series}, unit="ratio")
-    limit = (Threshold(_LOW, f"{_LOW:.0%} of the look-ups", "warning"),)
-    return LineFigure(title=summary.partition(";")[0], unit="ratio", frame=lines, thresholds=limit)
+    least = max(0.0, 1.0 - _most_misses(context, 1.0 - series))
+    limit = Threshold(least, f"clearly fewer than usual: {least:.0%}", "warning")
+    return LineFigure(title=summary.partition(";")[0], unit="ratio", frame=lines, thresholds=(limit,))
 
 
 def _notes(redis: _Redis | None) -> tuple[str, ...]:

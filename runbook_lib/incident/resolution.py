@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.actions.audit import AuditLog
 from runbook_lib.actions.guard import propose
-from runbook_lib.actions.interface import ActionContext, Approvals, DatabaseOperator, Gauge, Mode
+from runbook_lib.actions.interface import ActionContext, Approvals, CacheOperator, DatabaseOperator, Gauge, Mode
 from runbook_lib.actions.registry import ACTIONS
 from runbook_lib.errors import ConfigurationError, SourceError
 from runbook_lib.incident.investigation import Scope
@@ -32,8 +32,8 @@ __all__ = ["Resolution", "ResolutionSettings", "Resolved"]
 class ResolutionSettings:
     """Who may change what. `operator` is the account that acts; `history` the folder of the service's other incidents.
 
-    api_client logs in with the operator's identity, and gives None when the service has no cluster. database acts with the
-    operator's role; None when the service has no database.
+    api_client logs in with the operator's identity, and gives None when the service has no cluster. database and cache act
+    with the operator's rights; None when the service has none.
     """
 
     mode: Mode
@@ -43,6 +43,7 @@ class ResolutionSettings:
     dry_run: bool = False
     api_client: Callable[[], ApiClient | None] = lambda: None
     database: DatabaseOperator | None = None
+    cache: CacheOperator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class Resolution:
             dry_run=settings.dry_run,
             api_client=self._logged_in(),
             database=settings.database,
+            cache=settings.cache,
             symptom=Gauge(title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure),
             diagnosis=diagnosis,
             connection_budget=self._connection_budget,

@@ -37,10 +37,19 @@ def frame(
     """Build a Frame with its provenance set. Half a surrogate pair, which no server should send, is spelled: `\\ud83d`."""
     try:
         built = Frame(data, columns=columns)
-    except UnicodeEncodeError:  # pandas keeps text as UTF-8; JSON logs that were cut within an emoji are none
+        _all_encodable(built)
+    except UnicodeEncodeError:  # text is UTF-8 in archives and Arrow; JSON logs that were cut within an emoji are none
         built = Frame(_encodable(data), columns=columns)
     built.attrs.update({"unit": unit, "source": source, "query": query, "command": command})
     return built
+
+
+def _all_encodable(built: Frame) -> None:
+    """Raise UnicodeEncodeError for text that is no UTF-8. Arrow has looked already, where pandas keeps text in it."""
+    for place in range(built.shape[1]):
+        values = built.iloc[:, place]
+        if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+            "".join(value for value in values if isinstance(value, str)).encode("utf-8")
 
 
 def _encodable(data: Any) -> Any:

@@ -109,7 +109,11 @@ PLAYBOOK = Playbook(
             name="cache_misses",
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
-            supports=("cache_full",),
+            supports=("cache_full", "log_cache_errors"),
+            remedies=(
+                Remedy(action="set_eviction_policy", when=("cache_full",)),
+                Remedy(action="warm_cache", unless=("cache_full",)),
+            ),
         ),
         CauseRule(
             name="cpu_exhaustion",
@@ -163,6 +167,8 @@ PLAYBOOK = Playbook(
     actions=(
         "terminate_session",
         "open_circuit_breaker",
+        "warm_cache",
+        "set_eviction_policy",
         "scale_deployment",
         "raise_pool_size",
         "restart_pods",

@@ -95,6 +95,8 @@ class CacheComponent(Fields):
     """What is cached, and for how long."""
     eviction_policy: str = ""
     """What is thrown out first, such as `allkeys-lru`."""
+    warm_path: UrlPath | None = None
+    """POST path of the service that fills the cache, such as `/admin/cache-warmup`."""
     selector: Selector | None = None
     """Label selector of its pods, when it runs in the cluster."""
 

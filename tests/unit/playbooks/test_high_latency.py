@@ -160,7 +160,14 @@ def test_calls_that_are_slow_since_they_were_redirected_are_the_rollout() -> Non
 def test_a_cache_that_ceased_to_answer() -> None:
     seen = look(slow(cache_hit_ratio=line(0.97, 0.05, at=ONSET)), cache=FakeCache(used_memory=64 * 2**20))
     assert seen.roots == ["cache_misses"]
+    assert seen.cause("cache_misses").actions == ("set_eviction_policy",)
     assert "Redis is full" in seen.findings["cache_health"].notes[0]
+
+
+def test_a_cache_that_answers_most_and_much_less_than_usual() -> None:
+    seen = look(slow(cache_hit_ratio=line(0.98, 0.83, at=ONSET)), cache=FakeCache(used_memory=1))
+    assert seen.roots == ["cache_misses"]
+    assert seen.cause("cache_misses").actions == ("warm_cache",)
 
 
 def test_a_cache_that_never_answered_much_is_no_news() -> None:

@@ -1,0 +1,71 @@
+"""Connections to Redis: each for one piece of work, within its deadline, with failures in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from runbook_lib.errors import (
+    ConfigurationError,
+    SourceAnswerInvalid,
+    SourceNotConfigured,
+    SourceRefused,
+    SourceTimeout,
+    SourceUnreachable,
+)
+from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources.deadline import Deadline, DeadlineError, within
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+__all__ = ["NAME", "RedisSessions"]
+
+NAME = "redis"
+_Result = TypeVar("_Result")
+
+
+class RedisSessions:
+    """Runs work on a connection of its own, within the connection's timeout, and tells what went wrong in our words."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+
+    def run(self, work: Callable[[Redis], _Result]) -> _Result:
+        """Raises SourceError."""
+        import redis
+
+        seconds = self._connection.timeout_seconds
+        try:
+            return within(Deadline(seconds), lambda: self._connected(work))
+        except (DeadlineError, redis.TimeoutError) as error:
+            raise SourceTimeout(NAME, f"no answer within {seconds:g} s") from error
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            raise SourceRefused(NAME, f"{error}; see connections.redis") from error
+        except redis.ConnectionError as error:
+            raise SourceUnreachable(NAME, f"no connection: {error}") from error
+        except (redis.RedisError, ValueError, TypeError, AttributeError, LookupError) as error:  # the client believes its server
+            raise SourceAnswerInvalid(NAME, f"{type(error).__name__}: {error}") from error
+
+    def _connected(self, work: Callable[[Redis], _Result]) -> _Result:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        settings = self._connection
+        try:
+            url = settings.url.resolve()
+            password = settings.password.resolve() if settings.password else None
+        except ConfigurationError as error:
+            raise SourceNotConfigured(NAME, str(error)) from error
+        credentials = {name: value for name, value in (("username", settings.username), ("password", password)) if value}
+        with redis.Redis.from_url(
+            url,
+            socket_timeout=settings.timeout_seconds,
+            socket_connect_timeout=settings.timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,  # INFO needs no more, and servers before 6.0, proxies and narrow permissions have no HELLO
+            decode_responses=True,
+            **credentials,
+        ) as client:
+            return work(client)
