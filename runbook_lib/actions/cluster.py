@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission
 from runbook_lib.errors import (
     SourceAnswerInvalid,
+    SourceError,
     SourceMissingObject,
     SourceRefused,
     SourceTimeout,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUTOSCALERS",
     "CONFIG_MAPS",
+    "DAEMON_SETS",
     "DEPLOYMENTS",
     "DISRUPTION_BUDGETS",
     "NETWORK_POLICIES",
@@ -36,6 +38,7 @@ __all__ = [
     "SECRETS",
     "SERVICES",
     "STATEFUL_SETS",
+    "BudgetSpent",
     "Operator",
     "PatchRejected",
     "Resource",
@@ -65,9 +68,9 @@ class Resource:
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         return f"{root}/namespaces/{quote(namespace, safe='')}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
-    def may(self, verb: str, name: str = "") -> Permission:
-        """The permission for a verb on it."""
-        return Permission(verb=verb, resource=self.plural, group=self.group, name=name)
+    def may(self, verb: str, name: str = "", *, subresource: str = "") -> Permission:
+        """The permission for a verb on it, or on a part of it (`pods/eviction`)."""
+        return Permission(verb=verb, resource=self.plural, group=self.group, name=name, subresource=subresource)
 
 
 DEPLOYMENTS = Resource("deployments", "deployment", "apps")
@@ -77,6 +80,7 @@ SECRETS = Resource("secrets", "secret")
 PODS = Resource("pods", "pod")
 SERVICES = Resource("services", "service")
 STATEFUL_SETS = Resource("statefulsets", "statefulset", "apps")
+DAEMON_SETS = Resource("daemonsets", "daemonset", "apps")
 NETWORK_POLICIES = Resource("networkpolicies", "networkpolicy", "networking.k8s.io")
 AUTOSCALERS = Resource("horizontalpodautoscalers", "hpa", "autoscaling", "v2")
 DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
@@ -84,6 +88,10 @@ DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
 
 class PatchRejected(Exception):  # noqa: N818 - the caller turns it into a refusal
     """The cluster did not accept a write (HTTP 400, 409 or 422); nothing was changed."""
+
+
+class BudgetSpent(Exception):  # noqa: N818 - a reason to wait, and no error
+    """A disruption budget keeps the pod for now (HTTP 429); nothing was changed, and later it may let it go."""
 
 
 def operator(context: ActionContext) -> Operator:
@@ -145,6 +153,29 @@ class Operator:
             "DELETE", resource.path(self.namespace, name) + query, what=f"delete {resource.kind}/{name}", body=body, write=True
         )
 
+    def serves_evictions(self) -> bool:
+        """Whether the cluster lists the eviction of pods among what it serves; True when it does not tell."""
+        try:
+            served = self._ask("GET", "/api/v1", what="list what the cluster serves").get("resources")
+        except SourceError:
+            return True
+        return not served or any(one.get("name") == "pods/eviction" for one in served)
+
+    def evict(self, pod: str, *, uid: str, dry_run: bool) -> None:
+        """Ask for a pod to leave, if it is still the one of this uid; its grace period is its own.
+
+        Raises BudgetSpent while a disruption budget keeps it, PatchRejected when it is another pod by now, and
+        SourceMissingObject when there is no such pod, or the cluster serves no evictions.
+        """
+        query = f"?{urlencode({'dryRun': 'All'})}" if dry_run else ""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": self.namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        self._ask("POST", f"{PODS.path(self.namespace, pod)}/eviction{query}", what=f"evict pod/{pod}", body=body, write=True)
+
     def create(self, resource: Resource, manifest: Object, *, dry_run: bool) -> Object:
         """Create an object. Raises PatchRejected when there is one of its name, or the cluster does not want it."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
@@ -157,6 +188,7 @@ class Operator:
         """Ask a SelfSubjectAccessReview, which every authenticated identity may."""
         attributes = {"namespace": self.namespace, "verb": permission.verb, "group": permission.group}
         attributes |= {"resource": permission.resource} | ({"name": permission.name} if permission.name else {})
+        attributes |= {"subresource": permission.subresource} if permission.subresource else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -214,14 +246,18 @@ def _answer(status: int, content: bytes, what: str, *, write: bool) -> dict[str,
         if not isinstance(parsed, dict):
             raise SourceAnswerInvalid(_NAME, f"{what}: the answer is no Kubernetes object")
         return parsed
-    message = parsed.get("message") if isinstance(parsed, dict) else None
-    raise _refused(status, f"{what}: {message or f'HTTP {status}'}", write=write)
+    refusal = parsed if isinstance(parsed, dict) else {}
+    text = f"{what}: {refusal.get('message') or f'HTTP {status}'}"
+    causes = [one for one in (refusal.get("details") or {}).get("causes") or () if one.get("reason") == "DisruptionBudget"]
+    if status == 429 and causes:
+        raise BudgetSpent("; ".join(str(one.get("message") or text) for one in causes))
+    raise _refused(status, text, write=write)
 
 
 def _refused(status: int, text: str, *, write: bool) -> Exception:
     if status in (401, 403):
         return SourceRefused(_NAME, text)
-    if status == 404:
+    if status in (404, 405):  # 405: a part of an object that this cluster does not serve
         return SourceMissingObject(_NAME, text)
     if write and status in (400, 409, 422):
         return PatchRejected(text)

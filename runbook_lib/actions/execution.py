@@ -68,6 +68,8 @@ class Execution:
         return None
 
     def _take_back(self, done: Sequence[Change], reason: str) -> _Failure:
+        if done and not self.case.plan.reversible:
+            return _Failure("failed", f"{self._failed_at(done)}: {reason}; what was done before stays done")
         clean = True
         for change in reversed(done):
             try:
@@ -78,7 +80,10 @@ class Execution:
         if not done:
             return _Failure("failed", f"It failed at its first step: {reason}")
         back = "what was done before was taken back" if clean else "and not all that was done before could be taken back"
-        return _Failure("failed", f"It failed at step {len(done) + 1} of {len(self.changes)}: {reason}; {back}")
+        return _Failure("failed", f"{self._failed_at(done)}: {reason}; {back}")
+
+    def _failed_at(self, done: Sequence[Change]) -> str:
+        return f"It failed at step {len(done) + 1} of {len(self.changes)}"
 
     def _watch(self, before: float | None) -> tuple[Settling, Assessment]:
         """Wait for the effect. Whoever stops the waiting does not undo the change, and the outcome is told all the same."""

@@ -171,10 +171,12 @@ class Permission:
     resource: str
     group: str = ""
     name: str = ""
+    subresource: str = ""
 
     def __str__(self) -> str:
         group = f".{self.group}" if self.group else ""
-        return f"{self.verb} {self.resource}{group}" + (f"/{self.name}" if self.name else "")
+        part = f"/{self.subresource}" if self.subresource else ""
+        return f"{self.verb} {self.resource}{part}{group}" + (f"/{self.name}" if self.name else "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

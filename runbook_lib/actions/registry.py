@@ -14,6 +14,7 @@ from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
 from runbook_lib.actions.interface import Action
 from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
 from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
+from runbook_lib.actions.pod_deletion import DELETE_PODS
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
@@ -28,6 +29,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         action.name: action
         for action in (
             RESTART_PODS,
+            DELETE_PODS,
             RAISE_POOL_SIZE,
             OPEN_CIRCUIT_BREAKER,
             CLOSE_CIRCUIT_BREAKER,

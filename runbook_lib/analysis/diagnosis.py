@@ -66,6 +66,7 @@ class _Board:
             text=f"{lead}{conjunction.text} ({texts})" if texts else f"{lead}{conjunction.text}",
             since=max(times) if times else None,
             subject=next((signal.subject for signal in known if signal.subject), None),
+            pods=_pods(known),
         )
 
     def _presence_of(self, conjunction: Conjunction, parts: Sequence[_Seen], times: Sequence[datetime]) -> Presence:
@@ -92,6 +93,7 @@ class _Case:
     mechanism: Presence
     since: datetime | None
     subject: str | None
+    pods: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     lacking: str  # what speaks against its mechanism; empty when nothing does
     objection: str  # why it does not stand although its mechanism is seen; empty when it stands
@@ -135,6 +137,7 @@ def _case(rule: CauseRule, board: _Board, symptom: Symptom, tolerance: timedelta
         mechanism=mechanism,
         since=since,
         subject=next((signal.subject for signal in dated if signal is not None and signal.subject), None),
+        pods=_pods(signal for signal in dated if signal is not None),
         evidence=tuple(_evidence(rule, board)),
         lacking=next(
             (_text(group, board) for group, seen in zip(rule.mechanism, groups, strict=True) if seen is Presence.ABSENT), ""
@@ -142,6 +145,11 @@ def _case(rule: CauseRule, board: _Board, symptom: Symptom, tolerance: timedelta
         objection=_objection(rule, since, symptom, tolerance),
         ruled_out_by=against.signal.text if against is not None and against.signal is not None else "",
     )
+
+
+def _pods(signals: Iterable[Signal]) -> tuple[str, ...]:
+    """The pods that any of the signals was seen in, in the order in which they are named."""
+    return tuple(dict.fromkeys(pod for signal in signals for pod in signal.pods))
 
 
 def _any_of(names: Sequence[str], board: _Board) -> Presence:
@@ -221,6 +229,7 @@ def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, 
         because_of=because_of,
         since=case.since,
         subject=case.subject,
+        pods=case.pods,
         evidence=case.evidence,
         actions=_remedies(rule, board) if verdict is not Verdict.RULED_OUT else (),
     )

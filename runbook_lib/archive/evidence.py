@@ -43,7 +43,7 @@ def write_finding(evidence: Path, finding: Finding) -> Path:
         "at": format_instant(finding.at) if finding.at else None,
         "seconds": finding.seconds,
         "sources": [_fields(source, "name status error seconds") for source in finding.sources],
-        "signals": [_fields(signal, "name presence text since until subject value unit") for signal in finding.signals],
+        "signals": [_fields(signal, "name presence text since until subject pods value unit") for signal in finding.signals],
         "tables": tables,
         "figure": figure,
     }

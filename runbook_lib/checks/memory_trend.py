@@ -289,7 +289,7 @@ def _notes(pods: list[_Pod], answers: Answers) -> tuple[str, ...]:
 def _signals(context: CheckContext, pods: list[_Pod], answers: Answers) -> tuple[Signal, ...]:
     names = {Kind.LEAK: "memory_leaking", Kind.LEVELS_OFF: "memory_levels_off", Kind.FOLLOWS_LOAD: "memory_follows_load"}
     courses = [_course_signal(name, _of(pods, kind), kind, pods, answers) for kind, name in names.items()]
-    return (*courses, _full(context, pods, answers), _kills(context, answers), _ahead(pods, answers))
+    return (*courses, _spared(pods, answers), _full(context, pods, answers), _kills(context, answers), _ahead(pods, answers))
 
 
 def _course_signal(name: str, some: list[_Pod], kind: Kind, pods: list[_Pod], answers: Answers) -> Signal:
@@ -305,8 +305,20 @@ def _course_signal(name: str, some: list[_Pod], kind: Kind, pods: list[_Pod], an
     since = min(pod.course.since for pod in some if pod.course.since)
     return Signal(
         name=name, presence=Presence.PRESENT, text=f"{text} since {format_instant(since)}", since=since, value=_rate(fastest),
-        unit="bytes/min",
+        unit="bytes/min", pods=tuple(pod.name for pod in some),
     )  # fmt: skip
+
+
+def _spared(pods: list[_Pod], answers: Answers) -> Signal:
+    """Whether there are pods that do not leak beside those that do: then those alone have to go."""
+    name = "memory_steady_in_others"
+    if not pods:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"memory over time is not known: {_why(answers)}")
+    leaking, others = _of(pods, Kind.LEAK), [pod for pod in pods if pod.course.kind in (Kind.STEADY, Kind.LEVELS_OFF)]
+    if not leaking or not others:
+        return Signal(name=name, presence=Presence.ABSENT, text="no pod leaks beside others that do not")
+    text = f"{len(others)} of {len(pods)} pods do not leak"
+    return Signal(name=name, presence=Presence.PRESENT, text=text)
 
 
 def _full(context: CheckContext, pods: list[_Pod], answers: Answers) -> Signal:

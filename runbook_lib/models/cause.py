@@ -88,7 +88,10 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """A judged hypothesis. `confidence` is 0 to 1; `because_of` names the confirmed cause that explains this one."""
+    """A judged hypothesis. `confidence` is 0 to 1; `because_of` names the confirmed cause that explains this one.
+
+    `pods` are those that its evidence was seen in, where it tells them apart.
+    """
 
     name: str
     title: str
@@ -98,6 +101,7 @@ class Cause:
     because_of: str | None = None
     since: datetime | None = None
     subject: str | None = None
+    pods: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     actions: tuple[str, ...] = ()
 

@@ -46,7 +46,8 @@ class Signal:
     """One fact that causes are reasoned from; the names are declared in the playbook's rules.
 
     `since` is when it began and `until` when it was last seen (UTC), None when that is not known. `subject` is what it is about
-    (`payments`, `deployment/orders revision 14`). `value` is in `unit`. `text` is a sentence for whoever has to believe it.
+    (`payments`, `deployment/orders revision 14`), `pods` are the service's pods that it was seen in, where it tells them apart.
+    `value` is in `unit`. `text` is a sentence for whoever has to believe it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Signal:
     since: datetime | None = None
     until: datetime | None = None
     subject: str | None = None
+    pods: tuple[str, ...] = ()
     value: float | None = None
     unit: str | None = None
 

@@ -172,6 +172,7 @@ PLAYBOOK = Playbook(
         "scale_deployment",
         "raise_pool_size",
         "restart_pods",
+        "delete_pods",
         "rollback_deployment",
         "restore_configuration",
     ),

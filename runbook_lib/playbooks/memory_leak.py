@@ -61,7 +61,12 @@ PLAYBOOK = Playbook(
             onset=("memory_leaking",),
             supports=("memory_kills", "log_memory_errors"),
             explained_by=(ExplainedBy(cause="bad_deployment", when=("leak_since_a_release",)),),
-            remedies=(Remedy(action="restart_pods"), Remedy(action="raise_memory_limit")),
+            remedies=(
+                Remedy(action="delete_pods", when=("memory_steady_in_others",)),
+                Remedy(action="restart_pods"),
+                Remedy(action="delete_pods", unless=("memory_steady_in_others",)),
+                Remedy(action="raise_memory_limit"),
+            ),
         ),
         CauseRule(
             name="load_growth",
@@ -80,7 +85,7 @@ PLAYBOOK = Playbook(
             remedies=(Remedy(action="raise_memory_limit"),),
         ),
     ),
-    actions=("restart_pods", "raise_memory_limit", "rollback_deployment"),
+    actions=("restart_pods", "delete_pods", "raise_memory_limit", "rollback_deployment"),
     prevention=(
         "Mend the leak in the code: compare two heap dumps of one pod, some minutes apart, and look at what grew.",
         "Let a test in CI run long enough to show growth, and fail it.",

@@ -26,7 +26,10 @@ def template(**container: Any) -> dict[str, Any]:
 
 
 class Cluster:
-    """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`."""
+    """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`.
+
+    `evictions`: whether it serves them. `leaving` holds the pods that were made to leave, in order, and `asked` the options of each request for that.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
@@ -34,6 +37,9 @@ class Cluster:
         self.denied: set[str] = set()
         self.fails: dict[str, str] = {}
         self.stuck = False
+        self.evictions = True
+        self.leaving: list[str] = []
+        self.asked: list[dict[str, Any]] = []
         self._version = 100
         self._uid = 0
 
@@ -120,6 +126,19 @@ class Cluster:
         for index in range(replicas):
             self._pod(f"{owner}-{index}", owner, {"running": {}})
 
+    def budget(self, allowed: int) -> dict[str, Any]:
+        """A disruption budget for orders with room for so many."""
+        status = {"disruptionsAllowed": allowed, "currentHealthy": 3, "desiredHealthy": 3 - allowed}
+        return self.put("poddisruptionbudgets", "orders", spec={"selector": {"matchLabels": {"app": "orders"}}}, status=status)
+
+    def let_go(self, name: str) -> None:
+        """A pod leaves, and its controller makes another one, which is ready unless the cluster is stuck."""
+        pod = self.objects.pop(("pods", name))
+        self.leaving.append(name)
+        owner = pod["metadata"]["ownerReferences"][0]["name"]
+        ready = {"waiting": {"reason": "ImagePullBackOff"}} if self.stuck else {"running": {}}
+        self._pod(f"{owner}-next-{len(self.leaving)}", owner, ready)
+
     def _pod(self, name: str, owner: str, state: dict[str, Any]) -> None:
         references = [{"kind": "ReplicaSet", "name": owner, "uid": "-", "controller": True}]
         ready = "True" if "running" in state else "False"
@@ -181,6 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.state.requests.append(("GET", self.path))
         url = urlsplit(self.path)
+        if url.path == "/api/v1":
+            served = ["pods", *(["pods/eviction"] if self.state.evictions else [])]
+            return self._answer(200, {"kind": "APIResourceList", "resources": [{"name": name} for name in served]})
         _, plural, name = _parts(url.path)
         if f"GET {plural}" in self.state.fails:
             return self._status(500, "the store is away")
@@ -195,10 +217,41 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         return self._answer(200, {"kind": "List", "items": items})
 
+    def do_DELETE(self) -> None:
+        self.state.requests.append(("DELETE", self.path))
+        _, plural, name = _parts(urlsplit(self.path).path)
+        self._leave(plural, name, self._body())
+
+    def _evict(self, name: str) -> None:
+        self.state.requests.append(("POST", self.path))
+        body, how = self._body(), self.state.fails.get("POST eviction", "")
+        if not self.state.evictions:
+            return self._status(405 if how == "405" else 404, "the server could not find the requested resource")
+        spent = [one for (kind, _), one in self.state.objects.items() if kind == "poddisruptionbudgets"]
+        if any(one["status"]["disruptionsAllowed"] < 1 for one in spent):
+            causes = [{"reason": "DisruptionBudget", "message": "The disruption budget orders needs 3 healthy pods and has 3"}]
+            content = {"kind": "Status", "code": 429, "message": "Cannot evict pod", "details": {"causes": causes}}
+            return self._answer(429, content)
+        return self._leave("pods", name, body["deleteOptions"])
+
+    def _leave(self, plural: str, name: str, options: dict[str, Any]) -> None:
+        self.state.asked.append(options)
+        found = self.state.objects.get((plural, name))
+        if found is None:
+            return self._status(404, f'{plural} "{name}" not found')
+        if found["metadata"]["uid"] != options["preconditions"]["uid"]:
+            return self._status(409, "the UID in the precondition does not match the UID in record")
+        if "dryRun=All" not in self.path:
+            self.state.let_go(name)
+        return self._answer(200, {"kind": "Status", "code": 200})
+
     def do_POST(self) -> None:
+        if urlsplit(self.path).path.endswith("/eviction"):
+            return self._evict(_parts(urlsplit(self.path).path)[2])
         asked = self._body()["spec"]["resourceAttributes"]
-        allowed = f"{asked['verb']} {asked['resource']}" not in self.state.denied
-        self._answer(201, {"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}})
+        resource = "/".join(part for part in (asked["resource"], asked.get("subresource")) if part)
+        allowed = f"{asked['verb']} {resource}" not in self.state.denied
+        return self._answer(201, {"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}})
 
     def do_PATCH(self) -> None:
         self.state.requests.append(("PATCH", self.path))
@@ -246,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _parts(path: str) -> tuple[str, str, str]:
     namespace, _, rest = path.partition("/namespaces/")[2].partition("/")
-    plural, _, name = rest.partition("/")
+    plural, _, name = rest.removesuffix("/eviction").partition("/")
     return namespace, plural, name
 
 

@@ -111,7 +111,18 @@ def test_a_leak_that_is_killed_within_seconds_is_seen_in_finer_steps() -> None:
 
 def test_a_full_pod_offers_a_restart_first_and_a_higher_limit_then() -> None:
     cause = examine(ISSUE, metrics=FakeMetrics(leak(per_minute=3.5))).causes[0]
-    assert (cause.name, cause.actions) == ("memory_leak", ("restart_pods", "raise_memory_limit"))
+    assert (cause.name, cause.actions) == ("memory_leak", ("restart_pods", "delete_pods", "raise_memory_limit"))
+    assert set(cause.pods) == set(PODS)
+
+
+def test_where_only_some_pods_leak_those_alone_are_to_go() -> None:
+    measured = leak(per_minute=3.5)
+    steady = together(*(line(60 * MIB, pod=pod) for pod in PODS[1:]))
+    leaking = measured["memory_working_set"]
+    measured["memory_working_set"] = together(Frame(leaking[leaking["pod"] == PODS[0]]), steady)
+    cause = examine(ISSUE, metrics=FakeMetrics(measured)).causes[0]
+    assert (cause.name, cause.pods) == ("memory_leak", (PODS[0],))
+    assert cause.actions == ("delete_pods", "restart_pods", "raise_memory_limit")
 
 
 def test_a_leak_that_a_release_brought_is_the_release() -> None:
