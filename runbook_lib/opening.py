@@ -24,6 +24,7 @@ from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.discovery import discover
 from runbook_lib.sources.opening import open_sources
 from runbook_lib.sources.recorded import recording, replayed
+from runbook_lib.sources.single_flight import single_flight
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -63,7 +64,9 @@ def open_incident(
     journal = Journal(folder, Redaction(known_secrets(known)))
     _show_clean(journal)
     sources = (
-        replayed(earlier.answers) if earlier else recording(open_sources(known), journal.answers_directory, clean=journal.clean)
+        replayed(earlier.answers)
+        if earlier
+        else recording(single_flight(open_sources(known)), journal.answers_directory, clean=journal.clean)
     )
     return Incident(
         Opening(

@@ -16,6 +16,9 @@ from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import Window
 
+# Of the methods below, those that ask the system nothing.
+NOT_QUESTIONS = ("close", "operator", "url_for")
+
 
 class Source(Protocol):
     """What every source can do."""

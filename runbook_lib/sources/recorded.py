@@ -21,13 +21,12 @@ from runbook_lib.errors import ArchiveError, SourceAnswerInvalid, SourceError, S
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.window import Window
 from runbook_lib.sources.encoding import decoded, encoded
-from runbook_lib.sources.interface import Sources
+from runbook_lib.sources.interface import NOT_QUESTIONS, Sources
 
 __all__ = ["recording", "replayed"]
 
 _ERRORS = {name: getattr(errors, name) for name in errors.__all__ if issubclass(getattr(errors, name), SourceError)}
 _CLOSING_SECONDS = 20.0
-_NOT_QUESTIONS = ("close", "operator", "url_for")
 Clean = Callable[[Any], Any]
 
 
@@ -99,7 +98,7 @@ class _Recording:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._source, name)
-        if name.startswith("_") or name in _NOT_QUESTIONS or not callable(found):
+        if name.startswith("_") or name in NOT_QUESTIONS or not callable(found):
             return found
 
         def asked(*arguments: Any, **named: Any) -> Any:
