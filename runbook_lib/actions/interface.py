@@ -110,6 +110,12 @@ class DatabaseOperator(Protocol):
     def end(self, pid: int, backend_start: datetime) -> bool:
         """End the session, which rolls back what it has not committed; False when it is no longer there."""
 
+    def may_cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool | None:
+        """Whether this identity may cancel the statement that the session began then; None when it is no longer at it."""
+
+    def cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool:
+        """Cancel that statement and no later one; False when the session is no longer at it."""
+
 
 class CacheOperator(Protocol):
     """Redis with the right to change its settings. Raises a SourceError when it does not answer properly."""

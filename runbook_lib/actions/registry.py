@@ -21,6 +21,7 @@ from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
 from runbook_lib.actions.scale import SCALE_DEPLOYMENT
 from runbook_lib.actions.service_selector import FIX_SERVICE_SELECTOR
 from runbook_lib.actions.session import TERMINATE_SESSION
+from runbook_lib.actions.statement import CANCEL_STATEMENT
 
 __all__ = ["ACTIONS"]
 
@@ -41,6 +42,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             DELETE_NETWORK_POLICY,
             RAISE_MEMORY_LIMIT,
             SCALE_DEPLOYMENT,
+            CANCEL_STATEMENT,
             TERMINATE_SESSION,
             SET_EVICTION_POLICY,
             WARM_CACHE,

@@ -13,7 +13,7 @@ from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_sessions import own_sessions, why_unknown
 from runbook_lib.checks.measures import over_time
-from runbook_lib.models.blocking import Blocker, root_blocker
+from runbook_lib.models.blocking import Blocker, LongStatement, longest_statement, root_blocker
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
@@ -21,6 +21,7 @@ from runbook_lib.models.units import written
 _WAITING = 0.5  # sessions, on average over the looks: below it nobody's waiting makes a service slow
 _SHARE_OF_LIMIT = 0.5  # of the critical latency: a statement that takes so long makes its request slow
 _SHORT_SECONDS = 5.0  # transactions younger than this are not what the waiting began with
+_LONG_SECONDS = 5.0  # nobody's request waits that long for a statement: it is a report, a batch, or a mistake
 _BUSIER = 1.0  # connections more than before
 
 
@@ -28,7 +29,8 @@ _BUSIER = 1.0  # connections more than before
 class Activity:
     """The looks at the service's own sessions. waiting, slow, busy: sessions, on average over the looks.
 
-    slow are those that work, and do not wait for a lock, on a statement that has taken `slow_seconds` already.
+    slow are those that work, and do not wait for a lock, on a statement that has taken `slow_seconds` already. longest: the
+    statement, of anybody, that has taken longest; own_longest: that of the service.
     """
 
     samples: int
@@ -37,6 +39,8 @@ class Activity:
     slow: float
     slow_seconds: float
     blocker: Blocker | None
+    longest: LongStatement | None
+    own_longest: LongStatement | None
     hidden: int
 
 
@@ -65,7 +69,12 @@ def database_activity(context: CheckContext) -> Finding:
             if len(table)
         ),
         notes=_notes(found),
-        signals=(_lock_signal(context, found, answers), _slow_signal(found, answers)),
+        signals=(
+            _lock_signal(context, found, answers),
+            _blocker_signal(found),
+            _slow_signal(found, answers),
+            _long_signal(found),
+        ),
         sources=answers.sources,
     )
 
@@ -84,6 +93,8 @@ def _looked_at(context: CheckContext, seen: Frame, own: Frame) -> Activity:
         slow=len(slow) / samples,
         slow_seconds=slow_seconds,
         blocker=root_blocker(seen, Frame(active[waits] if len(active) else active)),
+        longest=longest_statement(seen, at_least_seconds=_LONG_SECONDS),
+        own_longest=longest_statement(own, at_least_seconds=_LONG_SECONDS),
         hidden=int(seen.attrs.get("hidden") or 0),
     )
 
@@ -134,13 +145,19 @@ def _blockers(seen: Frame, own: Frame) -> Frame:
 
 
 def _notes(found: Activity) -> tuple[str, ...]:
-    blocker = found.blocker
-    if found.waiting < _WAITING or blocker is None:
-        return ()
-    return (
-        f"Find out whose {blocker} is before you end it: pg_cancel_backend({blocker.pid}) stops its statement, "
-        f"pg_terminate_backend({blocker.pid}) its session; what it has not committed is rolled back.",
-    )
+    notes = []
+    if found.waiting >= _WAITING and (blocker := found.blocker) is not None:
+        notes.append(
+            f"Find out whose {blocker} is before you end it: pg_cancel_backend({blocker.pid}) stops its statement, "
+            f"pg_terminate_backend({blocker.pid}) its session; what it has not committed is rolled back."
+        )
+    if found.longest is not None:
+        notes.append(f"{_told(found.longest)}: {found.longest.query[:200]}")
+    return tuple(notes)
+
+
+def _told(statement: LongStatement) -> str:
+    return f"{statement} has been at one statement for {written(statement.seconds, 'seconds')}"
 
 
 def _busier_since(answers: Answers) -> datetime | None:
@@ -176,13 +193,39 @@ def _began(context: CheckContext, blocker: Blocker | None, answers: Answers) -> 
     return busier if busier is not None and (session is None or busier >= session) else session
 
 
+def _blocker_signal(found: Activity) -> Signal:
+    """Whether cancelling a statement would do: a session that is idle in its transaction is at none."""
+    name, blocker = "blocker_at_work", found.blocker
+    if found.waiting < _WAITING or blocker is None:
+        return _absent(name, "nobody holds a lock that the service's statements wait for", found)
+    if blocker.state != "active":
+        return Signal(name=name, presence=Presence.ABSENT, text=f"{blocker} is at no statement that could be cancelled")
+    return Signal(name=name, presence=Presence.PRESENT, text=f"{blocker} holds the lock while it works on a statement")
+
+
 def _slow_signal(found: Activity, answers: Answers) -> Signal:
     name, seconds = "statements_slow", written(found.slow_seconds, "seconds")
     if found.slow < _WAITING:
         return _absent(name, f"no statement works for longer than {seconds}", found)
     text = f"{found.slow:.1f} sessions work on one statement for longer than {seconds}, without waiting for a lock"
-    since = _busier_since(answers)
+    since = _busier_since(answers) or (found.own_longest.query_start if found.own_longest is not None else None)
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, value=found.slow, unit="sessions")
+
+
+def _long_signal(found: Activity) -> Signal:
+    """Not a fault by itself: backups and nightly reports take their time."""
+    name, longest = "statement_runs_long", found.longest
+    if longest is None:
+        return _absent(name, f"no session has been at one statement for {_LONG_SECONDS:g} s", found)
+    return Signal(
+        name=name,
+        presence=Presence.PRESENT,
+        text=_told(longest),
+        since=longest.query_start,
+        subject=str(longest),
+        value=longest.seconds,
+        unit="seconds",
+    )
 
 
 def _absent(name: str, text: str, found: Activity) -> Signal:
@@ -197,7 +240,7 @@ def _unknown(context: CheckContext, answers: Answers) -> Finding:
     reason = why_unknown(context, answers, "activity")
     signals = tuple(
         Signal(name=name, presence=Presence.UNKNOWN, text=f"what statements wait for is not known: {reason}")
-        for name in ("statements_wait_for_locks", "statements_slow")
+        for name in ("statements_wait_for_locks", "blocker_at_work", "statements_slow", "statement_runs_long")
     )
     return Finding(
         name="database_activity",

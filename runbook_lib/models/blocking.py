@@ -1,4 +1,4 @@
-"""Who holds what others wait for."""
+"""Who holds what others wait for, and who has been at one statement for longest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from runbook_lib.models.frame import Frame
 
-__all__ = ["Blocker", "root_blocker"]
+__all__ = ["Blocker", "LongStatement", "longest_statement", "root_blocker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,48 @@ class Blocker:
 
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.application or self.user or 'no application name'}, {self.state or 'state hidden'})"
+
+
+@dataclass(frozen=True, slots=True)
+class LongStatement:
+    """A session that has been at one statement for long, waiting for nobody. seconds: for how long at the last look."""
+
+    pid: int
+    application: str
+    user: str
+    query: str
+    query_start: datetime
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.application or self.user or 'no application name'})"
+
+
+def longest_statement(seen: Frame, *, at_least_seconds: float) -> LongStatement | None:
+    """The oldest statement of all looks that waits for no lock; None when none has taken so long.
+
+    A statement counts when it was there in the first look and in the last: it is one, and it is not about to end.
+    """
+    if seen.empty:
+        return None
+    active = seen[(seen["state"] == "active") & (seen["state_seconds"] >= at_least_seconds) & seen["query_start"].notna()]
+    working = active[~active["wait_event"].fillna("").astype("str").str.startswith("Lock")]
+    lasting = working.groupby("pid")["query_start"].agg(["nunique", "size"])
+    stayed = lasting[(lasting["nunique"] == 1) & (lasting["size"] >= int(seen["sample"].nunique()))].index
+    rows = working[working["pid"].isin(stayed)]
+    if rows.empty:
+        return None
+    row: Mapping[Any, Any] = rows.sort_values("state_seconds").iloc[-1].to_dict()
+    began = _moment(row["query_start"])
+    assert began is not None
+    return LongStatement(
+        pid=int(row["pid"]),
+        application=str(row["application"] or ""),
+        user=str(row["user"] or ""),
+        query=str(row["query"] or ""),
+        query_start=began,
+        seconds=float(row["state_seconds"]),
+    )
 
 
 def root_blocker(seen: Frame, waiting: Frame) -> Blocker | None:

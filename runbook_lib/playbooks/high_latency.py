@@ -96,7 +96,7 @@ PLAYBOOK = Playbook(
             title="Statements wait for a lock",
             mechanism=(("statements_wait_for_locks",),),
             supports=("sessions_blocked",),
-            remedies=(Remedy(action="terminate_session"),),
+            remedies=(Remedy(action="cancel_statement", when=("blocker_at_work",)), Remedy(action="terminate_session")),
         ),
         CauseRule(
             name="slow_statements",
@@ -104,6 +104,7 @@ PLAYBOOK = Playbook(
             mechanism=(("statements_slow",),),
             supports=("tables_scanned",),
             explained_by=(ExplainedBy(cause="lock_contention"),),
+            remedies=(Remedy(action="cancel_statement", when=("statement_runs_long",)),),
         ),
         CauseRule(
             name="cache_misses",
@@ -165,6 +166,7 @@ PLAYBOOK = Playbook(
         ),
     ),
     actions=(
+        "cancel_statement",
         "terminate_session",
         "open_circuit_breaker",
         "warm_cache",

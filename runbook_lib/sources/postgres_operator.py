@@ -1,4 +1,4 @@
-"""PostgreSQL with the role that changes are made with: the sessions of others, and the way to end one."""
+"""PostgreSQL with the role that changes are made with: the sessions of others, and the ways to end one or its statement."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ SELECT
     )
 FROM pg_catalog.pg_stat_activity AS a
 LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
-WHERE a.pid = %(pid)s AND coalesce(a.backend_start = %(backend_start)s, true)
+WHERE a.pid = %(pid)s AND a.pid <> pg_backend_pid() AND coalesce(a.backend_start = %(backend_start)s, true)
 """
-_END = """
-SELECT pg_terminate_backend(a.pid)
+_STATEMENT = " AND a.query_start = %(query_start)s AND a.state = 'active'"
+_SIGNAL = """
+SELECT {function}(a.pid)
 FROM pg_catalog.pg_stat_activity AS a
-WHERE a.pid = %(pid)s AND a.backend_start = %(backend_start)s
+WHERE a.pid = %(pid)s AND a.pid <> pg_backend_pid() AND a.backend_start = %(backend_start)s AND a.backend_type = 'client backend'
 """
+_END = _SIGNAL.format(function="pg_terminate_backend")
+_CANCEL = _SIGNAL.format(function="pg_cancel_backend") + _STATEMENT
 
 
 class PostgresOperator:
@@ -57,9 +60,19 @@ class PostgresOperator:
         """End the session of this pid that began then, and no other."""
         return bool(self._asked(_END, pid, backend_start))
 
-    def _asked(self, sql: Any, pid: int, backend_start: datetime) -> bool | None:
+    def may_cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool | None:
+        """Whether this role may cancel the statement; None when the session is no longer at it."""
+        return self._asked(_MAY_END + _STATEMENT, pid, backend_start, query_start)
+
+    def cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool:
+        """Cancel the statement that began then, and no other of the session."""
+        return bool(self._asked(_CANCEL, pid, backend_start, query_start))
+
+    def _asked(self, sql: Any, pid: int, backend_start: datetime, query_start: datetime | None = None) -> bool | None:
+        given = {"pid": pid, "backend_start": backend_start, "query_start": query_start}
+
         def work(session: Connection[Any]) -> bool | None:
-            row = session.execute(sql, {"pid": pid, "backend_start": backend_start}).fetchone()
+            row = session.execute(sql, given).fetchone()
             return None if row is None else bool(row[0])
 
         return self._sessions.transaction(work)

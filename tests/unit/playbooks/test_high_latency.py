@@ -100,7 +100,7 @@ def test_whoever_holds_a_lock_that_statements_wait_for_is_named() -> None:
     assert seen.roots == ["lock_contention"]
     cause = seen.cause("lock_contention")
     assert cause.subject == "pid 7 (price-import, active)"
-    assert cause.actions == ("terminate_session",)
+    assert cause.actions == ("cancel_statement", "terminate_session"), "the gentler one first"
     assert cause.since is not None
     assert abs(cause.since - ONSET) < timedelta(seconds=30), "since the service holds more connections"
 
@@ -110,6 +110,7 @@ def test_a_transaction_that_was_left_open_dates_the_waiting() -> None:
     cause = look(slow(), database=locked(blocker=forgotten)).cause("lock_contention")
     assert cause.verdict is Verdict.CONFIRMED
     assert cause.since == ago(12)
+    assert cause.actions == ("terminate_session",), "who is idle is at no statement that could be cancelled"
 
 
 def test_a_chain_of_waits_leads_to_its_root() -> None:
@@ -133,6 +134,21 @@ def test_statements_that_work_for_long_are_slow_and_no_contention() -> None:
     seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity, access=scanned))
     assert seen.roots == ["slow_statements"]
     assert any("public.orders (2,000,000 rows) is read" in line.text for line in seen.cause("slow_statements").evidence)
+
+
+def test_one_statement_that_runs_on_and_on_is_the_one_to_cancel() -> None:
+    report = {"state_seconds": 630.0, "query_start": ago(10.5), "query": "select count(*) from a, b"}
+    seen = look(slow(), database=FakeDatabase(activity=looks(1, **report)))
+    assert seen.roots == ["slow_statements"]
+    assert seen.cause("slow_statements").actions == ("cancel_statement",)
+    assert seen.cause("slow_statements").since == ago(10.5)
+
+
+def test_a_nightly_report_of_somebody_else_is_no_cause() -> None:
+    report = {"pid": 9, "application": "reports", "state_seconds": 900.0, "query_start": ago(15)}
+    seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=looks(1, others=(report,))))
+    assert seen.roots == []
+    assert "pid 9 (reports) has been at one statement for 15 min" in seen.findings["database_activity"].notes[0]
 
 
 def test_sessions_that_are_hidden_are_no_evidence_of_calm() -> None:

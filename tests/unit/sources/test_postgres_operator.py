@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +44,41 @@ def test_a_session_is_ended_once_and_what_waited_goes_on(server: Server) -> None
         assert acting.end(pid, started) is False
         with pytest.raises(psycopg.OperationalError):
             session.execute("select 1")
+
+
+def test_a_statement_is_cancelled_once_and_its_session_goes_on(server: Server) -> None:
+    with ExitStack() as stack:
+        session = other(server, stack)
+        pid, acting = session.info.backend_pid, operator(server, "ender")
+        failed: list[BaseException] = []
+        thread = threading.Thread(target=_sleep, args=(session, failed), daemon=True)
+        thread.start()
+        wait_until(lambda: at_work(server, pid) is not None)
+        began, started = at_work(server, pid), begun(server, pid)
+        assert began is not None
+        assert acting.may_cancel(pid, started, began) is True
+        assert acting.may_cancel(pid, started, began - timedelta(seconds=1)) is None
+        assert acting.cancel(pid, started, began - timedelta(seconds=1)) is False
+        assert acting.cancel(pid, started, began) is True
+        thread.join(5)
+        assert isinstance(failed[0], psycopg.errors.QueryCanceled)
+        assert acting.may_cancel(pid, started, began) is None
+        session.rollback()
+        assert session.execute("select 1").fetchone() == (1,)
+
+
+def _sleep(session: psycopg.Connection, failed: list[BaseException]) -> None:
+    try:
+        session.execute("select pg_sleep(30)")
+    except psycopg.Error as error:
+        failed.append(error)
+
+
+def at_work(server: Server, pid: int) -> datetime | None:
+    with server.connect() as admin:
+        query = "select query_start from pg_stat_activity where pid = %s and state = 'active' and wait_event = 'PgSleep'"
+        row = admin.execute(query, [pid]).fetchone()
+    return row[0] if row else None
 
 
 def test_a_pid_that_was_used_again_is_somebody_else(server: Server) -> None:
