@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import deployment, downstream, locks, memory, outage, pool
+from runbook_lab.faults import cache, deployment, downstream, locks, memory, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
 _ERRORS, _DOWN, _MEMORY, _LATENCY = "high_error_rate", "service_down", "memory_leak", "high_latency"
@@ -111,6 +111,14 @@ FAULTS: dict[str, FaultType] = {
     "downstream_slow": FaultType(
         "payments answers in time, and late",
         {None: Kind(downstream.draw_late, _LATENCY, "downstream_slow", "open_circuit_breaker")},
+    ),
+    "cache_miss": FaultType(
+        "the cache of orders answers hardly anything",
+        {
+            "full": Kind(cache.draw_full, _LATENCY, "cache_misses", "set_eviction_policy"),
+            "flushed": Kind(cache.draw_flushed, _LATENCY, "cache_misses", "warm_cache"),
+            "ttl": Kind(cache.draw_ttl, _LATENCY, "bad_deployment", "restore_configuration"),
+        },
     ),
     "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }

@@ -67,7 +67,27 @@ class LeftRunning:
     sql: str
 
 
-Step = PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses | LeftRunning
+@dataclass(frozen=True)
+class RedisCommand:
+    """`redis-cli WORD…`."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FillRedis:
+    """Another tenant's keys, `redis-cli set TENANT:…`, until Redis refuses them; then its maximum is lowered below what is used,
+    so that not even the smallest write finds a place that an expired key has left. `seconds`: when they expire; None: never.
+    """
+
+    tenant: str
+    value_bytes: int
+    seconds: int | None
+
+
+Step = (
+    PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses | LeftRunning | RedisCommand | FillRedis
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

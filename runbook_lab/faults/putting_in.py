@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from runbook_lab.cluster.node import processes
 from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.faults.declaration import (
     DeletePods,
     Fault,
+    FillRedis,
     LeftRunning,
     Patch,
     PodConditions,
+    RedisCommand,
     RestartRollout,
     Scale,
     Step,
@@ -31,6 +34,8 @@ from runbook_lab.shop.conditions import Conditions
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _ROLLOUT_SECONDS = 60.0
+_REDIS_SECONDS, _REDIS_BATCH, _REDIS_MOST_KEYS = 10.0, 100, 100_000
+_FULL_ABOVE = 0.9  # of what is used: the maximum that is left
 
 
 def put_in(home: Home, faults: tuple[Fault, ...]) -> None:
@@ -66,6 +71,32 @@ def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
             processes.send(_processes_of(home, name), signal.SIGSTOP)
     elif isinstance(step, LeftRunning):
         _leave_running(home, step)
+    elif isinstance(step, RedisCommand):
+        with _redis(home) as client:
+            client.execute_command(*step.words)
+    elif isinstance(step, FillRedis):
+        _fill_redis(home, step)
+
+
+def _redis(home: Home) -> redis.Redis:
+    return redis.Redis.from_url(home.read("redis.url"), socket_timeout=_REDIS_SECONDS)
+
+
+def _fill_redis(home: Home, step: FillRedis) -> None:
+    """Raises redis.RedisError for what is not the end of the memory, TimeoutError for a Redis that is never full."""
+    value = b"x" * step.value_bytes
+    with _redis(home) as client:
+        for begin in range(0, _REDIS_MOST_KEYS, _REDIS_BATCH):
+            batch = client.pipeline(transaction=False)
+            for number in range(begin, begin + _REDIS_BATCH):
+                batch.set(f"{step.tenant}:{number}", value, ex=step.seconds)
+            refused = [error for error in batch.execute(raise_on_error=False) if isinstance(error, redis.RedisError)]
+            if refused and not isinstance(refused[0], redis.exceptions.OutOfMemoryError):
+                raise refused[0]
+            if refused:
+                client.config_set("maxmemory", int(client.info("memory")["used_memory"] * _FULL_ABOVE))
+                return
+    raise TimeoutError(f"Redis took {_REDIS_MOST_KEYS} keys of {step.value_bytes} bytes and is not full")
 
 
 def _leave_running(home: Home, step: LeftRunning) -> None:

@@ -37,6 +37,7 @@ def heal(home: Home, *, told: Callable[[str], None]) -> list[str]:
     for name in objects.DEPLOYMENTS:
         tell(pods.settle(cluster, "Deployment", name))
     tell(pods.replace(cluster, pods.ailing(cluster, tainted | stale)))
+    tell(cache.fill(home))
     tell(pods.close_breakers(home, cluster))
     home.forget_faults()
     measured = Measurements(home)

@@ -83,9 +83,8 @@ def _reply(receiving: BinaryIO) -> Reply:
 class Cache:
     """Keeps bytes for a while. A cache that is down is a cache that misses: requests go on, and a line now and then tells."""
 
-    def __init__(self, redis: Redis, *, seconds: int, registry: CollectorRegistry) -> None:
+    def __init__(self, redis: Redis, *, registry: CollectorRegistry) -> None:
         self._redis = redis
-        self._seconds = seconds
         self._hits = Counter("cache_hits", "Look-ups that the cache answered.", registry=registry)
         self._misses = Counter("cache_misses", "Look-ups that it did not.", registry=registry)
         self._told = 0.0
@@ -101,12 +100,14 @@ class Cache:
         (self._misses if found is None else self._hits).inc()
         return found if isinstance(found, bytes) else None
 
-    def put(self, key: str, value: bytes) -> None:
-        """Keep a value."""
+    def put(self, key: str, value: bytes, *, seconds: int) -> bool:
+        """Keep a value for so long, and tell whether that could be done."""
         try:
-            self._redis.command("SET", key, value, "EX", self._seconds)
+            self._redis.command("SET", key, value, "EX", seconds)
         except CacheError as error:
             self._failed(error)
+            return False
+        return True
 
     def _failed(self, error: CacheError) -> None:
         self._errors.inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from runbook_lab.shop.breaker import CircuitOpenError
 from runbook_lab.shop.cache import Cache, CacheError, Redis
 from runbook_lab.shop.conditions import Watch
 from runbook_lab.shop.database import Database
+from runbook_lab.shop.delivery import DISTRICTS, Delivery
 from runbook_lab.shop.downstream import Downstream, DownstreamError, DownstreamMetrics, DownstreamTimeoutError
 from runbook_lab.shop.features import Features
 from runbook_lab.shop.memory import Memory
@@ -36,7 +38,8 @@ class Orders:
         metrics = DownstreamMetrics(service.registry)
         self._settings = settings
         self.database = Database(settings.database, registry=service.registry, conditions=conditions)
-        self._cache = Cache(redis, seconds=settings.cache_seconds, registry=service.registry)
+        self._cache = Cache(redis, registry=service.registry)
+        self._delivery = Delivery(self._cache, kept_seconds=settings.delivery_cache_seconds)
         self._features = Features(redis, settings.features)
         self._memory = Memory(settings.memory_limit_bytes)
         self._payments = Downstream(settings.payments, metrics)
@@ -44,6 +47,10 @@ class Orders:
         self._downstream = {"payments": self._payments, "inventory": self._inventory}
         self._pricing = pricing_of(settings.version)
         conditions.on_change(self._memory.adapt)
+
+    def fill_cache(self) -> None:
+        """Begin to fill the cache, so that the first customers need not wait."""
+        threading.Thread(target=self._delivery.warm, name="fill-cache", daemon=True).start()
 
     def add_routes(self, service: Service) -> None:
         """Make the service answer."""
@@ -53,6 +60,7 @@ class Orders:
         service.route("GET", "/admin/circuit-breaker-status", self.breakers)
         service.route("POST", "/admin/circuit-breaker/open", self._authorized(self.open_breaker))
         service.route("POST", "/admin/circuit-breaker/close", self._authorized(self.close_breaker))
+        service.route("POST", "/admin/cache-warmup", self._authorized(self.warm_cache))
         service.route("GET", "/admin/features", self.features)
         service.route("POST", "/admin/features/{name}/enable", self._authorized(lambda request: self._switch(request, on=True)))
         service.route("POST", "/admin/features/{name}/disable", self._authorized(lambda request: self._switch(request, on=False)))
@@ -86,6 +94,7 @@ class Orders:
         order = request.json()
         price = self._price_of(order["sku"])
         amount = self._pricing.amount(price, order)
+        days = self._delivery.days(str(order["customer"]["id"]))
         reserved = self._reserve(order)
         paid = self._charge(order, amount)
         status = "paid" if paid else "unpaid"
@@ -94,14 +103,14 @@ class Orders:
             customer=str(order["customer"]["id"]), sku=order["sku"], quantity=int(order["quantity"]), amount=amount, status=status
         )
         degraded = [name for name, well in (("inventory", reserved), ("payments", paid)) if not well]
-        return Answer({"id": number, "status": status, "amount": str(amount), "degraded": degraded})
+        return Answer({"id": number, "status": status, "amount": str(amount), "delivery_days": days, "degraded": degraded})
 
     def _products(self) -> list[dict[str, Any]]:
         if cached := self._cache.get("catalog"):
             found: list[dict[str, Any]] = json.loads(cached)
             return found
         products = [product | {"price": str(product["price"])} for product in self.database.catalog()]
-        self._cache.put("catalog", json.dumps(products).encode())
+        self._cache.put("catalog", json.dumps(products).encode(), seconds=self._settings.cache_seconds)
         return products
 
     def _price_of(self, sku: str) -> Decimal:
@@ -146,6 +155,10 @@ class Orders:
         _log.warning("circuit breaker of %s was closed by hand", request.parameters["name"])
         return self.breakers(request)
 
+    def warm_cache(self, _: Request) -> Answer:
+        """Fill the cache for all pods, as far as Redis takes it."""
+        return Answer({"kept": self._delivery.warm(), "known": DISTRICTS})
+
     def features(self, _: Request) -> Answer:
         """All feature flags."""
         return Answer(self._features.all())
@@ -183,6 +196,7 @@ def main() -> None:
     orders = Orders(settings, service)
     orders.add_routes(service)
     orders.database.open()
+    orders.fill_cache()
     service.run()
     orders.database.close()
 

@@ -44,6 +44,7 @@ class Settings:
     cache_host: str
     cache_port: int
     cache_seconds: int
+    delivery_cache_seconds: int
     payments: DownstreamSettings
     inventory: DownstreamSettings
     memory_limit_bytes: int | None
@@ -70,6 +71,7 @@ class Settings:
             cache_host=redis.hostname or "redis",
             cache_port=redis.port or 6379,
             cache_seconds=int(environment.get("CACHE_SECONDS", "60")),
+            delivery_cache_seconds=int(environment.get("DELIVERY_CACHE_SECONDS", "86400")),
             payments=_downstream("payments", environment, threshold=0.5),
             inventory=_downstream("inventory", environment, threshold=0.7),
             memory_limit_bytes=limit or None,

@@ -20,6 +20,7 @@ from runbook_lib.service.models import Downstream
 _SETTLING = timedelta(seconds=60)  # the first errors may be seen before the first new pod is ready
 _RESTART = "kubectl.kubernetes.io/restartedAt"
 _POOL_KEY = re.compile(r"POOL.*(?:SIZE|MAX)|MAX.*(?:POOL|CONN)", re.IGNORECASE)
+_CACHE_KEY = re.compile(r"CACHE|REDIS|TTL(?![A-Z])|MEMCACHE", re.IGNORECASE)
 _NUMBER = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$")
 _SUFFIX = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 _SIGNALS = (
@@ -27,6 +28,7 @@ _SIGNALS = (
     "configuration_changed",
     "diff_shrinks_pool",
     "diff_touches_downstream",
+    "diff_touches_cache",
     "diff_shrinks_memory",
     "diff_changes_code",
     "diff_changes_resources",
@@ -270,6 +272,9 @@ def _signals(
         ),
         *_downstream_signals(edits, context, subject),
         _signal(
+            "diff_touches_cache", _touches_cache(edits, context), "concerns the cache", "no change concerns the cache", subject
+        ),
+        _signal(
             "diff_shrinks_memory",
             _shrinks_memory(edits),
             "lowered the memory limit",
@@ -341,6 +346,14 @@ def _concerns(edit: _Edit, downstream: Downstream) -> bool:
     return word in re.sub(r"[^a-z0-9]+", "_", edit.path.lower()) or bool(
         re.search(rf"//{re.escape(downstream.name)}\b", edit.old)
     )
+
+
+def _touches_cache(edits: Sequence[_Edit], context: CheckContext) -> list[_Edit]:
+    """The entries' lifetime, by its key; else whatever names the cache."""
+    component = context.service.components.cache
+    key = component.lifetime.key if component is not None and component.lifetime is not None else None
+    settings = [edit for edit in edits if edit.kind in ("env", "config")]
+    return [edit for edit in settings if (key and key in edit.path) or _CACHE_KEY.search(edit.path)]
 
 
 def _shrinks_memory(edits: Sequence[_Edit]) -> list[_Edit]:

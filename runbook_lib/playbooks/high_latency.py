@@ -25,6 +25,12 @@ _DIFF_EXPLAINS_CALLS = Conjunction(
     text="calls take long since a change to where or how they are made",
     close_in_time=True,
 )
+_DIFF_EXPLAINS_CACHE = Conjunction(
+    name="diff_explains_cache",
+    all_of=("diff_touches_cache", "cache_misses_high"),
+    text="the cache answers less since a change to how it is used",
+    close_in_time=True,
+)
 _DIFF_EXPLAINS_CPU = Conjunction(
     name="diff_explains_cpu",
     all_of=("diff_changes_resources", "cpu_short"),
@@ -51,8 +57,8 @@ _NEW_CODE_IS_SLOW = Conjunction(
     close_in_time=True,
 )
 _BY_A_CHANGE = (
-    "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cpu",
-    "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
+    "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cache",
+    "diff_explains_cpu", "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
 )  # fmt: skip
 
 PLAYBOOK = Playbook(
@@ -85,6 +91,7 @@ PLAYBOOK = Playbook(
         ROLLOUT_SHRANK_POOL,
         CONFIGURATION_SHRANK_POOL,
         _DIFF_EXPLAINS_CALLS,
+        _DIFF_EXPLAINS_CACHE,
         _DIFF_EXPLAINS_CPU,
         _NEW_CODE_BURNS_CPU,
         _NEW_VERSION_IS_SLOW,
@@ -111,6 +118,7 @@ PLAYBOOK = Playbook(
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
             supports=("cache_full", "log_cache_errors"),
+            explained_by=(ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),),
             remedies=(
                 Remedy(action="set_eviction_policy", when=("cache_full",)),
                 Remedy(action="warm_cache", unless=("cache_full",)),

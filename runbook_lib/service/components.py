@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from runbook_lib.service.fields import Count, Fields, KubernetesName, Name, Selector, UrlPath
 from runbook_lib.service.reference import Reference
 
-__all__ = ["Application", "CacheComponent", "Components", "DatabaseComponent", "PoolSetting", "QueueComponent"]
+__all__ = ["Application", "CacheComponent", "CacheLifetime", "Components", "DatabaseComponent", "PoolSetting", "QueueComponent"]
 
 
 class Application(Fields):
@@ -86,6 +86,19 @@ class DatabaseComponent(Fields):
     pool: PoolSetting = PoolSetting()
 
 
+class CacheLifetime(Fields):
+    """Where it is configured for how long the cache keeps an entry (its time to live)."""
+
+    key: Name
+    """Key in the config map, or variable of the container, such as `CACHE_SECONDS`."""
+    config_map: KubernetesName | None = None
+    """The config map; None: the application's."""
+    unit_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """What one of a plain number is in seconds: 0.001 where it is milliseconds, 60 where it is minutes."""
+    usual_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The lifetime that the service is designed for."""
+
+
 class CacheComponent(Fields):
     """The Redis in front of the database."""
 
@@ -97,6 +110,8 @@ class CacheComponent(Fields):
     """What is thrown out first, such as `allkeys-lru`."""
     warm_path: UrlPath | None = None
     """POST path of the service that fills the cache, such as `/admin/cache-warmup`."""
+    lifetime: CacheLifetime | None = None
+    """Where the entries' lifetime is set."""
     selector: Selector | None = None
     """Label selector of its pods, when it runs in the cluster."""
 
