@@ -29,6 +29,7 @@ _SIGNALS = (
     "diff_shrinks_pool",
     "diff_touches_downstream",
     "diff_touches_cache",
+    "diff_shortens_cache",
     "diff_shrinks_memory",
     "diff_changes_code",
     "diff_changes_resources",
@@ -271,8 +272,13 @@ def _signals(
             subject,
         ),
         *_downstream_signals(edits, context, subject),
+        _signal("diff_touches_cache", _touches_cache(edits), "concerns the cache", "no change concerns the cache", subject),
         _signal(
-            "diff_touches_cache", _touches_cache(edits, context), "concerns the cache", "no change concerns the cache", subject
+            "diff_shortens_cache",
+            _shortens_cache(edits, context),
+            "lets entries of the cache live for less",
+            "no change shortened the life of the cache's entries",
+            subject,
         ),
         _signal(
             "diff_shrinks_memory",
@@ -348,12 +354,24 @@ def _concerns(edit: _Edit, downstream: Downstream) -> bool:
     )
 
 
-def _touches_cache(edits: Sequence[_Edit], context: CheckContext) -> list[_Edit]:
-    """The entries' lifetime, by its key; else whatever names the cache."""
+def _touches_cache(edits: Sequence[_Edit]) -> list[_Edit]:
+    return [edit for edit in edits if edit.kind in ("env", "config") and _CACHE_KEY.search(edit.path)]
+
+
+def _shortens_cache(edits: Sequence[_Edit], context: CheckContext) -> list[_Edit]:
+    """A lifetime that was lowered; where it is not known what it was, one below what the service is designed for."""
     component = context.service.components.cache
-    key = component.lifetime.key if component is not None and component.lifetime is not None else None
-    settings = [edit for edit in edits if edit.kind in ("env", "config")]
-    return [edit for edit in settings if (key and key in edit.path) or _CACHE_KEY.search(edit.path)]
+    lifetime = component.lifetime if component is not None else None
+    if lifetime is None:
+        return []
+    return [
+        edit
+        for edit in edits
+        if lifetime.key in edit.path
+        and (new := lifetime.seconds(edit.new)) is not None
+        and (old := lifetime.seconds(edit.old) or lifetime.usual_seconds) is not None
+        and new < old
+    ]
 
 
 def _shrinks_memory(edits: Sequence[_Edit]) -> list[_Edit]:

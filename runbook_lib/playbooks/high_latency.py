@@ -28,8 +28,16 @@ _DIFF_EXPLAINS_CALLS = Conjunction(
 _DIFF_EXPLAINS_CACHE = Conjunction(
     name="diff_explains_cache",
     all_of=("diff_touches_cache", "cache_misses_high"),
+    none_of=("cache_full",),
     text="the cache answers less since a change to how it is used",
     close_in_time=True,
+)
+# Not close in time: entries that were written before live on for as long as they were given then.
+_LIFETIME_EXPLAINS_CACHE = Conjunction(
+    name="lifetime_explains_cache",
+    all_of=("diff_shortens_cache", "cache_misses_high"),
+    none_of=("cache_full",),
+    text="the cache answers less since its entries live for a shorter time",
 )
 _DIFF_EXPLAINS_CPU = Conjunction(
     name="diff_explains_cpu",
@@ -58,7 +66,7 @@ _NEW_CODE_IS_SLOW = Conjunction(
 )
 _BY_A_CHANGE = (
     "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cache",
-    "diff_explains_cpu", "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
+    "lifetime_explains_cache", "diff_explains_cpu", "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
 )  # fmt: skip
 
 PLAYBOOK = Playbook(
@@ -92,6 +100,7 @@ PLAYBOOK = Playbook(
         CONFIGURATION_SHRANK_POOL,
         _DIFF_EXPLAINS_CALLS,
         _DIFF_EXPLAINS_CACHE,
+        _LIFETIME_EXPLAINS_CACHE,
         _DIFF_EXPLAINS_CPU,
         _NEW_CODE_BURNS_CPU,
         _NEW_VERSION_IS_SLOW,
@@ -118,7 +127,10 @@ PLAYBOOK = Playbook(
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
             supports=("cache_full", "log_cache_errors"),
-            explained_by=(ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
+                ExplainedBy(cause="bad_deployment", when=("lifetime_explains_cache",)),
+            ),
             remedies=(
                 Remedy(action="set_eviction_policy", when=("cache_full",)),
                 Remedy(action="warm_cache", unless=("cache_full",)),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from runbook_lib.durations import parse_duration
+from runbook_lib.errors import UsageError
 from runbook_lib.service.fields import Count, Fields, KubernetesName, Name, Selector, UrlPath
 from runbook_lib.service.reference import Reference
 
@@ -97,6 +100,15 @@ class CacheLifetime(Fields):
     """What one of a plain number is in seconds: 0.001 where it is milliseconds, 60 where it is minutes."""
     usual_seconds: Annotated[float, Field(gt=0)] | None = None
     """The lifetime that the service is designed for."""
+
+    def seconds(self, value: str) -> float | None:
+        """What a value of the setting is in seconds: a plain number in its unit, else a duration such as `10m`; None: neither."""
+        if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+            return float(value) * self.unit_seconds
+        try:
+            return parse_duration(value).total_seconds()
+        except UsageError:
+            return None
 
 
 class CacheComponent(Fields):

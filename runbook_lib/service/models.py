@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from runbook_lib.service.components import Application, CacheComponent, Components, DatabaseComponent, PoolSetting, QueueComponent
+from runbook_lib.service.components import (
+    Application,
+    CacheComponent,
+    CacheLifetime,
+    Components,
+    DatabaseComponent,
+    PoolSetting,
+    QueueComponent,
+)
 from runbook_lib.service.conduct import Instrumentation, Limits, LogFormat, Policy
 from runbook_lib.service.connections import (
     Connections,
@@ -39,6 +47,7 @@ __all__ = [
     "AlertChannels",
     "Application",
     "CacheComponent",
+    "CacheLifetime",
     "Change",
     "CircuitBreaker",
     "Components",

@@ -122,3 +122,15 @@ def test_two_faults_go_in_together_and_are_healed_together(shop_lab):
 
 def seen_in(text):
     return {words for words in ("PoolTimeout", "no answer within") if words in text}
+
+
+@pytest.mark.parametrize("kind", ["full", "flushed", "ttl"])
+def test_a_cache_that_is_missed_makes_orders_wait_until_it_is_healed(shop_lab, kind):
+    shop_lab.fault("cache_miss", "--kind", kind, "--seed", "3")
+    misses = 'sum(rate(cache_misses_total{service="orders"}[20s])) > 5'
+    shop_lab.until("misses", lambda: shop_lab.measured.value(misses) is not None, seconds=_SYMPTOM_SECONDS)
+    shop_lab.until("the alert", lambda: shop_lab.measured.alert_fires("high_latency"), seconds=90)
+    assert shop_lab.measured.error_ratio() == 0
+    assert ("OOM command not allowed" in shop_lab.logs()) == (kind == "full")
+    heals(shop_lab)
+    shop_lab.until("hits only", lambda: shop_lab.measured.value(misses) is None, seconds=30)
