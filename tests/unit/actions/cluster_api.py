@@ -28,7 +28,8 @@ def template(**container: Any) -> dict[str, Any]:
 class Cluster:
     """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`.
 
-    `evictions`: whether it serves them. `leaving` holds the pods that were made to leave, in order, and `asked` the options of each request for that.
+    `evictions`: whether it serves them. `leaving` holds the pods that were made to leave, in order, and `asked` the options of
+    each request for that.
     """
 
     def __init__(self) -> None:
