@@ -30,7 +30,7 @@ IntensityOption = Annotated[
 ]
 KindOption = Annotated[
     str | None,
-    typer.Option("--kind", metavar="K", help="Of bad_deployment: code, pool, address, config_map. [default: the seed chooses]"),
+    typer.Option("--kind", metavar="K", help="For a fault that comes in kinds. [default: the seed chooses]"),
 ]
 
 
@@ -95,7 +95,9 @@ def status(home: HomeOption = None, as_json: AsJson = False) -> None:
 
 @lab.command()
 def fault(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Several are put in together.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Several are put in together. NAME:KIND where it comes in kinds.")
+    ],
     seed: SeedOption = None,
     intensity: IntensityOption = None,
     kind: KindOption = None,
@@ -104,18 +106,13 @@ def fault(
 ) -> None:
     """Let something go wrong in the shop, as it would happen: no metric or log line names the fault.
 
-    \b
-    db_pool_exhausted   orders loses database connections until none is free
-    downstream_timeout  payments answers too slowly for orders
-    memory_leak         orders keeps what it should free, up to its memory limit
-    bad_deployment      a new revision of orders does not work (--kind code, pool, address, config_map)
-    healthy             nothing
+    `runbook lab faults` has them all, with their kinds and what fixes them.
 
     \b
     Examples:
       runbook lab fault db_pool_exhausted
       runbook lab fault memory_leak downstream_timeout --seed 7
-      runbook lab fault bad_deployment --kind address
+      runbook lab fault bad_deployment:address
     """
     from runbook_lab.faults import UnknownFaultError, draw_together, put_in
 
@@ -132,6 +129,24 @@ def fault(
     else:
         for one in faults:
             _say(one.told())
+
+
+@lab.command()
+def faults(as_json: AsJson = False) -> None:
+    """List what can go wrong: each fault with its kinds, the runbook for it, and the action that fixes it."""
+    from runbook_lab.faults import FAULTS
+
+    rows = [
+        {"fault": name, "kind": kind, "runbook": way.runbook, "fixed_by": way.cure, "what": fault.summary}
+        for name, fault in FAULTS.items()
+        for kind, way in fault.kinds.items()
+    ]
+    if as_json:
+        _say(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        name = f"{row['fault']}:{row['kind']}" if row["kind"] else str(row["fault"])
+        _say(f"{name:<29}{row['runbook']:<17}{row['fixed_by'] or '-':<23}{row['what']}")
 
 
 @lab.command()
@@ -152,8 +167,14 @@ def heal(home: HomeOption = None, as_json: AsJson = False) -> None:
 
 
 def drill(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[FAULT...]", help="a+b puts both in at once.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every fault, and every kind of bad_deployment.")] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FAULT...]", help="a+b puts both in at once; a:kind chooses how it comes about."),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every fault, in every kind.")] = False,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Two faults at a time, which have nothing to do with each other.")
+    ] = False,
     seed: SeedOption = None,
     intensity: IntensityOption = None,
     kind: KindOption = None,
@@ -173,18 +194,20 @@ def drill(
     \b
     Examples:
       runbook drill db_pool_exhausted
-      runbook drill bad_deployment --kind address --seed 7
+      runbook drill bad_deployment:address --seed 7
       runbook drill db_pool_exhausted+downstream_timeout
-      runbook drill --all
+      runbook drill --all --repeat 5
     """
-    from runbook_lab.drilling import drawn, drill_all
+    from runbook_lab.drilling import PAIRS, drawn, drill_all
     from runbook_lab.faults import UnknownFaultError
 
-    if bool(names) == all_:
-        _fail("name the faults to drill, or give --all", code=2)
+    if [bool(names), all_, pairs].count(True) != 1:
+        _fail("name the faults to drill, or give --all or --pairs", code=2)
     place = _running(home)
     try:
-        drills = drawn(names or [], seed=_seed(seed), repeat=repeat, outputs=outputs, intensity=intensity, kind=kind)
+        drills = drawn(
+            names or (PAIRS if pairs else ()), seed=_seed(seed), repeat=repeat, outputs=outputs, intensity=intensity, kind=kind
+        )
     except UnknownFaultError as error:
         _fail(str(error), code=2)
     with _telling_errors():

@@ -8,12 +8,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runbook_lab.drill import Drill, perform
-from runbook_lab.faults import FAULTS, UnknownFaultError
+from runbook_lab.faults import FAULTS, UnknownFaultError, comes_in_kinds
 from runbook_lab.healing import heal
 from runbook_lab.home import Home
 from runbook_lab.scoreboard import misses, show
 from runbook_lab.scoring import Score
 from runbook_lib.folders import outputs_folder
+
+# Faults that may well come together and have nothing to do with each other, each pair within one runbook.
+PAIRS = (
+    "db_pool_exhausted+downstream_timeout",
+    "memory_leak+downstream_timeout",
+    "bad_deployment:code+downstream_timeout",
+    "lock_contention+downstream_slow",
+    "database_down:scaled+bad_config:image",
+    "network_partition:selector+database_down:scaled",
+)
 
 
 def drill_all(home: Home, drills: Sequence[Drill], *, as_json: bool) -> bool:
@@ -44,25 +54,26 @@ def drawn(
 ) -> list[Drill]:
     """Draw a series of drills; without names every fault, in every kind that it has. Raises UnknownFaultError."""
     folder = outputs_folder(outputs).resolve()
-    if kind and names and not any(_has_kinds(name) for name in names):
-        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds; found --kind {kind}")
-    wanted = [(name, kind if _has_kinds(name) else None) for name in names] or list(_everything())
+    if kind and names and not any(_leaves_kind_open(name) for name in names):
+        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds that are left open; found --kind {kind}")
     return [
-        Drill.drawn(name, seed=seed + turn, outputs=folder, intensity=intensity, kind=chosen)
+        Drill.drawn(
+            name, seed=seed + turn, outputs=folder, intensity=intensity, kind=kind if kind and _leaves_kind_open(name) else None
+        )
         for turn in range(repeat)
-        for name, chosen in wanted
+        for name in names or _everything()
     ]
 
 
-def _has_kinds(name: str) -> bool:
-    """Tell whether a drill such as `memory_leak+bad_deployment` has a fault that comes in kinds."""
-    return any(one in FAULTS and None not in FAULTS[one].kinds for one in name.split("+"))
+def _leaves_kind_open(drill: str) -> bool:
+    """Tell whether a drill such as `memory_leak+bad_deployment` has a fault that comes in kinds, of which none is chosen."""
+    return any(comes_in_kinds(fault) for fault in drill.split("+"))
 
 
-def _everything() -> Iterator[tuple[str, str | None]]:
+def _everything() -> Iterator[str]:
     for name, fault in FAULTS.items():
         for kind in fault.kinds:
-            yield name, kind
+            yield f"{name}:{kind}" if kind else name
 
 
 def _in_words(score: Score) -> str:

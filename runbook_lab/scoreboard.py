@@ -46,12 +46,11 @@ def misses(score: Score) -> Iterable[str]:
 
 
 def _cells(score: Score) -> list[Text]:
-    name = "+".join(f"{fault.name} ({fault.kind})" if fault.kind else fault.name for fault in score.faults)
     intensities = ", ".join(f"{fault.intensity:g}" for fault in score.faults)
     verdicts = [_verdict(value) for value in (score.found, score.fixed, score.recovered)]
     alert = "-" if score.alert_seconds is None else f"{score.alert_seconds:.0f} s"
     times = [alert, f"{score.run_seconds:.0f} s", f"{score.seconds:.0f} s"]
-    return [Text(name), Text(str(score.faults[0].seed)), Text(intensities), *verdicts, *map(Text, times)]
+    return [Text(score.name), Text(str(score.faults[0].seed)), Text(intensities), *verdicts, *map(Text, times)]
 
 
 def _verdict(value: bool) -> Text:

@@ -31,7 +31,7 @@ class Score:
     @property
     def name(self) -> str:
         """The drill's name, as `runbook drill` takes it."""
-        return "+".join(fault.name for fault in self.faults)
+        return "+".join(fault.spelled for fault in self.faults)
 
     @property
     def passed(self) -> bool:

@@ -127,11 +127,20 @@ FAULTS: dict[str, FaultType] = {
 def draw_together(
     names: Sequence[str], *, seed: int, intensity: float | None = None, kind: str | None = None
 ) -> tuple[Fault, ...]:
-    """Draw several faults, with `kind` for those that come in kinds. Raises UnknownFaultError."""
-    several = [name for name in names if name in FAULTS and None not in FAULTS[name].kinds]
-    if kind and not several:
-        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds; found --kind {kind}")
-    return tuple(draw(name, seed=seed, intensity=intensity, kind=kind if name in several else None) for name in names)
+    """Draw several faults, each named as `bad_deployment` or `bad_deployment:pool`; `kind` is for those that come in kinds and
+    name none. Raises UnknownFaultError.
+    """
+    chosen = [name.partition(":")[::2] for name in names]
+    if kind and not any(comes_in_kinds(name) and not own for name, own in chosen):
+        raise UnknownFaultError(f"none of {', '.join(names)} comes in kinds that are left open; found --kind {kind}")
+    return tuple(
+        draw(name, seed=seed, intensity=intensity, kind=own or (kind if comes_in_kinds(name) else None)) for name, own in chosen
+    )
+
+
+def comes_in_kinds(name: str) -> bool:
+    """Tell whether there is a fault of this name that comes about in several ways."""
+    return name in FAULTS and None not in FAULTS[name].kinds
 
 
 def draw(name: str, *, seed: int, intensity: float | None = None, kind: str | None = None) -> Fault:

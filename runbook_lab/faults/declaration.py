@@ -116,8 +116,11 @@ class Fault:
         """The cure as `runbook run --approve` takes it."""
         return f"{self.cure}={self.target}" if self.cure and self.target else self.cure
 
+    @property
+    def spelled(self) -> str:
+        """The fault as the command line takes it, such as `bad_deployment:pool`."""
+        return f"{self.name}:{self.kind}" if self.kind else self.name
+
     def told(self) -> str:
         """Say what this is, with all that is needed to get it again."""
-        name = f"{self.name} ({self.kind})" if self.kind else self.name
-        again = f"--seed {self.seed} --intensity {self.intensity:g}" + (f" --kind {self.kind}" if self.kind else "")
-        return f"{name}: {self.text} [{again}]"
+        return f"{self.spelled}: {self.text} [--seed {self.seed} --intensity {self.intensity:g}]"
