@@ -34,6 +34,7 @@ from runbook_lab.cluster.node.network import KUBELET_PORT, PodNetwork
 from runbook_lab.cluster.node.node_object import NODE_NAME
 from runbook_lab.cluster.node.processes import Register
 from runbook_lab.cluster.node.proxy import ServiceProxy
+from runbook_lab.cluster.node.traffic import Traffic
 from runbook_lab.cluster.resources import resource_of
 from runbook_lab.cluster.server import ApiServer
 from runbook_lab.cluster.store import NotFound, Store
@@ -70,14 +71,18 @@ class Cluster:
         self._directory = home / "cluster"
         self._lock = HomeLock(self._directory)
         self.hosts = HostsFiles(self.store, self._directory / "dns")
+        self._traffic = Traffic(self.store, self._directory / "data")
+        self._proxy = ServiceProxy(self.store, self._traffic)
         self.kubelet = Kubelet(
             self.store,
             images=images,
             network=self.network,
             directory=self._directory,
             environment=self._pod_environment,
+            judge=self._proxy,
             timing=timing,
         )
+        self._traffic.on_change(self.kubelet.gate.reconsider)
         self._api_socket = _listen("127.0.0.1", 0)
         self._api: ApiServer | None = None
         self._runners: list[web.AppRunner] = []
@@ -199,7 +204,7 @@ class Cluster:
             GarbageCollector(self.store),
         )
         async with asyncio.TaskGroup() as tasks:
-            for part in (self.kubelet, ServiceProxy(self.store), self.hosts, *controllers):
+            for part in (self.kubelet, self._proxy, self._traffic, self.hosts, *controllers):
                 tasks.create_task(part.run())
             tasks.create_task(self._sweep_events())
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import cache, deployment, downstream, locks, memory, outage, pool
+from runbook_lab.faults import cache, deployment, downstream, locks, memory, network, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
 _ERRORS, _DOWN, _MEMORY, _LATENCY = "high_error_rate", "service_down", "memory_leak", "high_latency"
@@ -39,6 +39,10 @@ class FaultType:
 
 def _nothing(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
     return "nothing is wrong", ()
+
+
+def _closed_by(draw: Drawing, policy: str) -> Kind:
+    return Kind(draw, _DOWN, "network_partition", "delete_network_policy", policy)
 
 
 FAULTS: dict[str, FaultType] = {
@@ -88,7 +92,11 @@ FAULTS: dict[str, FaultType] = {
     ),
     "network_partition": FaultType(
         "requests do not reach orders, whose pods are well",
-        {"selector": Kind(outage.draw_selector, _DOWN, "network_partition", "fix_service_selector")},
+        {
+            "selector": Kind(network.draw_selector, _DOWN, "network_partition", "fix_service_selector"),
+            "ingress_policy": _closed_by(network.draw_ingress_policy, network.INGRESS_POLICY),
+            "egress_policy": _closed_by(network.draw_egress_policy, network.EGRESS_POLICY),
+        },
     ),
     "memory_leak_slow": FaultType(
         "orders keeps what it should free, so slowly that there is time to act",

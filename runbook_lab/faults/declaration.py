@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runbook_lab.cluster.node.traffic import Link
+
 
 class UnknownFaultError(ValueError):
     """There is no fault, or no kind of it, of this name; or its intensity is out of range. The message names what there is."""
@@ -85,9 +87,35 @@ class FillRedis:
     seconds: int | None
 
 
+@dataclass(frozen=True)
+class Create:
+    """`kubectl create -f`."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SlowLinks:
+    """The network interfaces of the first pods of an app, by name, become slow: `tc qdisc add dev eth0 root netem delay`."""
+
+    app: str
+    pods: int
+    link: Link
+
+
 Step = (
-    PodConditions | Patch | RestartRollout | Scale | DeletePods | StopProcesses | LeftRunning | RedisCommand | FillRedis
-)  # fmt: skip
+    PodConditions
+    | Patch
+    | RestartRollout
+    | Scale
+    | DeletePods
+    | StopProcesses
+    | LeftRunning
+    | RedisCommand
+    | FillRedis
+    | Create
+    | SlowLinks
+)
 
 
 @dataclass(frozen=True, kw_only=True)

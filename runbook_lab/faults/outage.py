@@ -1,4 +1,4 @@
-"""crash_loop, bad_config, database_down, network_partition: orders answers nobody any more.
+"""crash_loop, bad_config, database_down: orders answers nobody any more.
 
 A rollout that surges leaves the old pods in place when the new ones do not start. These replace all pods at once, as some teams
 do. What is broken is broken: the intensity changes nothing here.
@@ -20,7 +20,6 @@ _NO_NUMBERS = ("five", "5 connections", "${DATABASE_POOL_SIZE}", "")
 _COMMANDS = (["orders-server"], ["python3", "-m", "orders"], ["/app/start.sh"])
 _TAGS = ("lab/orders:1.5.O", "lab/orders:latest", "lab/order:1.4.2")
 _KEYS = ("passwd", "PASSWORD", "database-password")
-_MORE_LABELS = ({"tier": "web"}, {"track": "stable"}, {"app.kubernetes.io/part-of": "checkout"})
 Drawn = tuple[str, tuple[Step, ...]]
 
 
@@ -72,15 +71,6 @@ def draw_scaled_database(_: random.Random, __: float) -> Drawn:
 def draw_hanging_database(_: random.Random, __: float) -> Drawn:
     """PostgreSQL is there, and answers nobody."""
     return "all processes of PostgreSQL are stopped", (StopProcesses("postgres"),)
-
-
-def draw_selector(chance: random.Random, _: float) -> Drawn:
-    """One label more than the pods have."""
-    more = chance.choice(_MORE_LABELS)
-    label = ", ".join(f"{key}={value}" for key, value in more.items())
-    return f"the service orders asks its pods for the label {label}, which they do not have", (
-        Patch("Service", _NAME, {"spec": {"selector": more}}),
-    )
 
 
 def _recreated(container: dict[str, Any], why: str) -> Patch:

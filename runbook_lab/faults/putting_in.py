@@ -15,6 +15,7 @@ import redis
 from runbook_lab.cluster.node import processes
 from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.faults.declaration import (
+    Create,
     DeletePods,
     Fault,
     FillRedis,
@@ -24,6 +25,7 @@ from runbook_lab.faults.declaration import (
     RedisCommand,
     RestartRollout,
     Scale,
+    SlowLinks,
     Step,
     StopProcesses,
 )
@@ -43,14 +45,17 @@ def put_in(home: Home, faults: tuple[Fault, ...]) -> None:
     cluster = ClusterClient(home.kubeconfig)
     steps = [step for fault in faults for step in fault.steps]
     for step in steps:
-        if not isinstance(step, PodConditions):
+        if not isinstance(step, PodConditions | SlowLinks):
             _change(home, cluster, step)
-    conditions = [step for step in steps if isinstance(step, PodConditions)]
-    if conditions and len(conditions) < len(steps):
-        # Conditions belong to pods: those of the old revision would take theirs along.
+    of_pods = [step for step in steps if isinstance(step, PodConditions | SlowLinks)]
+    if of_pods and len(of_pods) < len(steps):
+        # What belongs to pods: those of the old revision would take theirs along.
         wait_for_rollout(cluster, "orders", seconds=_ROLLOUT_SECONDS)
-    for step in conditions:
-        _set_conditions(home, cluster, step)
+    for step in of_pods:
+        if isinstance(step, PodConditions):
+            _set_conditions(home, cluster, step)
+        else:
+            _slow_down(home, cluster, step)
     home.note_faults([_noted(fault) for fault in faults])
 
 
@@ -63,6 +68,8 @@ def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
         cluster.patch("Deployment", step.deployment, {"spec": {"template": template}}, manager="kubectl-rollout")
     elif isinstance(step, Scale):
         cluster.patch(step.kind, step.name, {"spec": {"replicas": step.replicas}}, manager="kubectl")
+    elif isinstance(step, Create):
+        cluster.create(dict(step.manifest))
     elif isinstance(step, DeletePods):
         for name in _pods(cluster, step.app):
             cluster.delete("Pod", name)
@@ -129,6 +136,11 @@ def _set_conditions(home: Home, cluster: ClusterClient, step: PodConditions) -> 
         values: Mapping[str, float] = step.values[place % len(step.values)]
         directory = home.pod_directory(name)
         replace(Conditions.read(directory), **values).write(directory)
+
+
+def _slow_down(home: Home, cluster: ClusterClient, step: SlowLinks) -> None:
+    for name in _pods(cluster, step.app)[: step.pods]:
+        step.link.write(home.pod_directory(name))
 
 
 def _pods(cluster: ClusterClient, app: str) -> list[str]:

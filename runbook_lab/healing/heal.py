@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runbook_lab.cluster_client import ClusterClient
-from runbook_lab.healing import cache, database, objects, pods, processes
+from runbook_lab.healing import cache, database, network, objects, pods, processes
 from runbook_lab.home import Home
 from runbook_lab.measuring import Measurements
 from runbook_lab.waiting import wait_for
@@ -26,6 +26,7 @@ def heal(home: Home, *, told: Callable[[str], None]) -> list[str]:
             told(text)
 
     tell(processes.wake(home))
+    tell(network.restore(home, cluster))
     tainted, texts = pods.clear_conditions(home, cluster)
     tell(texts)
     stale, texts = objects.restore(home, cluster)

@@ -33,6 +33,8 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
 }
+# What initdb lets in is 127.0.0.1 alone; the pods have addresses of their own.
+_PODS_MAY_LOG_IN = "host all all 127.0.0.0/8 scram-sha-256\n"
 
 
 def binaries() -> Path:
@@ -56,6 +58,8 @@ def prepare(data: Path, environment: Mapping[str, str]) -> None:
         "--no-sync",
     )
     subprocess.run([programs / "initdb", *options, f"--pgdata={data}"], check=True, stdout=subprocess.DEVNULL)
+    with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+        rules.write(_PODS_MAY_LOG_IN)
     _run_single(programs, data, "postgres", f"CREATE DATABASE {DATABASE};")
     values = {"orders_password": environment["ORDERS_PASSWORD"], "runbook_password": environment["RUNBOOK_PASSWORD"]}
     _run_single(programs, data, DATABASE, "".join(f"{statement};\n\n" for statement in statements(SCHEMA, values)))

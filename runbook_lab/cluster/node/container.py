@@ -17,6 +17,7 @@ from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, utc_now
 from runbook_lab.cluster.node.backoff import Backoff, Timing
 from runbook_lab.cluster.node.environment import ConfigError, Environment, expand
+from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.hooks import run_hook
 from runbook_lab.cluster.node.instance import Instance, Launch, never_started
 from runbook_lab.cluster.node.interface import ExecError
@@ -41,6 +42,7 @@ class Machine:
     images: Mapping[str, Image]
     events: Recorder
     register: Register
+    gate: Gate
     client: aiohttp.ClientSession
     timing: Timing
     environment: Callable[[Object], Mapping[str, str]]
@@ -115,7 +117,7 @@ class Container:
         self._machine.events.normal(self._pod, "Created", f"Created container: {self.name}", container=self.name)
         log = self._new_log()
         try:
-            self.instance = await Instance.start(launch, log, self._machine.register)
+            self.instance = await Instance.start(launch, log, self._machine.register, self._machine.gate)
         except ExecError as error:
             log.close()
             terminated = never_started(error, utc_now())
@@ -189,7 +191,7 @@ class Container:
         if not workdir.is_dir():
             raise ConfigError(f"working directory {workdir} does not exist on the lab's node")
         command += tuple(expand(word, variables) for word in arguments)
-        return Launch(command, variables, workdir, image.stop_signal)
+        return Launch(command, variables, workdir, self._ip, image.stop_signal)
 
     def _new_log(self) -> LogFile:
         if self.previous_log:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from runbook_lab.cluster.metadata import Object, timestamp, utc_now
 from runbook_lab.cluster.node import processes
+from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.interface import ExecError
 from runbook_lab.cluster.node.logs import LogFile
 
@@ -28,11 +29,12 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: a command line with its environment, in a directory; and the signal that asks it to end."""
+    """What to start: a command line with its environment, in a directory, at the pod's address; and the signal to end it."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     workdir: Path
+    ip: str
     stop_signal: signal.Signals = signal.SIGTERM
 
     def check(self) -> None:
@@ -45,27 +47,33 @@ class Launch:
             raise ExecError(f'exec: "{self.command[0]}": {why}')
 
 
-async def spawn(launch: Launch, *, stdin: int = DEVNULL, stderr: int = PIPE, tty: bool = False) -> asyncio.subprocess.Process:
-    """Start a process in a session of its own, which dies with this one. Raises ExecError."""
+async def spawn(
+    launch: Launch, gate: Gate, *, stdin: int = DEVNULL, stderr: int = PIPE, tty: bool = False
+) -> asyncio.subprocess.Process:
+    """Start a process in a session of its own, behind the gate, which dies with this one. Raises ExecError."""
     launch.check()
     own = (str(_TERMINAL),) if tty else ()
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())),
-        *((sys.executable, "-I", "-S", *own) if tty else ()),
-        *launch.command,
-        stdin=stdin,
-        stdout=PIPE,
-        stderr=stderr,
-        env=dict(launch.environment),
-        cwd=launch.workdir,
-        start_new_session=True,
-    )
+    with gate.entrance(launch.ip) as entrance:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), "--gate", str(entrance)),
+            *((sys.executable, "-I", "-S", *own) if tty else ()),
+            *launch.command,
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=stderr,
+            env=dict(launch.environment),
+            cwd=launch.workdir,
+            start_new_session=True,
+            pass_fds=(entrance,),
+        )
 
 
 class Instance:
     """A running instance of a container, from its start to its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process, launch: Launch, log: LogFile, register: processes.Register) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, launch: Launch, log: LogFile, register: processes.Register, gate: Gate
+    ) -> None:
         self.id = uuid.uuid4().hex * 2
         self.launch = launch
         self.log = log
@@ -75,14 +83,15 @@ class Instance:
         self.pid = process.pid
         self._process = process
         self._register = register
+        self._gate = gate
         self._executed: set[int] = set()
         self._waiting: set[asyncio.Task[None]] = set()
         register.add(process.pid)
 
     @classmethod
-    async def start(cls, launch: Launch, log: LogFile, register: processes.Register) -> Instance:
+    async def start(cls, launch: Launch, log: LogFile, register: processes.Register, gate: Gate) -> Instance:
         """Start the process. Raises ExecError."""
-        return cls(await spawn(launch), launch, log, register)
+        return cls(await spawn(launch, gate), launch, log, register, gate)
 
     def roots(self) -> set[int]:
         """Give the pids from which all of the instance's processes descend."""
@@ -116,8 +125,8 @@ class Instance:
         self, command: Sequence[str], *, stdin: int = PIPE, stderr: int = PIPE, tty: bool = False
     ) -> asyncio.subprocess.Process:
         """Start one more command, which counts as the container's and ends with it. Raises ExecError."""
-        launch = Launch(tuple(command), self.launch.environment, self.launch.workdir)
-        process = await spawn(launch, stdin=stdin, stderr=stderr, tty=tty)
+        launch = Launch(tuple(command), self.launch.environment, self.launch.workdir, self.launch.ip)
+        process = await spawn(launch, self._gate, stdin=stdin, stderr=stderr, tty=tty)
         self._executed.add(process.pid)
         self._register.add(process.pid)
         waiting = asyncio.create_task(self._forget(process))

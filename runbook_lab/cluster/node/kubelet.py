@@ -17,6 +17,7 @@ from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.node import logs as log_files
 from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.container import Container, Machine
+from runbook_lab.cluster.node.gate import Gate, Judge
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
 from runbook_lab.cluster.node.network import NetworkExhaustedError, PodNetwork
@@ -43,6 +44,7 @@ class Kubelet:
         network: PodNetwork,
         directory: Path,
         environment: Callable[[Object], Mapping[str, str]],
+        judge: Judge,
         timing: Timing | None = None,
     ) -> None:
         self._store = store
@@ -51,6 +53,7 @@ class Kubelet:
         self._directory = directory
         self._environment = environment
         self._timing = timing or Timing()
+        self.gate = Gate(judge, told=self._warn_of_network)
         self._events = Recorder(store, "kubelet", host=NODE_NAME)
         # What the kernel does to a container is told by the node problem detector, as an event of the node.
         self._kernel_events = Recorder(store, "kernel-monitor", host=NODE_NAME)
@@ -67,6 +70,7 @@ class Kubelet:
                 self._images,
                 self._events,
                 Register(self._directory / "processes"),
+                self.gate,
                 client,
                 self._timing,
                 self._environment,
@@ -78,6 +82,7 @@ class Kubelet:
                     tasks.create_task(self._beat())
             finally:
                 await self._end_all()
+                self.gate.close()
 
     # --- pods
 
@@ -157,6 +162,10 @@ class Kubelet:
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             beat(self._store)
+
+    def _warn_of_network(self, message: str) -> None:
+        _log.warning("%s", message)
+        self._events.warning(self._store.get("nodes", NODE_NAME), "NetworkNotEnforced", message)
 
     def _all_containers(self) -> Iterator[Container]:
         for worker in self._workers.values():

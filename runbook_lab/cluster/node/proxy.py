@@ -1,4 +1,4 @@
-"""The way to a service: its cluster IP leads in turn to one of its ready pods, as kube-proxy does it."""
+"""The way to a service: its cluster IP leads in turn to one of its ready pods, as kube-proxy does it; and whether it is open."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import itertools
 from runbook_lab.cluster.controllers.events import Recorder
 from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Key, Object, key_of
+from runbook_lab.cluster.node.passage import Passage
+from runbook_lab.cluster.node.traffic import Traffic
 from runbook_lab.cluster.store import NotFound, Store
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _CONNECT_SECONDS = 5.0
 _BUFFER_BYTES = 65536
+_THE_NODE = "127.0.0.1"
 
 
 class ServiceProxy:
     """Listens on every service port that has a ready pod behind it; without one, connections are refused, as in a cluster."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, traffic: Traffic) -> None:
         self._store = store
+        self._traffic = traffic
         self._events = Recorder(store, "kube-proxy")
         self._due: dict[Key, None] = {}
         self._work = asyncio.Event()
@@ -37,6 +41,16 @@ class ServiceProxy:
             for listeners in self._listeners.values():
                 for listener in listeners.values():
                     listener.close()
+
+    def admits(self, source: str, target: str, port: int) -> bool:
+        """Tell whether policies let a pod connect to an address: a service's, when it may reach a pod behind it."""
+        listeners = (present.get((target, port)) for present in self._listeners.values())
+        ways = next((listener.targets for listener in listeners if listener), [(target, port)])
+        return any(self._traffic.passes(source, ip, number) for ip, number in ways)
+
+    def delay_seconds(self, source: str) -> float:
+        """Give how late what leaves a pod is at present."""
+        return self._traffic.delay_seconds(source)
 
     async def _follow(self, plural: str) -> None:
         async for _, obj in follow(self._store, plural):
@@ -63,7 +77,7 @@ class ServiceProxy:
         for address, targets in wanted.items():
             if address not in present:
                 try:
-                    present[address] = await _Listener.open(*address)
+                    present[address] = await _Listener.open(*address, traffic=self._traffic)
                 except OSError as error:  # such as a port below 1024, for a user who may not listen there
                     self._tell(key, address, error)
                     continue
@@ -97,8 +111,9 @@ def _targets(entry: Object, port: Object) -> list[tuple[str, int]]:
 class _Listener:
     """One port of a service."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic) -> None:
         self.targets: list[tuple[str, int]] = []
+        self._traffic = traffic
         self._turn = itertools.count()
         self._server: asyncio.Server | None = None
         # asyncio forgets the task of a connection whose client has gone. While its pod still takes its time for an answer that
@@ -106,8 +121,8 @@ class _Listener:
         self._serving: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, ip: str, port: int) -> _Listener:
-        listener = cls()
+    async def open(cls, ip: str, port: int, *, traffic: Traffic) -> _Listener:
+        listener = cls(traffic)
         listener._server = await asyncio.start_server(listener._accept, ip, port, limit=_BUFFER_BYTES)
         return listener
 
@@ -122,35 +137,20 @@ class _Listener:
         serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        source = writer.get_extra_info("peername")[0]
         targets = self.targets
         for _ in targets:
             ip, port = targets[next(self._turn) % len(targets)]
+            passage = Passage(self._traffic, source, ip, port)
             with contextlib.suppress(OSError, TimeoutError):
+                await passage.opens()
                 async with asyncio.timeout(_CONNECT_SECONDS):
-                    pod_reader, pod_writer = await asyncio.open_connection(ip, port)
-                await _join(reader, writer, pod_reader, pod_writer)
+                    pod_reader, pod_writer = await asyncio.open_connection(ip, port, local_addr=_own(source))
+                await passage.join((reader, writer), (pod_reader, pod_writer))
                 return
         writer.transport.abort()
 
 
-async def _join(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pod_reader: asyncio.StreamReader, pod_writer: asyncio.StreamWriter
-) -> None:
-    """Copy both ways. Each side's end of data is passed on, and so is a connection that is cut off."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_copy(reader, pod_writer))
-            tasks.create_task(_copy(pod_reader, writer))
-    except* OSError:
-        pod_writer.transport.abort()
-        writer.transport.abort()
-    pod_writer.close()
-    writer.close()
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while data := await source.read(_BUFFER_BYTES):
-        target.write(data)
-        await target.drain()
-    if target.can_write_eof():
-        target.write_eof()
+def _own(source: str) -> tuple[str, int] | None:
+    """A pod sees who calls it: the address of the caller's pod."""
+    return None if source == _THE_NODE else (source, 0)
