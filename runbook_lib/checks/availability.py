@@ -14,6 +14,7 @@ from runbook_lib.analysis.series import as_series, long
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.network_policies import ways_in
 from runbook_lib.checks.pods import staying, wanted_pods
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.figure import LineFigure, Threshold
@@ -92,6 +93,7 @@ def _questions(context: CheckContext) -> dict[str, Question]:
         "rate": over_time(context, "request_rate", fine=True),
         "pods": Question(cluster, lambda: cluster.pods(context.selector)),
         "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
+        "policies": Question(cluster, lambda: ways_in(context)),
     }
     if name := application.kubernetes_service:
         questions["endpoints"] = Question(cluster, lambda: cluster.endpoints(name))
@@ -134,6 +136,7 @@ def _views(
         _endpoints_view(context, answers, wanted),
         _requests_view(context, lines, silence),
         _health_view(context, answers.get("health"), silence),
+        _policies_view(context, answers.get("policies"), silence),
     )
 
 
@@ -201,9 +204,19 @@ def _health_view(context: CheckContext, answer: HttpAnswer | None, silence: pd.S
     return _View("health", 1.0 if _quiet(context, silence) else None, told)
 
 
+def _policies_view(context: CheckContext, denied: str | None, silence: pd.Series | None) -> _View:
+    """A policy that denies the way in counts where requests have ceased as well: it may be enforced by nobody."""
+    if denied is None or not context.live:
+        return _View("network policies", None, "not known: they were not evaluated")
+    if not denied:
+        return _View("network policies", 0.0, "let clients in")
+    return _View("network policies", 1.0 if _quiet(context, silence) else None, denied)
+
+
 def _confirmed_silent(views: Sequence[_View]) -> bool:
     """Silence alone may be the night: something must stand in the way of requests."""
-    return any(view.away is not None and view.away > DOWN_RATIO for view in views if view.name in ("endpoints", "health"))
+    obstacles = ("endpoints", "health", "network policies")
+    return any(view.away is not None and view.away > DOWN_RATIO for view in views if view.name in obstacles)
 
 
 def _episode(context: CheckContext, lines: Mapping[str, pd.Series]) -> Episode | None:
@@ -220,7 +233,7 @@ def _away(context: CheckContext, views: Sequence[_View], episode: Episode | None
     known = [view.away for view in views if view.away is not None]
     if not context.live and episode is not None:
         return episode.peak
-    decisive = [view for view in views if view.away is not None and view.name != "health"]
+    decisive = [view for view in views if view.away is not None and view.name not in ("health", "network policies")]
     return max(known) if decisive else None
 
 

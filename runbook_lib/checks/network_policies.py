@@ -16,6 +16,7 @@ from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.selectors import selector_text
 from runbook_lib.models.window import format_instant
+from runbook_lib.service.models import Upstream
 from runbook_lib.sources.interface import Cluster
 
 _DNS = Port(53, "UDP")
@@ -54,11 +55,11 @@ def network_policies(context: CheckContext) -> Finding:
     cluster, own = context.sources.cluster, context.selector
     database = context.service.components.database
     dependencies = context.service.dependencies
-    named = [*(one.name for one in dependencies.downstream), *(one.name for one in dependencies.upstream)]
     questions: dict[str, Callable[[], _Group | None]] = {"service": lambda: _group(cluster, context.service.name, own)}
     if database is not None and database.selector:
         questions["database"] = partial(_group, cluster, "the database", database.selector)
-    questions |= {name: partial(_named, cluster, name) for name in named}
+    questions |= {one.name: partial(_named, cluster, one.name) for one in dependencies.downstream}
+    questions |= {one.name: partial(_caller, cluster, one) for one in dependencies.upstream}
     answers = ask({name: Question(cluster, call) for name, call in questions.items()}, deadline_seconds=context.deadline_seconds)
     ways = _ways(context, answers) if answers.get("service") is not None else []
     summary = _summary(context, ways, answers)
@@ -73,6 +74,17 @@ def network_policies(context: CheckContext) -> Finding:
         signals=tuple(_signals(context, ways, answers)),
         sources=answers.sources,
     )
+
+
+def ways_in(context: CheckContext) -> str:
+    """The policy that denies clients the way in, in words; empty when none does. Raises SourceError."""
+    cluster, callers = context.sources.cluster, context.service.dependencies.upstream
+    own = _group(cluster, context.service.name, context.selector)
+    if own is None or not own.policies:
+        return ""
+    answers = Answers(values={one.name: _caller(cluster, one) for one in callers}, errors={}, sources=())
+    denied = [way for way in _clients(context, own, answers) if way.denied]
+    return f"network policy {denied[0].newest.name} denies {denied[0].name}" if denied else ""
 
 
 def _group(cluster: Cluster, name: str, selector: str) -> _Group | None:
@@ -95,6 +107,10 @@ def _named(cluster: Cluster, name: str) -> _Group | None:
     return _group(cluster, name, selector_text({"matchLabels": selector})) if selector else None
 
 
+def _caller(cluster: Cluster, caller: Upstream) -> _Group | None:
+    return _group(cluster, caller.name, caller.selector) if caller.selector else _named(cluster, caller.name)
+
+
 def _policies(found: Frame) -> tuple[Policy, ...]:
     return tuple(
         Policy(str(name), spec, None if pd.isna(at) else pd.Timestamp(at).to_pydatetime())
@@ -104,17 +120,23 @@ def _policies(found: Frame) -> tuple[Policy, ...]:
 
 def _ways(context: CheckContext, answers: Answers) -> list[_Way]:
     own: _Group = answers.get("service")
-    port = Port(next(iter(own.peer.ports.values()), 8080))
-    ways = [_way("clients → " + own.peer.name, "ingress", own, None, port)]
-    for upstream in context.service.dependencies.upstream:
-        if (client := answers.get(upstream.name)) is not None:
-            ways += _both(client, own, port)
+    ways = _clients(context, own, answers)
     ways.append(_way(f"{own.peer.name} → DNS", "egress", own, None, _DNS))
     if context.service.components.database is not None:
         ways += _both_or_out(own, answers.get("database"), _POSTGRES, "the database")
     for downstream in context.service.dependencies.downstream:
         if (called := answers.get(downstream.name)) is not None:
             ways += _both(own, called, Port(next(iter(called.peer.ports.values()), 80)))
+    return ways
+
+
+def _clients(context: CheckContext, own: _Group, answers: Answers) -> list[_Way]:
+    """The way in: for anybody, and for each of those who are known to call."""
+    port = Port(next(iter(own.peer.ports.values()), 8080))
+    ways = [_way("clients → " + own.peer.name, "ingress", own, None, port)]
+    for upstream in context.service.dependencies.upstream:
+        if (client := answers.get(upstream.name)) is not None:
+            ways += _both(client, own, port)
     return ways
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from runbook_lib.service.fields import Fields, Name, Ratio, Seconds, UrlPath, require_unique
+from runbook_lib.service.fields import Fields, Name, Ratio, Seconds, Selector, UrlPath, require_unique
 from runbook_lib.service.reference import Reference, SecretReference
 
 __all__ = ["CircuitBreaker", "Dependencies", "Downstream", "External", "Upstream"]
@@ -42,6 +42,8 @@ class Upstream(Fields):
     """What its users notice while this service is down."""
     fallback: str = ""
     """What it does then."""
+    selector: Selector | None = None
+    """Label selector of its pods, when it runs in the namespace of this service; None: those of the Service of its name."""
 
 
 class Downstream(Fields):
