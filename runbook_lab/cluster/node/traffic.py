@@ -68,6 +68,7 @@ class Traffic:
         self._chance = randomness or random.Random()
         self._policies: list[Object] = []
         self._ends: dict[str, End] = {}
+        self._verdicts: dict[tuple[str, str, int], bool] = {}
         self._links: dict[str, Link] = {}
         self._listeners: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
@@ -87,7 +88,10 @@ class Traffic:
         """Tell whether policies let a connection from one address to another pass."""
         if not self._policies:
             return True
-        return lets_through(self._policies, self._end(source), self._end(target), port)
+        way = (source, target, port)
+        if way not in self._verdicts:
+            self._verdicts[way] = lets_through(self._policies, self._end(source), self._end(target), port)
+        return self._verdicts[way]
 
     def delay_seconds(self, source: str) -> float:
         """Draw how late something is that leaves an address now."""
@@ -129,6 +133,7 @@ class Traffic:
         return {ip: link for ip, link in named if ip and link}
 
     def _tell(self) -> None:
+        self._verdicts.clear()
         self._changed.set()
         self._changed = asyncio.Event()
         for listener in self._listeners:
