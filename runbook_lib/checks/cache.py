@@ -2,102 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import as_series, long
 from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.cache_server import CacheServer, full_signal, notes_of, refusing_signal, server_of, server_table
+from runbook_lib.checks.cache_slow import slow_signal, slow_table
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
-from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.frame import Frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 
 _TIMES, _RISE = 3.0, 0.1  # of the usual misses; of all look-ups
 _ENOUGH_SAMPLES = 12
-_FULL = 0.95
-_FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
-
-
-@dataclass(frozen=True, slots=True)
-class _Redis:
-    """What Redis says of itself. hit_ratio: at present, None with few look-ups; evicted: keys a second."""
-
-    hit_ratio: float | None
-    hit_ratio_total: float | None
-    evicted: float
-    used_bytes: float
-    maximum_bytes: float
-    policy: str
-    ping_seconds: float
-    clients: int
-
-    @property
-    def full(self) -> bool:
-        return self.maximum_bytes > 0 and self.used_bytes >= _FULL * self.maximum_bytes
+_FILLS_MOST = 0.3  # of the memory: keys that take so much are named
+_COMMANDS = (
+    "redis-cli info stats | grep -E 'keyspace|evicted|expired|rejected'",
+    "redis-cli info memory | grep -E 'used_memory:|maxmemory'",
+    "redis-cli slowlog get 10",
+    "redis-cli latency latest",
+    "redis-cli --bigkeys",
+)
 
 
 def cache_health(context: CheckContext) -> Finding:
-    """The hit rate over the window and now, evictions, memory against its maximum, the policy, and the round trip."""
+    """The hit rate over the window and now, evictions, memory and who fills it, the policy, slow commands, and the round trip."""
+    cache = context.sources.cache
     answers = ask(
         {
-            "ratio": over_time(context, "cache_hit_ratio"),
-            "redis": Question(context.sources.cache, context.sources.cache.traffic),
+            **{name: over_time(context, f"cache_{name}") for name in ("hit_ratio", "evictions", "memory_ratio")},
+            "redis": Question(cache, cache.traffic),
+            "slow": Question(cache, cache.slow_log),
+            "events": Question(cache, cache.latency_events),
+            "keys": Question(cache, cache.key_sample),
         },
         deadline_seconds=context.deadline_seconds,
     )
-    redis = _redis(answers.get("redis")) if context.live else None
-    series = as_series(answers.get("ratio")) if answers.get("ratio") is not None else None
-    missing = _missing(context, series)
-    summary = _summary(redis, series, missing, answers)
+    server = server_of(answers.get("redis")) if context.live else None
+    ratio = _series(answers, "hit_ratio")
+    missing = _missing(context, ratio)
+    summary = _summary(server, ratio, missing, answers)
+    past = "" if context.live else "a past window is looked at, and Redis only tells of now"
+    unknown = answers.why_missing("redis") or past or "no answer"
+    signals = (
+        _miss_signal(ratio, missing, server, answers),
+        full_signal(context, server, _series(answers, "memory_ratio"), unknown),
+        refusing_signal(server, unknown),
+        slow_signal(context, answers.get("slow"), answers.why_missing("slow")),
+    )
     return Finding(
         name="cache_health",
         title="Cache",
         summary=summary,
-        status=_status(redis, series, missing),
-        command="redis-cli info stats | grep -E 'keyspace|evicted'; redis-cli info memory | grep -E 'used_memory:|maxmemory'",
-        tables=(("Redis", _table(redis)),) if redis is not None else (),
-        figure=_figure(context, series, summary),
-        notes=_notes(redis),
-        signals=(_miss_signal(series, missing, answers), _full_signal(redis, answers)),
+        status=_status(server, ratio, signals),
+        command="; ".join(_COMMANDS),
+        tables=tuple(_tables(server, answers)),
+        figure=_figure(context, ratio, summary),
+        notes=tuple(_notes(context, server, answers)),
+        signals=signals,
         sources=answers.sources,
     )
 
 
-def _redis(info: Mapping[str, Any] | None) -> _Redis | None:
-    if info is None:
-        return None
-    hits, misses = _number(info, "hits_per_second"), _number(info, "misses_per_second")
-    total = _number(info, "keyspace_hits") + _number(info, "keyspace_misses")
-    return _Redis(
-        hit_ratio=hits / (hits + misses) if hits + misses >= _FEW else None,
-        hit_ratio_total=_number(info, "keyspace_hits") / total if total else None,
-        evicted=_number(info, "evicted_per_second"),
-        used_bytes=_number(info, "used_memory"),
-        maximum_bytes=_number(info, "maxmemory"),
-        policy=str(info.get("maxmemory_policy") or ""),
-        ping_seconds=_number(info, "ping_seconds"),
-        clients=int(_number(info, "connected_clients")),
-    )
-
-
-def _number(info: Mapping[str, Any], key: str) -> float:
-    try:
-        return float(info.get(key) or 0.0)
-    except (TypeError, ValueError):
-        return 0.0
+def _series(answers: Answers, name: str) -> pd.Series | None:
+    answer = answers.get(name)
+    series = as_series(answer).dropna() if answer is not None else None
+    return series if series is not None and len(series) else None
 
 
 def _missing(context: CheckContext, series: pd.Series | None) -> Episode | None:
     """The episode in which clearly more look-ups miss than usual: three times as many, and by a tenth of all."""
-    if series is None or series.empty:
+    if series is None:
         return None
     misses = 1.0 - series
     episode = latest_episode(misses, threshold=_most_misses(context, misses), gap=context.gap)
@@ -108,50 +90,55 @@ def _most_misses(context: CheckContext, misses: pd.Series) -> float:
     """Above which share of misses something is wrong: each cache has its own usual share, seen before the symptom began."""
     before = misses[misses.index < context.onset] if context.onset is not None else misses
     usual = float(before.median()) if len(before) >= _ENOUGH_SAMPLES else float(misses.min())
+    return _limit(usual)
+
+
+def _limit(usual: float) -> float:
     return max(_TIMES * usual, usual + _RISE)
 
 
-def _summary(redis: _Redis | None, series: pd.Series | None, missing: Episode | None, answers: Answers) -> str:
+def _summary(server: CacheServer | None, series: pd.Series | None, missing: Episode | None, answers: Answers) -> str:
     parts = []
     if missing is not None:
         before = f"before {1 - missing.baseline:.0%}" if not missing.seen_from_start else "over the whole window"
         parts.append(f"the cache answers {1 - missing.peak:.0%} of the look-ups since {format_instant(missing.onset)} ({before})")
-    elif series is not None and len(series):
+    elif series is not None:
         parts.append(f"the cache answers {series.iloc[-1]:.0%} of the look-ups")
-    if redis is not None:
-        share = f" of {written(redis.maximum_bytes, 'bytes')} ({redis.policy})" if redis.maximum_bytes else ", without a maximum"
-        evicted = f", {redis.evicted:.1f} keys evicted a second" if redis.evicted else ""
-        parts.append(f"Redis uses {written(redis.used_bytes, 'bytes')}{share}{evicted}")
-    if not parts:
-        return (
-            f"The cache could not be looked at: {answers.why_missing('looks') or answers.why_missing('ratio') or 'no metrics'}."
+    elif server is not None and server.hit_ratio is not None:
+        parts.append(f"Redis answers {server.hit_ratio:.0%} of the look-ups, since its start {server.hit_ratio_total:.0%}")
+    if server is not None:
+        share = (
+            f" of {written(server.maximum_bytes, 'bytes')} ({server.policy})" if server.maximum_bytes else ", without a maximum"
         )
+        evicted = f", {server.evicted:.1f} keys evicted a second" if server.evicted else ""
+        parts.append(f"Redis uses {written(server.used_bytes, 'bytes')}{share}{evicted}")
+    if not parts:
+        reason = answers.why_missing("redis") or answers.why_missing("hit_ratio") or "no metrics"
+        return f"The cache could not be looked at: {reason}."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _status(redis: _Redis | None, series: pd.Series | None, missing: Episode | None) -> FindingStatus:
-    if missing is not None or (redis is not None and redis.full):
+def _status(server: CacheServer | None, series: pd.Series | None, signals: tuple[Signal, ...]) -> FindingStatus:
+    if any(signal.presence is Presence.PRESENT for signal in signals):
         return FindingStatus.WARNING
-    return FindingStatus.UNKNOWN if redis is None and (series is None or series.empty) else FindingStatus.NORMAL
+    return FindingStatus.UNKNOWN if server is None and series is None else FindingStatus.NORMAL
 
 
-def _table(redis: _Redis) -> Frame:
-    rows: list[tuple[str, str]] = [
-        ("hit ratio now", written(redis.hit_ratio, "ratio") if redis.hit_ratio is not None else "too few look-ups to tell"),
-        ("hit ratio since the server started", written(redis.hit_ratio_total, "ratio")),
-        ("evicted keys", f"{redis.evicted:.1f} a second"),
-        ("memory", written(redis.used_bytes, "bytes")),
-        ("maxmemory", written(redis.maximum_bytes, "bytes") if redis.maximum_bytes else "none"),
-        ("maxmemory-policy", redis.policy),
-        ("round trip", written(redis.ping_seconds, "seconds")),
-        ("clients", str(redis.clients)),
-    ]
-    return frame(rows, columns=["measure", "now"])
+def _tables(server: CacheServer | None, answers: Answers) -> Iterator[tuple[str, Frame]]:
+    if server is not None:
+        yield "Redis", server_table(server)
+    yield from slow_table(answers.get("slow"))
+    keys, events = answers.get("keys"), answers.get("events")
+    if keys is not None and len(keys):
+        sampled = keys.attrs.get("sampled", 0)
+        yield f"What fills it ({sampled:,} keys{'' if keys.attrs.get('complete') else ' sampled'})", keys.head(10)
+    if events is not None and len(events):
+        yield "What its latency monitor noticed", events
 
 
 def _figure(context: CheckContext, series: pd.Series | None, summary: str) -> LineFigure | None:
-    if series is None or series.empty:
+    if series is None:
         return None
     lines = long({"hit ratio": series}, unit="ratio")
     least = max(0.0, 1.0 - _most_misses(context, 1.0 - series))
@@ -159,35 +146,45 @@ def _figure(context: CheckContext, series: pd.Series | None, summary: str) -> Li
     return LineFigure(title=summary.partition(";")[0], unit="ratio", frame=lines, thresholds=(limit,))
 
 
-def _notes(redis: _Redis | None) -> tuple[str, ...]:
-    if redis is None or not redis.full:
-        return ()
-    if redis.policy == "noeviction":
-        return ("Redis is full and evicts nothing (noeviction): it refuses every write, so that nothing new is cached.",)
-    return ("Redis is full: it throws out keys to keep others.",)
+def _notes(context: CheckContext, server: CacheServer | None, answers: Answers) -> Iterator[str]:
+    yield from notes_of(server)
+    if server is not None and server.full and (keys := answers.get("keys")) is not None and len(keys):
+        first = keys.iloc[0]
+        if first["bytes_ratio"] >= _FILLS_MOST:
+            yield f"Keys {first['keys']} take {first['bytes_ratio']:.0%} of the memory that was sampled: whose are they?"
+    evictions = _series(answers, "evictions")
+    if evictions is not None and evictions.max() > 0:
+        began = evictions[evictions > 0].index[0].to_pydatetime()
+        whole = "over the whole window" if began <= context.window.start else f"since {format_instant(began)}"
+        yield f"Keys are thrown out to make room {whole}, up to {evictions.max():.3g} a second."
+    for name in ("slow", "events", "keys"):
+        answer = answers.get(name)
+        yield from answer.attrs.get("notes", ()) if answer is not None else ()
 
 
-def _miss_signal(series: pd.Series | None, missing: Episode | None, answers: Answers) -> Signal:
+def _miss_signal(series: pd.Series | None, missing: Episode | None, server: CacheServer | None, answers: Answers) -> Signal:
     name = "cache_misses_high"
-    if series is None or series.empty:
-        reason = answers.why_missing("ratio") or "the service exports no measure cache_hit_ratio"
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the hit ratio over time is not known: {reason}")
+    if series is None:
+        return _by_server(name, server, answers.why_missing("hit_ratio"))
     if missing is None:
         return Signal(name=name, presence=Presence.ABSENT, text=f"the cache answers {series.iloc[-1]:.0%} of the look-ups")
     text = f"the cache answers {1 - missing.peak:.0%} of the look-ups, before {1 - missing.baseline:.0%}"
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=_dated(missing), value=1 - missing.peak, unit="ratio")
 
 
+def _by_server(name: str, server: CacheServer | None, reason: str) -> Signal:
+    """Without a history, Redis' own counters: now against all the time since it was started. When it began is not known then."""
+    now, usual = (server.hit_ratio, server.hit_ratio_total) if server is not None else (None, None)
+    if now is None or usual is None:
+        reason = reason or "the service exports no measure cache_hit_ratio"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the hit ratio over time is not known: {reason}")
+    text = f"Redis answers {now:.0%} of the look-ups now, since its start {usual:.0%}"
+    if 1 - now > _limit(1 - usual):
+        return Signal(name=name, presence=Presence.PRESENT, text=text, value=now, unit="ratio")
+    # A server that was started when the trouble began has known nothing better.
+    presence = Presence.ABSENT if 1 - now <= _RISE else Presence.UNKNOWN
+    return Signal(name=name, presence=presence, text=text, value=now, unit="ratio")
+
+
 def _dated(missing: Episode) -> datetime | None:
     return None if missing.seen_from_start else missing.onset
-
-
-def _full_signal(redis: _Redis | None, answers: Answers) -> Signal:
-    name = "cache_full"
-    if redis is None:
-        reason = answers.why_missing("redis") or "a past window is looked at, and Redis only tells of now"
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the cache's memory is not known: {reason}")
-    text = f"Redis uses {written(redis.used_bytes, 'bytes')} of {written(redis.maximum_bytes, 'bytes')} ({redis.policy})"
-    if not redis.full:
-        return Signal(name=name, presence=Presence.ABSENT, text=text if redis.maximum_bytes else "Redis has no maximum of memory")
-    return Signal(name=name, presence=Presence.PRESENT, text=text, subject="redis")

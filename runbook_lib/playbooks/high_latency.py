@@ -126,15 +126,22 @@ PLAYBOOK = Playbook(
             name="cache_misses",
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
-            supports=("cache_full", "log_cache_errors"),
+            supports=("cache_full", "cache_refuses_writes", "log_cache_errors"),
             explained_by=(
+                ExplainedBy(cause="cache_slow"),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
                 ExplainedBy(cause="bad_deployment", when=("lifetime_explains_cache",)),
             ),
             remedies=(
-                Remedy(action="set_eviction_policy", when=("cache_full",)),
+                Remedy(action="set_eviction_policy", when=("cache_refuses_writes",)),
                 Remedy(action="warm_cache", unless=("cache_full",)),
             ),
+        ),
+        CauseRule(
+            name="cache_slow",
+            title="Slow commands block the cache",
+            mechanism=(("cache_slow",),),
+            supports=("log_cache_errors",),
         ),
         CauseRule(
             name="cpu_exhaustion",

@@ -122,6 +122,8 @@ class CacheComponent(Fields):
     """What is thrown out first, such as `allkeys-lru`."""
     warm_path: UrlPath | None = None
     """POST path of the service that fills the cache, such as `/admin/cache-warmup`."""
+    metrics_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels that select its exporter's series in Prometheus."""
     lifetime: CacheLifetime | None = None
     """Where the entries' lifetime is set."""
     selector: Selector | None = None

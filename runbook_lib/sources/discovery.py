@@ -48,12 +48,10 @@ class PrometheusCatalogue:
         match = vector(metric, matchers)
         return self._once(("labels", match), lambda: self._metrics.label_names(match=[match], window=self._window))
 
-    def values(self, label: str, metric: str) -> frozenset[str]:
+    def values(self, label: str, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
         """Values of a label of a metric."""
-        return self._once(
-            ("values", label, metric),
-            lambda: self._metrics.label_values(label, match=[vector(metric)], window=self._window),
-        )
+        match = vector(metric, matchers)
+        return self._once(("values", label, match), lambda: self._metrics.label_values(label, match=[match], window=self._window))
 
     def _once(self, key: tuple[str, ...], ask: Callable[[], list[str]]) -> frozenset[str]:
         with self._lock:

@@ -176,11 +176,24 @@ class Cache(Source, Protocol):
     """Redis."""
 
     def info(self) -> Mapping[str, Any]:
-        """The INFO answer as one flat mapping, plus `ping_seconds`."""
+        """The INFO answer as one flat mapping, plus `ping_seconds` (the median of some) and `ping_seconds_maximum`."""
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
-        """`info`, and from two looks at it `hits_per_second`, `misses_per_second` and `evicted_per_second`: totals since the
-        server's start would hide what changed a minute ago."""
+        """`info`, and from two looks at it `hits_per_second`, `misses_per_second`, `evicted_per_second`, `expired_per_second` and
+        `rejected_per_second`: totals since the server's start would hide what changed a minute ago."""
+
+    def slow_log(self, *, limit: int = 128) -> Frame:
+        """Commands that took long, oldest first; how long is long is a setting of the server. Columns: time, seconds, command,
+        keys (what their keys begin with; never a whole key or another argument), client (its name). `attrs["full"]`: older ones
+        may have been dropped."""
+
+    def latency_events(self) -> Frame:
+        """What its own latency monitor noticed. Columns: event, time (of the latest), latest_seconds, maximum_seconds."""
+
+    def key_sample(self, *, limit: int = 500) -> Frame:
+        """Who fills it, by a sample of the keys. Columns: keys (what they begin with), sampled, bytes, bytes_ratio (of those
+        sampled), without_expiry (how many), largest_bytes, types. `attrs["sampled"]`: keys in all; `attrs["complete"]`: these are
+        all that there are."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SourceAnswerInvalid, SourceError
 from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources.redis_looks import key_sample, latency_events, slow_log
 from runbook_lib.sources.redis_session import NAME, RedisSessions
 
 if TYPE_CHECKING:
     from redis import Redis
 
 __all__ = ["RedisCache"]
+
+_COUNTERS = {
+    "hits": "keyspace_hits",
+    "misses": "keyspace_misses",
+    "evicted": "evicted_keys",
+    "expired": "expired_keys",
+    "rejected": "rejected_connections",
+}
+_PINGS = 5
 
 
 class RedisCache:
@@ -26,7 +37,7 @@ class RedisCache:
         self._sessions = RedisSessions(connection)
 
     def info(self) -> Mapping[str, Any]:
-        """INFO as one flat mapping, and `ping_seconds`: the round trip of a PING on an open connection."""
+        """INFO as one flat mapping, `ping_seconds` and `ping_seconds_maximum`: round trips of PINGs on one connection."""
         return self._ask()
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
@@ -34,12 +45,23 @@ class RedisCache:
         before, began = self._ask(), time.monotonic()
         time.sleep(every_seconds)
         now, seconds = self._ask(), time.monotonic() - began
-        counters = {"hits": "keyspace_hits", "misses": "keyspace_misses", "evicted": "evicted_keys"}
         rates = {
             f"{name}_per_second": max(0.0, float(now.get(key) or 0) - float(before.get(key) or 0)) / seconds
-            for name, key in counters.items()
+            for name, key in _COUNTERS.items()
         }
         return {**now, **rates}
+
+    def slow_log(self, *, limit: int = 128) -> Frame:
+        """SLOWLOG GET, without the arguments."""
+        return self._sessions.run(lambda client: slow_log(client, limit=limit))
+
+    def latency_events(self) -> Frame:
+        """LATENCY LATEST."""
+        return self._sessions.run(latency_events)
+
+    def key_sample(self, *, limit: int = 500) -> Frame:
+        """SCAN, and MEMORY USAGE, TTL and TYPE of what it finds."""
+        return self._sessions.run(lambda client: key_sample(client, limit=limit))
 
     def probe(self) -> SourceStatus:
         """Ask for INFO, which needs the same permission as the checks."""
@@ -59,10 +81,14 @@ class RedisCache:
 
 def _information(client: Redis) -> Mapping[str, Any]:
     client.ping()
-    started = time.monotonic()
-    client.ping()
-    seconds = time.monotonic() - started
+    seconds = sorted(_ping(client) for _ in range(_PINGS))
     info: Mapping[str, Any] = client.info()
     if "redis_version" not in info:  # what follows Redis (Valkey, KeyDB, Dragonfly) says it too
         raise SourceAnswerInvalid(NAME, "something else than Redis answers: INFO names no redis_version")
-    return {**info, "ping_seconds": seconds}
+    return {**info, "ping_seconds": seconds[_PINGS // 2], "ping_seconds_maximum": seconds[-1]}
+
+
+def _ping(client: Redis) -> float:
+    started = time.monotonic()
+    client.ping()
+    return time.monotonic() - started

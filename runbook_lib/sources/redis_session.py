@@ -66,6 +66,7 @@ class RedisSessions:
             retry=Retry(NoBackoff(), 0),
             protocol=2,  # INFO needs no more, and servers before 6.0, proxies and narrow permissions have no HELLO
             decode_responses=True,
+            encoding_errors="surrogateescape",  # keys may hold any bytes, and are sent back as they came
             **credentials,
         ) as client:
             return work(client)

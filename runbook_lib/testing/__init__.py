@@ -36,12 +36,14 @@ from runbook_lib.testing.records import (
     changed,
     config_edit,
     events,
+    key_families,
     log_lines,
     looks,
     pods,
     policy,
     revisions,
     sessions,
+    slow_commands,
 )
 from runbook_lib.testing.series import HOUR, NOW, PODS, ago, curve, each_pod, line, together
 from runbook_lib.testing.sickness import Hanging, Sick, Sickness
@@ -75,6 +77,7 @@ __all__ = [
     "events",
     "examine",
     "fake_sources",
+    "key_families",
     "line",
     "log_lines",
     "looks",
@@ -83,5 +86,6 @@ __all__ = [
     "revisions",
     "service",
     "sessions",
+    "slow_commands",
     "together",
 ]

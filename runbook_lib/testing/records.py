@@ -179,6 +179,25 @@ def access(table: str = "orders", *, cache_hit_ratio: float | None = 0.99, **val
     return built
 
 
+def slow_commands(*commands: tuple[datetime, float, str, str], full: bool = False, notes: Sequence[str] = ()) -> Frame:
+    """A slow log of Redis: when, seconds, command, what its keys begin with. `full`: older ones may have been dropped."""
+    rows = [(at, seconds, command, keys, "") for at, seconds, command, keys in sorted(commands)]
+    built = frame(rows, columns=["time", "seconds", "command", "keys", "client"], source="redis")
+    built.attrs.update({"full": full, "notes": list(notes)})
+    return built
+
+
+def key_families(*families: Mapping[str, Any], complete: bool = True) -> Frame:
+    """A sample of a cache's keys: what they begin with, how many, how large; all expire and are strings unless it is said."""
+    everything = sum(family["bytes"] for family in families) or 1
+    usual = {"without_expiry": 0, "largest_bytes": 0, "types": "string"}
+    rows = [{**usual, "bytes_ratio": family["bytes"] / everything, **family} for family in families]
+    columns = ["keys", "sampled", "bytes", "bytes_ratio", "without_expiry", "largest_bytes", "types"]
+    built = frame(rows, columns=columns, source="redis")
+    built.attrs.update({"sampled": sum(family["sampled"] for family in families), "complete": complete})
+    return built
+
+
 def chain(waiters: int = 0, **values: Any) -> Frame:
     """Sessions that wait for a lock of one other, one row for each that waits; none for no waiters."""
     rows = [{**_CHAIN, "blocked_pid": 100 + number, "waiters": waiters, **values} for number in range(waiters)]

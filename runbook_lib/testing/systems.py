@@ -8,7 +8,7 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.sources.interface import HttpAnswer
-from runbook_lib.testing.records import LOG_COLUMNS, access, chain, looks, sessions
+from runbook_lib.testing.records import LOG_COLUMNS, access, chain, key_families, looks, sessions, slow_commands
 from runbook_lib.testing.series import NOW, ago
 from runbook_lib.testing.sickness import Fake, Sick, given
 
@@ -124,12 +124,32 @@ class FakeDatabase(Fake):
 
 
 class FakeCache(Fake):
-    """Redis with plenty of memory; `values` replace single ones of its INFO."""
+    """Redis with plenty of memory; `values` replace single ones of its INFO.
+
+    slow: its slow log, as `slow_commands` makes one. keys: as `key_families` makes them. Both may be a `Sick`.
+    """
 
     name = "redis"
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *, slow: Answer = None, keys: Answer = None, **values: Any) -> None:
+        self._slow, self._keys = slow, keys
         self._values = values
+
+    def slow_log(self, *, limit: int = 128) -> Frame:
+        """The given commands."""
+        del limit
+        known = given(self._slow, self.name)
+        return slow_commands() if known is None else known
+
+    def latency_events(self) -> Frame:
+        """Nothing was noticed."""
+        return frame([], columns=["event", "time", "latest_seconds", "maximum_seconds"], source=self.name)
+
+    def key_sample(self, *, limit: int = 500) -> Frame:
+        """The given families of keys."""
+        del limit
+        known = given(self._keys, self.name)
+        return key_families({"keys": "products:*", "sampled": 100, "bytes": 20_000}) if known is None else known
 
     def info(self) -> Mapping[str, Any]:
         """INFO as one flat mapping."""
@@ -149,7 +169,7 @@ class FakeCache(Fake):
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
         """Ninety of a hundred look-ups a second are answered."""
         del every_seconds
-        rates = {"hits_per_second": 90.0, "misses_per_second": 10.0, "evicted_per_second": 0.0}
+        rates = {"hits_per_second": 90.0, "misses_per_second": 10.0, "evicted_per_second": 0.0, "expired_per_second": 0.0}
         return {**rates, **self.info()}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbook_lib.service.instrumentation import MEASURES, PRESETS, resolving
-from runbook_lib.sources import postgres
+from runbook_lib.sources import postgres, redis_looks
 from runbook_lib.sources.configuration import CHANGE_COLUMNS
 from runbook_lib.sources.events import EVENT_COLUMNS
 from runbook_lib.sources.logs import LOG_COLUMNS
@@ -28,6 +28,9 @@ FRAMES = {
     "cluster: `network_policies`": POLICY_COLUMNS,
     "cluster: `pod_metrics`": METRIC_COLUMNS,
     "logs: `read`": LOG_COLUMNS,
+    "cache: `slow_log`": redis_looks._SLOW_COLUMNS,
+    "cache: `latency_events`": redis_looks._EVENT_COLUMNS,
+    "cache: `key_sample`": redis_looks._FAMILY_COLUMNS,
     "database: `connections`": postgres._CONNECTION_COLUMNS,
     "database: `sessions`": postgres._SESSION_COLUMNS,
     "database: `blocking_chains`": postgres._BLOCKING_COLUMNS,

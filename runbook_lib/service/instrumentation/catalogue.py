@@ -24,7 +24,7 @@ class Catalogue(Protocol):
     def labels(self, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
         """Names of the labels of a metric."""
 
-    def values(self, label: str, metric: str) -> frozenset[str]:
+    def values(self, label: str, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
         """Values of a label of a metric."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from runbook_lib.durations import parse_duration
 from runbook_lib.errors import ConfigurationError
+from runbook_lib.service.instrumentation.cache_metrics import cache_expressions
 from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
 from runbook_lib.service.instrumentation.choosing import POD_LABELS, VERSION_LABELS, Chosen, Finder
 from runbook_lib.service.instrumentation.cluster_metrics import cluster_expressions
@@ -75,6 +76,7 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
         _call_expressions(finder, presets, window),
         _pool_expressions(finder, presets, catalogue, window),
         _breaker_expressions(finder, presets),
+        cache_expressions(service, finder, catalogue, window),
         cluster_expressions(service, catalogue, window),
     ):
         for measure, promql, labels in found:

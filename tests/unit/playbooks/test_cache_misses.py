@@ -20,9 +20,11 @@ from runbook_lib.testing import (
     config_edit,
     each_pod,
     examine,
+    key_families,
     line,
     looks,
     service,
+    slow_commands,
 )
 
 ISSUE = "high_latency"
@@ -90,6 +92,93 @@ def test_without_redis_the_misses_are_still_seen_in_the_metrics_of_the_service()
     assert seen.roots == ["cache_misses"]
 
 
-def test_without_a_hit_ratio_the_misses_are_unknown_not_ruled_out() -> None:
-    seen = look(slow(cache_hit_ratio=None))
-    assert seen.verdicts["cache_misses"] is Verdict.UNKNOWN
+def test_without_a_hit_ratio_of_its_own_the_counters_of_redis_speak_and_date_nothing() -> None:
+    seen = look(slow(cache_hit_ratio=None), cache=FakeCache(hits_per_second=40.0, misses_per_second=60.0))
+    assert seen.verdicts["cache_misses"] is Verdict.SUSPECTED
+    assert "it is not known when it began" in seen.cause("cache_misses").why
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        Sick("refused", "NOPERM", name="redis"),
+        FakeCache(hits_per_second=1.0, misses_per_second=1.0),
+        FakeCache(hits_per_second=40.0, misses_per_second=60.0, keyspace_hits=40_000, keyspace_misses=60_000),
+    ],
+    ids=["refused", "few look-ups", "started when it began"],
+)
+def test_misses_of_which_nobody_can_tell_what_is_usual_are_unknown_not_ruled_out(cache: Any) -> None:
+    assert look(slow(cache_hit_ratio=None), cache=cache).verdicts["cache_misses"] is Verdict.UNKNOWN
+
+
+# --- what Redis says of itself
+
+
+def test_a_full_redis_is_dated_by_its_history_and_says_who_fills_it() -> None:
+    families = key_families(
+        {"keys": "reports:*", "sampled": 90, "bytes": 900_000, "without_expiry": 90},
+        {"keys": "prices:*", "sampled": 10, "bytes": 1000},
+    )
+    cache = FakeCache(used_memory=64 * 2**20, maxmemory_policy="noeviction", keys=families)
+    seen = look(slow(cache_memory_ratio=line(0.4, 1.0, at=ago(11))), cache=cache)
+    signal = seen.findings["cache_health"].signal("cache_full")
+    assert signal is not None
+    assert signal.since is not None
+    assert abs((signal.since - ago(11)).total_seconds()) < 60
+    assert "Keys reports:* take 100% of the memory that was sampled: whose are they?" in seen.findings["cache_health"].notes
+    assert seen.cause("cache_misses").actions == ("set_eviction_policy",)
+
+
+def test_a_full_redis_that_evicts_has_no_policy_to_change() -> None:
+    cache = FakeCache(used_memory=64 * 2**20, evicted_per_second=120.0)
+    seen = look(slow(cache_evictions=line(0.0, 120.0, at=ONSET)), cache=cache)
+    assert seen.cause("cache_misses").actions == ()
+    notes = " ".join(seen.findings["cache_health"].notes)
+    assert "More memory, or fewer and smaller entries" in notes
+    assert "up to 120 a second" in notes
+
+
+def test_a_redis_that_may_only_evict_what_expires_and_has_nothing_that_does_refuses_writes() -> None:
+    cache = FakeCache(used_memory=64 * 2**20, maxmemory_policy="volatile-lru", db0={"keys": 100, "expires": 0})
+    assert look(cache=cache).cause("cache_misses").actions == ("set_eviction_policy",)
+
+
+def test_slow_commands_that_block_redis_are_the_cause_and_the_misses_their_consequence() -> None:
+    commands = [(ago(10 - number / 6), 2.5, "KEYS", "") for number in range(58)]
+    seen = look(cache=FakeCache(slow=slow_commands(*commands)))
+    assert seen.roots == ["cache_slow"]
+    assert seen.consequences == {"cache_misses": "cache_slow"}
+    assert seen.cause("cache_slow").since is not None
+    assert abs((seen.cause("cache_slow").since - ONSET).total_seconds()) < 30
+    assert "KEYS" in seen.cause("cache_slow").why
+
+
+def test_slow_commands_of_which_older_ones_were_dropped_are_counted_over_the_time_that_is_left() -> None:
+    commands = [(ago(1 - number / 60), 0.5, "EVALSHA", "") for number in range(60)]
+    assert look(cache=FakeCache(slow=slow_commands(*commands, full=True))).verdicts["cache_slow"] is Verdict.SUSPECTED
+
+
+def test_a_single_slow_command_is_told_and_no_cause() -> None:
+    seen = look(slow(cache_hit_ratio=0.99), cache=FakeCache(slow=slow_commands((ago(5), 0.05, "HGETALL", "carts:*"))))
+    assert seen.verdicts["cache_slow"] is Verdict.RULED_OUT
+    assert "HGETALL" in str(seen.findings["cache_health"].tables)
+
+
+def test_a_slow_log_that_may_not_be_read_is_said_and_rules_nothing_out() -> None:
+    denied = slow_commands(notes=("redis-cli slowlog get 128: this user has no permissions to run the 'slowlog' command",))
+    denied.attrs["denied"] = True
+    seen = look(slow(cache_hit_ratio=0.99), cache=FakeCache(slow=denied))
+    assert seen.verdicts["cache_slow"] is Verdict.UNKNOWN
+    assert any("no permissions" in note for note in seen.findings["cache_health"].notes)
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"cluster_enabled": 1}, "one node of a Redis Cluster"),
+        ({"role": "slave"}, "This is a replica"),
+        ({"maxclients": 100, "connected_clients": 99}, "99 of 100 connections are taken"),
+    ],
+)
+def test_what_is_to_be_known_of_a_redis_is_said(info: dict[str, Any], said: str) -> None:
+    assert any(said in note for note in look(cache=FakeCache(**info)).findings["cache_health"].notes)

@@ -174,7 +174,9 @@ def test_calls_that_are_slow_since_they_were_redirected_are_the_rollout() -> Non
 
 
 def test_a_cache_that_ceased_to_answer() -> None:
-    seen = look(slow(cache_hit_ratio=line(0.97, 0.05, at=ONSET)), cache=FakeCache(used_memory=64 * 2**20))
+    seen = look(
+        slow(cache_hit_ratio=line(0.97, 0.05, at=ONSET)), cache=FakeCache(used_memory=64 * 2**20, maxmemory_policy="noeviction")
+    )
     assert seen.roots == ["cache_misses"]
     assert seen.cause("cache_misses").actions == ("set_eviction_policy",)
     assert "Redis is full" in seen.findings["cache_health"].notes[0]

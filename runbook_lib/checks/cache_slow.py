@@ -1,0 +1,91 @@
+"""Commands that block Redis: it serves one at a time, so that a slow one makes everybody wait."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.finding import Presence, Signal
+from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.units import written
+from runbook_lib.models.window import Window, format_instant
+
+__all__ = ["slow_signal", "slow_table"]
+
+_NAME = "cache_slow"
+_BLOCKED = 0.2  # of the time: so much of it must slow commands take
+_RECENT = timedelta(minutes=2)
+
+
+def slow_signal(context: CheckContext, log: Frame | None, why_unknown: str) -> Signal:
+    """Whether slow commands took a good part of the symptom's time; since the first of those that belong together."""
+    if log is None or log.attrs.get("denied"):
+        reason = why_unknown or "; ".join(log.attrs.get("notes", ())) if log is not None else why_unknown
+        return Signal(name=_NAME, presence=Presence.UNKNOWN, text=f"slow commands of the cache are not known: {reason}")
+    focus = context.focus()
+    inside = _inside(log, focus)
+    if inside.empty:
+        return Signal(name=_NAME, presence=Presence.ABSENT, text="no slow command of the cache in the time of the symptom")
+    blocked = float(inside["seconds"].sum()) / _covered(log, focus)
+    worst = inside.sort_values("seconds").iloc[-1]
+    text = (
+        f"slow commands took {min(blocked, 1.0):.0%} of Redis' time, the longest {written(float(worst['seconds']), 'seconds')} "
+        f"({_command(worst)})"
+    )
+    if blocked < _BLOCKED:
+        return Signal(name=_NAME, presence=Presence.ABSENT, text=text, value=blocked, unit="ratio")
+    return Signal(
+        name=_NAME,
+        presence=Presence.PRESENT,
+        text=text,
+        since=_since(log, context.gap),
+        value=blocked,
+        unit="ratio",
+        subject="redis",
+    )
+
+
+def _inside(log: Frame, focus: Window) -> pd.DataFrame:
+    # A command is logged when it ends, by the second.
+    return log[(log["time"] >= focus.start - timedelta(seconds=1)) & (log["time"] <= focus.end + timedelta(seconds=1))]
+
+
+def _covered(log: Frame, focus: Window) -> float:
+    """The seconds of the focus that the log tells of: where older entries were dropped, it begins with the oldest one."""
+    begin = max(focus.start, log["time"].min().to_pydatetime()) if log.attrs.get("full") else focus.start
+    return max((focus.end - begin).total_seconds(), 1.0)
+
+
+def _since(log: Frame, gap: timedelta) -> datetime:
+    """When the latest run of slow commands began: those that are no further apart than `gap`."""
+    times = log["time"].sort_values()
+    breaks = times[times.diff() > max(gap, _RECENT)]
+    first: datetime = (breaks.iloc[-1] if len(breaks) else times.iloc[0]).to_pydatetime()
+    began = log.loc[log["time"] == pd.Timestamp(first), "seconds"].max()
+    return first - timedelta(seconds=float(began))
+
+
+def slow_table(log: Frame | None) -> tuple[tuple[str, Frame], ...]:
+    """The slow commands by what they are, the most costly first; nothing where there are none."""
+    if log is None or log.empty:
+        return ()
+    rows = [
+        (
+            command,
+            keys,
+            len(found),
+            float(found["seconds"].max()),
+            float(found["seconds"].sum()),
+            format_instant(found["time"].max()),
+        )
+        for (command, keys), found in log.groupby(["command", "keys"], sort=False)
+    ]
+    columns = ["command", "keys", "times", "longest seconds", "seconds in all", "last"]
+    built = frame(sorted(rows, key=lambda row: -row[4])[:10], columns=columns)
+    return (("Slow commands (arguments left out)", built),)
+
+
+def _command(row: pd.Series) -> str:
+    return f"{row['command']} {row['keys']}".strip()
