@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import cache, deployment, downstream, locks, memory, network, outage, pool
+from runbook_lab.faults import cache, cpu, deployment, downstream, locks, memory, network, outage, pool
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
 _ERRORS, _DOWN, _MEMORY, _LATENCY = "high_error_rate", "service_down", "memory_leak", "high_latency"
@@ -115,6 +115,13 @@ FAULTS: dict[str, FaultType] = {
     "lock_contention": FaultType(
         "a batch locks rows that orders need",
         {None: Kind(locks.draw, _LATENCY, "lock_contention", "terminate_session")},
+    ),
+    "cpu_exhaustion": FaultType(
+        "orders has less processor time than its requests need",
+        {
+            "load": Kind(cpu.draw_load, _LATENCY, "cpu_exhaustion", "scale_deployment"),
+            "limit": Kind(cpu.draw_limit, _LATENCY, "bad_deployment", "rollback_deployment"),
+        },
     ),
     "downstream_slow": FaultType(
         "payments answers in time, and late",

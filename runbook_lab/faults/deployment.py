@@ -60,7 +60,16 @@ def draw_config_map(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]
 
 
 def _variable(name: str, value: str) -> dict[str, Any]:
-    return {"spec": {"containers": [{"name": _NAME, "env": [{"name": name, "value": value}]}]}}
+    return _container({"env": [{"name": name, "value": value}]})
+
+
+def _container(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": _NAME, **fields}]}}
+
+
+def container_rollout(fields: dict[str, Any], why: str) -> Patch:
+    """A new revision of orders whose container differs in these fields."""
+    return rollout(_container(fields), why)
 
 
 def rollout(template: dict[str, Any], why: str, **spec: Any) -> Patch:

@@ -27,7 +27,7 @@ class Conditions:
     database, the share that never gives its connection back, its transaction open. answer_seconds: how long each answer is held
     back. slow_ratio: the share of the answers that is. outside_heap: 1 where what leaks is not the heap's, whose ceiling does not
     bound it then. cached_bytes: how much a cache comes to hold. load_factor: how many times the usual requests customers send, a
-    while from now.
+    while from now. searches_per_second: how often customers search.
     """
 
     leaked_bytes_per_second: float = 0.0
@@ -37,6 +37,7 @@ class Conditions:
     outside_heap: float = 0.0
     cached_bytes: float = 0.0
     load_factor: float = 1.0
+    searches_per_second: float = 0.4
 
     def write(self, directory: Path) -> None:
         """Put these conditions into a pod's directory."""

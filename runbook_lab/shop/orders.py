@@ -20,6 +20,7 @@ from runbook_lab.shop.downstream import Downstream, DownstreamError, DownstreamM
 from runbook_lab.shop.features import Features
 from runbook_lab.shop.memory import Memory
 from runbook_lab.shop.pricing import pricing_of
+from runbook_lab.shop.search import Search
 from runbook_lab.shop.server import Answer, HttpError, Request, Service
 from runbook_lab.shop.settings import Settings
 
@@ -46,6 +47,7 @@ class Orders:
         self._inventory = Downstream(settings.inventory, metrics)
         self._downstream = {"payments": self._payments, "inventory": self._inventory}
         self._pricing = pricing_of(settings.version)
+        self._search = Search()
         conditions.on_change(self._memory.adapt)
 
     def fill_cache(self) -> None:
@@ -55,6 +57,7 @@ class Orders:
     def add_routes(self, service: Service) -> None:
         """Make the service answer."""
         service.route("GET", "/catalog", self.catalog)
+        service.route("GET", "/catalog/search", self.search)
         service.route("POST", "/orders", self.place)
         service.route("GET", "/orders/{id}", self.order)
         service.route("GET", "/admin/circuit-breaker-status", self.breakers)
@@ -75,6 +78,13 @@ class Orders:
         if products and self._features.enabled("recommendations"):
             answer["recommended"] = products[len(products) // 2]["sku"]
         return Answer(answer)
+
+    def search(self, request: Request) -> Answer:
+        """The products that a customer may mean who typed `q`."""
+        query = request.parameters.get("q", "")
+        if not query:
+            raise HttpError(400, "a search needs words to look for: ?q=")
+        return Answer({"products": self._search.find(query, self._products())})
 
     def order(self, request: Request) -> Answer:
         """One order."""

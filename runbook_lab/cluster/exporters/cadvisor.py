@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from runbook_lab.cluster.node.cpu_limit import PERIOD_SECONDS, Account
 from runbook_lab.cluster.node.kubelet import Kubelet
 from runbook_lab.cluster.quantity import parse_quantity
 
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
 
-
-# The kernel's scheduling period [µs], in which a quota is counted.
-_CPU_PERIOD = 100_000
+_CPU_PERIOD = round(PERIOD_SECONDS * 1e6)  # in cAdvisor's unit
 
 
 @dataclass
@@ -30,6 +29,7 @@ class _Figures:
     started_at: float = 0.0
     seen_at: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)
+    throttling: Account | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,24 @@ _FAMILIES = (
         "container_spec_cpu_quota",
         "CPU quota of the container.",
         lambda f: f.limits["cpu"] * _CPU_PERIOD if "cpu" in f.limits else None,
+    ),
+    _Family(
+        "container_cpu_cfs_periods",
+        "Number of elapsed enforcement period intervals.",
+        lambda f: f.throttling.periods if f.throttling else None,
+        counter=True,
+    ),
+    _Family(
+        "container_cpu_cfs_throttled_periods",
+        "Number of throttled period intervals.",
+        lambda f: f.throttling.throttled_periods if f.throttling else None,
+        counter=True,
+    ),
+    _Family(
+        "container_cpu_cfs_throttled_seconds",
+        "Total time duration the container has been throttled.",
+        lambda f: f.throttling.throttled_seconds if f.throttling else None,
+        counter=True,
     ),
 )
 
@@ -103,6 +121,7 @@ class CadvisorCollector(Collector):
                 started_at=instance.started_at.timestamp(),
                 seen_at=reading.at.timestamp(),
                 limits=limits,
+                throttling=self._kubelet.throttling(container),
             )
             pod = pods.setdefault(metadata["uid"], _Figures(("", cgroup, "", "", metadata["namespace"], metadata["name"])))
             pod.cpu_seconds += reading.sample.cpu_seconds

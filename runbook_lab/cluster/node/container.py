@@ -75,6 +75,7 @@ class Container:
             restart=self._restart,
         )
         limits = (spec.get("resources") or {}).get("limits") or {}
+        self.cpu_limit_cores = float(parse_quantity(limits["cpu"])) if "cpu" in limits else None
         self.memory_limit_bytes = int(parse_quantity(limits["memory"])) if "memory" in limits else None
 
     async def run(self, *, restart: str) -> None:

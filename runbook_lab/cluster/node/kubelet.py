@@ -17,6 +17,7 @@ from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.node import logs as log_files
 from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.container import Container, Machine
+from runbook_lab.cluster.node.cpu_limit import Account, CpuLimits
 from runbook_lab.cluster.node.gate import Gate, Judge
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
@@ -59,7 +60,13 @@ class Kubelet:
         self._kernel_events = Recorder(store, "kernel-monitor", host=NODE_NAME)
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.sampler = Sampler(self._all_containers, every=self._timing.sample_every, over_limit=self._kill_for_memory)
+        self.cpu_limits = CpuLimits()
+        self.sampler = Sampler(
+            self._all_containers,
+            every=self._timing.sample_every,
+            over_limit=self._kill_for_memory,
+            seen=self.cpu_limits.learn,
+        )
 
     async def run(self) -> None:
         """Run the node until cancelled; then end every pod's processes."""
@@ -79,6 +86,7 @@ class Kubelet:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._follow(machine))
                     tasks.create_task(self.sampler.run())
+                    tasks.create_task(self.cpu_limits.run())
                     tasks.create_task(self._beat())
             finally:
                 await self._end_all()
@@ -186,6 +194,10 @@ class Kubelet:
             for container in worker.containers:
                 if reading := self.sampler.reading(container):
                     yield worker, container, reading
+
+    def throttling(self, container: Container) -> Account | None:
+        """Give how often a running container was held back by its limit on processor time; None without one."""
+        return self.cpu_limits.account(container.instance) if container.instance else None
 
     def usage(self, namespace: str | None = None) -> list[PodUsage]:
         """Give the last sample of each running pod (of one namespace, or of all)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,16 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Positions after the command's name in /proc/PID/stat (proc_pid_stat(5); there counted from 1 with the pid as first).
 _STATE, _PARENT, _SESSION, _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM, _THREADS, _START = 0, 1, 3, 11, 12, 13, 14, 17, 19
+# CPUCLOCK_SCHED of the kernel: what makes a clock of a process that measures what the scheduler gave it.
+_CLOCK_OF_PROCESS = 2
 
 
 @dataclass(frozen=True)
 class Process:
-    """One line of /proc/PID/stat. Together, pid and `started` [clock ticks since boot] name a process for good."""
+    """One line of /proc/PID/stat. Together, pid and `started` [clock ticks since boot] name a process for good.
+
+    stopped: by a signal such as SIGSTOP.
+    """
 
     pid: int
     parent: int
@@ -25,6 +31,7 @@ class Process:
     started: int
     cpu_ticks: int
     threads: int
+    stopped: bool
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,29 @@ def read(pid: int) -> Process | None:
     if fields[_STATE] in "ZX":
         return None
     ticks = sum(int(fields[index]) for index in (_USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM))
-    return Process(pid, int(fields[_PARENT]), int(fields[_SESSION]), int(fields[_START]), ticks, int(fields[_THREADS]))
+    parent, session, started, threads = (int(fields[index]) for index in (_PARENT, _SESSION, _START, _THREADS))
+    return Process(pid, parent, session, started, ticks, threads, stopped=fields[_STATE] == "T")
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Give the processor time of one process so far, to the nanosecond and in one system call; None when it is gone."""
+    try:
+        return time.clock_gettime((~pid << 3) | _CLOCK_OF_PROCESS)
+    except OSError:
+        return None
+
+
+def awaits_stop(pid: int) -> bool:
+    """Tell whether a process that is stopped has one more SIGSTOP before it: of somebody who wants it to stay so.
+
+    In a process that is not stopped yet it would be the first one, on its way.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    told = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+    return told["State"][0] == "T" and bool(int(told["ShdPnd"][0], 16) >> (signal.SIGSTOP - 1) & 1)
 
 
 def snapshot() -> dict[int, Process]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from runbook_lab.cluster.metadata import utc_now
 from runbook_lab.cluster.node import processes
 from runbook_lab.cluster.node.container import Container
+from runbook_lab.cluster.node.instance import Instance
 from runbook_lab.cluster.node.interface import Usage
 
 # The cores that a container uses are averaged over this many samples, so that `kubectl top` does not flicker.
@@ -48,8 +49,11 @@ class _Series:
         return steady, (last_cpu - first_cpu) / window if window else 0.0, window
 
 
+Seen = Callable[[Iterable[tuple[Container, Instance]], Mapping[int, processes.Process]], None]
+
+
 class Sampler:
-    """Reads /proc once for all containers, every `every` seconds."""
+    """Reads /proc once for all containers, every `every` seconds; `seen` is told what runs, and all processes of the machine."""
 
     def __init__(
         self,
@@ -57,10 +61,12 @@ class Sampler:
         *,
         every: float,
         over_limit: Callable[[Container, processes.Sample], None],
+        seen: Seen = lambda *_: None,
     ) -> None:
         self._containers = containers
         self._every = every
         self._over_limit = over_limit
+        self._seen = seen
         self._series: dict[str, _Series] = {}
         self._readings: dict[str, Reading] = {}
 
@@ -88,6 +94,7 @@ class Sampler:
             if limit and sample.memory_bytes > limit and not instance.out_of_memory:
                 self._over_limit(container, sample)
             close = close or bool(limit and sample.memory_bytes > _CLOSE_TO_LIMIT * limit)
+        self._seen(running, everything)
         self._readings = readings
         self._series = {name: self._series[name] for name in readings}
         return close
