@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from runbook_lib.actions.cluster import PODS, operator
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
 from runbook_lib.errors import ActionFailed, ConfigurationError, SourceError
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.plan import Refusal
 from runbook_lib.service.reference import Reference
 
@@ -123,7 +124,8 @@ class AdminClient:
 
     def _send(self, method: str, url: str) -> httpx.Response:
         # Late: most incidents never call an admin endpoint.
-        import httpx
+        with one_import_at_a_time:
+            import httpx
 
         try:
             headers = {"Authorization": f"Bearer {self._token.resolve()}"} if self._token is not None else {}

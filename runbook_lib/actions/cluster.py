@@ -21,6 +21,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.plan import Refusal
 
 if TYPE_CHECKING:
@@ -209,8 +210,9 @@ class Operator:
         accept: str = "application/json",
         write: bool = False,
     ) -> dict[str, Any]:
-        from urllib3 import Timeout
-        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+        with one_import_at_a_time:
+            from urllib3 import Timeout
+            from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
         client = self._client
         token = (client.configuration.auth_settings().get("BearerToken") or {}).get("value")

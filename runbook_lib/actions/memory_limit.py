@@ -14,6 +14,7 @@ from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
 from runbook_lib.actions.workload import Workload, containers_of, surroundings
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.plan import Plan, Refusal
 from runbook_lib.models.window import format_instant
 
@@ -173,7 +174,8 @@ def _noting(before: str | None, after: str | None) -> list[dict[str, Any]]:
 
 def _bytes(text: str) -> float | None:
     """A quantity of Kubernetes in bytes; None when it is none, or not above 0."""
-    from kubernetes.utils.quantity import parse_quantity
+    with one_import_at_a_time:
+        from kubernetes.utils.quantity import parse_quantity
 
     try:
         value = float(parse_quantity(text.strip()))  # type: ignore[no-untyped-call]

@@ -14,6 +14,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from runbook_lib.importing import one_import_at_a_time
+
 _MAXIMUM_POINTS = 2000
 _FLAT = 0.05  # of the rise: what varies less before it is one level
 _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation, for normally distributed noise
@@ -138,7 +140,8 @@ def _walk_back(before: pd.Series, *, baseline: float, peak: float, threshold: fl
 
 def _change_points(series: pd.Series) -> list[int]:
     """Positions at which the level changes, by penalised kernel change point detection on at most 2,000 points."""
-    import ruptures
+    with one_import_at_a_time:
+        import ruptures
 
     stride = max(1, len(series) // _MAXIMUM_POINTS)
     values = series.to_numpy(dtype="float64")[::stride]

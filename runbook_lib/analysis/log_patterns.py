@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.frame import Frame, frame
 
 PATTERN_COLUMNS = ["kind", "pattern", "count", "first_seen", "last_seen", "pods", "example"]
@@ -174,9 +175,10 @@ def _texts(errors: pd.DataFrame) -> list[str]:
 
 def _miner() -> Any:
     """A Drain miner in memory, with masks for what varies in every line (ids, addresses, numbers)."""
-    from drain3 import TemplateMiner
-    from drain3.masking import MaskingInstruction
-    from drain3.template_miner_config import TemplateMinerConfig
+    with one_import_at_a_time:
+        from drain3 import TemplateMiner
+        from drain3.masking import MaskingInstruction
+        from drain3.template_miner_config import TemplateMinerConfig
 
     config = TemplateMinerConfig()
     config.drain_max_clusters = 500

@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from runbook_lib.importing import one_import_at_a_time
+
 _MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
 _SHORTEST_SIDE = 12  # samples
 _MAXIMUM_BENDS = 60
@@ -96,7 +98,8 @@ def growth(series: pd.Series, *, minimum_samples: int = 6) -> Growth | None:
     clean = series.dropna()
     if len(clean) < minimum_samples:
         return None
-    from scipy.stats import theilslopes
+    with one_import_at_a_time:
+        from scipy.stats import theilslopes
 
     stride = max(1, len(clean) // _MAXIMUM_POINTS)
     thin = clean.iloc[::stride]

@@ -8,6 +8,7 @@ from typing import Any
 
 from runbook_lib.display.chart import bars_of, chart_of
 from runbook_lib.display.theme import MARKERS, PALETTE, SEVERITIES
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.figure import BarFigure, Figure, LineFigure
 
 Axes = Any  # matplotlib's own types take times for numbers
@@ -20,8 +21,9 @@ _WIDTH, _HEIGHT = 8.6, 3.1  # inches
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of about 1,000 x 370 pixels. Uses no global state of matplotlib, so that threads may draw at once."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Sheet
+    with one_import_at_a_time:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure as Sheet
 
     sheet = Sheet(figsize=(_WIDTH, _HEIGHT), dpi=_DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(sheet)
@@ -41,7 +43,8 @@ def png(figure: Figure) -> bytes:
 
 
 def _lines(axes: Axes, figure: LineFigure) -> None:
-    from matplotlib import dates
+    with one_import_at_a_time:
+        from matplotlib import dates
 
     chart = chart_of(figure)
     for line in chart.lines:

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
-from runbook_lib.errors import SourceError, UsageError
 from runbook_lib.models.window import Window
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions, Matchers, resolve
@@ -66,7 +65,7 @@ class PrometheusCatalogue:
 
 
 def _quietly(ask: Callable[[], object]) -> None:
-    with suppress(SourceError, UsageError):  # raised again where the answer is needed
+    with suppress(Exception):  # raised again where the answer is needed
         ask()
 
 

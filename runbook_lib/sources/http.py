@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import ConfigurationError
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.finding import SourceState, SourceStatus
 from runbook_lib.service.models import HttpConnection
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
@@ -38,7 +39,8 @@ class HttpEndpoints:
 
     def get(self, url: str, *, timeout_seconds: float | None = None) -> HttpAnswer:
         """Never raises for a sick server: the answer says what happened, and how long it took."""
-        import httpx
+        with one_import_at_a_time:
+            import httpx
 
         seconds = timeout_seconds or self._connection.timeout_seconds
         deadline, started = Deadline(seconds), time.monotonic()
@@ -92,7 +94,8 @@ class HttpEndpoints:
         return response, bytes(body[:_MAXIMUM_BYTES])
 
     def _credentials(self, url: str) -> dict[str, str]:
-        import httpx
+        with one_import_at_a_time:
+            import httpx
 
         token = self._connection.bearer_token
         if token is None or httpx.URL(url).host not in self._own:
@@ -100,7 +103,8 @@ class HttpEndpoints:
         return {"Authorization": f"Bearer {token.resolve()}"}
 
     def _open(self) -> httpx.Client:
-        import httpx
+        with one_import_at_a_time:
+            import httpx
 
         with self._opening:
             if self._client is None:

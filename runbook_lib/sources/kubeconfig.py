@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import ConfigurationError, SourceNotConfigured
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.service.models import KubernetesConnection
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def open_client(connection: KubernetesConnection, *, context: str | None, impers
     the kubeconfig names is run here. Raises SourceNotConfigured when there is nothing to log in with.
     """
     # Late: this import takes half a second, and most commands never need a cluster.
-    from kubernetes import client
+    with one_import_at_a_time:
+        from kubernetes import client
 
     configuration = client.Configuration()
     configuration.connection_pool_maxsize = _CONNECTIONS
@@ -47,7 +49,8 @@ def open_client(connection: KubernetesConnection, *, context: str | None, impers
 
 
 def _configure(configuration: Any, connection: KubernetesConnection, context: str | None) -> str:
-    from kubernetes import config as typed
+    with one_import_at_a_time:
+        from kubernetes import config as typed
 
     config: Any = typed  # its functions carry no types
     try:
@@ -64,7 +67,8 @@ def _configure(configuration: Any, connection: KubernetesConnection, context: st
 
 
 def _load(config: Any, configuration: Any, connection: KubernetesConnection, context: str | None) -> str:
-    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+    with one_import_at_a_time:
+        from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
     value = connection.kubeconfig.resolve() if connection.kubeconfig is not None else KUBE_CONFIG_DEFAULT_LOCATION
     if "\n" in value:  # a CI variable often holds the file itself

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from runbook_lib.errors import SourceRefused
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.kubernetes_errors import NAME, Asked, failed, from_status, not_kubernetes
 
@@ -222,7 +223,8 @@ class KubernetesApi:
     def _send(self, question: _Question, deadline: Deadline) -> Any:
         """Send it; once more when a kept connection turns out to be closed, or the server asks to come back. Reads change
         nothing, so that this is safe."""
-        from urllib3.exceptions import ProtocolError
+        with one_import_at_a_time:
+            from urllib3.exceptions import ProtocolError
 
         try:
             response = self._request(question, deadline)
@@ -236,7 +238,8 @@ class KubernetesApi:
         return self._request(question, deadline)
 
     def _request(self, question: _Question, deadline: Deadline) -> Any:
-        from urllib3 import Timeout
+        with one_import_at_a_time:
+            from urllib3 import Timeout
 
         client = self.client
         headers = {**client.default_headers, **_authorization(client), "Accept": question.accept, "User-Agent": "runbook"}
@@ -283,7 +286,8 @@ def _content(response: Any, deadline: Deadline) -> bytes:
 
 
 def _lines(response: Any, deadline: Deadline, maximum_bytes: int, enough: _Enough) -> _Lines:
-    from urllib3.exceptions import TimeoutError as ReadTimeout
+    with one_import_at_a_time:
+        from urllib3.exceptions import TimeoutError as ReadTimeout
 
     lines: list[bytes] = []
     rest, size = b"", 0

@@ -15,6 +15,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.sources.deadline import DeadlineError
 
 __all__ = ["NAME", "Asked", "failed", "from_status", "not_kubernetes"]
@@ -72,7 +73,8 @@ def not_kubernetes(body: bytes, *, asked: Asked, content_type: str, status: int 
 
 def failed(error: BaseException, *, asked: Asked, seconds: float, server: str) -> SourceError:
     """The error that a broken connection or a passed deadline stands for."""
-    from urllib3 import exceptions
+    with one_import_at_a_time:
+        from urllib3 import exceptions
 
     if isinstance(error, SourceError):
         return error

@@ -18,10 +18,6 @@ __all__ = ["open_sources"]
 
 def open_sources(service: Service) -> Sources:
     """One client for each connection of the service file; a stand-in that says so for each that is missing."""
-    # Several clients stand on it, and each is imported by the thread that first asks: two imports that cross each other's way
-    # end in Python's _DeadlockError, and a source that is well would count as sick.
-    import requests  # noqa: F401
-
     cluster = _cluster(service)
     return Sources(
         metrics=_metrics(service),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runbook_lib.errors import ConfigurationError, SourceNotConfigured, SourceTimeout
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.deadline import Deadline, within
 from runbook_lib.sources.postgres_errors import NAME, failed
@@ -67,14 +68,16 @@ class ReadOnlySessions:
 
     def psql(self, sql: str) -> str:
         """The command that asks the same by hand; never with a password."""
-        from psycopg.conninfo import make_conninfo
+        with one_import_at_a_time:
+            from psycopg.conninfo import make_conninfo
 
         shown = ("host", "port", "dbname", "user", "sslmode")
         where = {key: value for key, value in self._parameters().items() if key in shown and value is not None}
         return f"{shlex.join(['psql', make_conninfo('', **where), '-c'])} {_double_quoted(sql)}"
 
     def _run(self, work: Callable[[Connection[Any]], _Result], opened: list[Connection[Any]]) -> _Result:
-        import psycopg
+        with one_import_at_a_time:
+            import psycopg
 
         # No prepared statements and nothing in `options`: PgBouncer would refuse the one and lose the other. All settings are
         # local to the transaction, so that it hands on a clean session.
@@ -98,8 +101,9 @@ class ReadOnlySessions:
 
     def _parameters(self) -> dict[str, Any]:
         """What libpq connects with. Raises SourceNotConfigured when a reference names nothing, without showing what it holds."""
-        from psycopg import ProgrammingError
-        from psycopg.conninfo import conninfo_to_dict
+        with one_import_at_a_time:
+            from psycopg import ProgrammingError
+            from psycopg.conninfo import conninfo_to_dict
 
         try:
             given = dict(conninfo_to_dict(self._connection.dsn.resolve()))

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import numpy as np
 
 from runbook_lib.errors import ConfigurationError, SourceAnswerInvalid, SourceError, SourceNotConfigured
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
@@ -127,9 +128,10 @@ class PrometheusMetrics:
     def _open(self) -> tuple[PrometheusConnect, str]:
         with self._opening:
             if self._opened is None:
-                from prometheus_api_client import PrometheusConnect
+                with one_import_at_a_time:
+                    from prometheus_api_client import PrometheusConnect
 
-                from runbook_lib.sources.prometheus_session import PrometheusSession, retries
+                    from runbook_lib.sources.prometheus_session import PrometheusSession, retries
 
                 try:
                     url = self._connection.url.resolve().rstrip("/")

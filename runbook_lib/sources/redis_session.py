@@ -13,6 +13,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 
@@ -33,7 +34,8 @@ class RedisSessions:
 
     def run(self, work: Callable[[Redis], _Result]) -> _Result:
         """Raises SourceError."""
-        import redis
+        with one_import_at_a_time:
+            import redis
 
         seconds = self._connection.timeout_seconds
         try:
@@ -48,9 +50,10 @@ class RedisSessions:
             raise SourceAnswerInvalid(NAME, f"{type(error).__name__}: {error}") from error
 
     def _connected(self, work: Callable[[Redis], _Result]) -> _Result:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        with one_import_at_a_time:
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
 
         settings = self._connection
         try:
