@@ -21,13 +21,23 @@ def resolve(name: str) -> str:
     Raises socket.gaierror for a name that the cluster does not have, as a resolver does. Nothing outside is asked: the lab stays
     on loopback.
     """
-    if name == "localhost" or _is_address(name):
-        return name
-    for line in _lines():
-        address, *names = line.split()
-        if name in names:
-            return address
+    if found := addresses(name):
+        return found[0]
     raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {name}")
+
+
+def addresses(name: str) -> list[str]:
+    """Give all addresses of a name: one for a service, that of each ready pod for a headless one, none for a name not known."""
+    if name == "localhost":
+        return ["127.0.0.1"]
+    if _is_address(name):
+        return [name]
+    return [address for address, names in _lines() if name in names]
+
+
+def names() -> dict[str, str]:
+    """Give every name that the cluster has, with its (first) address."""
+    return {name: address for address, names in reversed(_lines()) for name in names}
 
 
 def resolve_url(url: str) -> tuple[str, str]:
@@ -38,11 +48,12 @@ def resolve_url(url: str) -> tuple[str, str]:
     return urlunsplit(parts._replace(netloc=netloc)), parts.netloc
 
 
-def _lines() -> list[str]:
+def _lines() -> list[tuple[str, list[str]]]:
     path = os.environ.get(_FILE)
     if not path or not Path(path).is_file():
         return []
-    return [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lines = (line.split() for line in Path(path).read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return [(address, names) for address, *names in filter(None, lines)]
 
 
 def _is_address(name: str) -> bool:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from runbook_lab.cluster import Image
 from runbook_lab.releases import BROKEN_ORDERS, NEXT_ORDERS, ORDERS, SLOW_ORDERS
 from runbook_lab.servers import postgres, redis
 
+# What one runs to look around, by the names that people know: the machine's own shell and programs, and those of the toolbox.
+TOOLBOXES = ("lab/toolbox:1.0", "busybox", "busybox:1.36", "busybox:1.37", "nicolaka/netshoot")
 
-def images(socket_directory: Path) -> dict[str, Image]:
+
+def images(socket_directory: Path, tools: Path) -> dict[str, Image]:
     """Give all images. `socket_directory`: where PostgreSQL puts its socket, and psql in its pod looks for it.
 
-    Raises FileNotFoundError with what to install.
+    `tools`: the directory of the programs that every container has (`runbook_lab.toolbox`). Raises FileNotFoundError with what
+    to install.
     """
+    found = _shop_images() | _server_images(socket_directory) | dict.fromkeys(TOOLBOXES, Image((), ("sh",)))
+    return {name: replace(image, tools_path=(str(tools), *image.tools_path)) for name, image in found.items()}
+
+
+def _shop_images() -> dict[str, Image]:
     return {
         ORDERS: _shop("orders", {"ORDERS_VERSION": "1.4.2"}),
         NEXT_ORDERS: _shop("orders", {"ORDERS_VERSION": "1.5.0"}),
@@ -24,6 +34,11 @@ def images(socket_directory: Path) -> dict[str, Image]:
         "lab/payments:2.3.1": _shop("payments", {"PAYMENTS_VERSION": "2.3.1"}),
         "lab/inventory:1.1.0": _shop("inventory", {"INVENTORY_VERSION": "1.1.0"}),
         "lab/loadgen:1.0.0": _shop("loadgen", {"LOADGEN_VERSION": "1.0.0"}),
+    }
+
+
+def _server_images(socket_directory: Path) -> dict[str, Image]:
+    return {
         "lab/postgres:18": Image(
             (sys.executable, "-m", "runbook_lab.servers.postgres"),
             env=_PYTHON | {"PGHOST": str(socket_directory)},

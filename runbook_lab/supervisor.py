@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from runbook_lab import toolbox
 from runbook_lab.cluster import Cluster
 from runbook_lab.cluster.node import instance, processes
 from runbook_lab.home import Home
@@ -48,7 +49,9 @@ class Lab:
         self._ports = {name: _free_port() for name in ("prometheus", "alertmanager", "receiver")}
         self._servers: dict[str, asyncio.subprocess.Process] = {}
         self._following: asyncio.Task[None] | None = None
-        self._cluster = Cluster(home.path, images(home.socket_directory()), namespace=NAMESPACE, seed=seed)
+        self._cluster = Cluster(
+            home.path, images(home.socket_directory(), toolbox.install(home.path / "tools")), namespace=NAMESPACE, seed=seed
+        )
         self._tell("starting", "the cluster")
 
     async def run(self, end: asyncio.Event) -> None:

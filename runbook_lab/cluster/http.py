@@ -9,8 +9,6 @@ from aiohttp import web
 from runbook_lab.cluster import discovery
 from runbook_lab.cluster.access import Access
 from runbook_lab.cluster.api.context import IDENTITY, SERVICES, Services, answer, authorize, services
-from runbook_lab.cluster.api.exec_spdy import serve_exec_spdy
-from runbook_lab.cluster.api.exec_websocket import serve_exec_websocket
 from runbook_lab.cluster.api.logs import serve_logs
 from runbook_lab.cluster.api.metrics import serve_metrics
 from runbook_lab.cluster.api.objects import serve_collection, serve_object
@@ -19,6 +17,8 @@ from runbook_lab.cluster.api.pages import Pages
 from runbook_lab.cluster.api.representation import parse_accept
 from runbook_lab.cluster.api.reviews import serve_review
 from runbook_lab.cluster.api.scale import serve_scale
+from runbook_lab.cluster.api.streams_spdy import serve_spdy
+from runbook_lab.cluster.api.streams_websocket import serve_websocket
 from runbook_lab.cluster.api.target import Target, not_served, parse_target
 from runbook_lab.cluster.errors import BadRequest, NotAcceptable, NotImplementedHere, StoreError
 from runbook_lab.cluster.node.interface import Node
@@ -163,21 +163,21 @@ async def _resource(request: web.Request) -> web.StreamResponse:
             return await serve_logs(request, target)
         case "scale":
             return await serve_scale(request, target)
-        case "exec":
-            return await _exec(request, target)
-        case "attach" | "portforward":
+        case "exec" | "attach":
+            return await _streams(request, target)
+        case "portforward":
             raise NotImplementedHere(f"the lab cluster does not implement pods/{target.subresource}", resource=target.resource)
     if target.name is None or (request.method == "GET" and flag(request.query, "watch")):
         return await serve_collection(request, target)
     return await serve_object(request, target)
 
 
-async def _exec(request: web.Request, target: Target) -> web.StreamResponse:
+async def _streams(request: web.Request, target: Target) -> web.StreamResponse:
     match request.headers.get("Upgrade", "").lower():
         case "websocket":
-            return await serve_exec_websocket(request, target)
+            return await serve_websocket(request, target)
         case "spdy/3.1":
-            return await serve_exec_spdy(request, target)
+            return await serve_spdy(request, target)
     raise BadRequest("unable to upgrade: expected a WebSocket or SPDY/3.1 upgrade")
 
 

@@ -8,9 +8,10 @@ def container_of(pod: Object, asked: str | None) -> str:
     """Give the name of the container that was asked for, or of the only one; BadRequest where that is none or not clear."""
     containers = [str(container["name"]) for container in pod["spec"].get("containers") or ()]
     inits = [str(container["name"]) for container in pod["spec"].get("initContainers") or ()]
+    ephemeral = [str(container["name"]) for container in pod["spec"].get("ephemeralContainers") or ()]
     name = pod["metadata"]["name"]
     if asked:
-        if asked not in containers + inits:
+        if asked not in containers + inits + ephemeral:
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(containers) != 1:

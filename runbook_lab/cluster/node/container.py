@@ -13,13 +13,14 @@ from pathlib import Path
 import aiohttp
 
 from runbook_lab.cluster.controllers.events import Recorder
-from runbook_lab.cluster.image import Image
+from runbook_lab.cluster.image import Image, familiar_name
 from runbook_lab.cluster.metadata import Object, utc_now
 from runbook_lab.cluster.node.backoff import Backoff, Timing
+from runbook_lab.cluster.node.child import Launch
 from runbook_lab.cluster.node.environment import ConfigError, Environment, expand
 from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.hooks import run_hook
-from runbook_lab.cluster.node.instance import Instance, Launch, never_started
+from runbook_lab.cluster.node.instance import Instance, never_started
 from runbook_lab.cluster.node.interface import ExecError
 from runbook_lab.cluster.node.logs import LogFile
 from runbook_lab.cluster.node.probes import Probe
@@ -118,7 +119,7 @@ class Container:
         self._machine.events.normal(self._pod, "Created", f"Created container: {self.name}", container=self.name)
         log = self._new_log()
         try:
-            self.instance = await Instance.start(launch, log, self._machine.register, self._machine.gate)
+            self.instance = await Instance.start(launch, log, self._machine.register, self._machine.gate, streams=self.spec)
         except ExecError as error:
             log.close()
             terminated = never_started(error, utc_now())
@@ -162,7 +163,7 @@ class Container:
     async def _pulled(self) -> Image:
         name = self.spec["image"]
         backoff = Backoff(self._machine.timing)
-        while name not in self._machine.images:
+        while familiar_name(name) not in self._machine.images:
             self._machine.events.normal(self._pod, "Pulling", f'Pulling image "{name}"', container=self.name)
             problem = f'rpc error: code = NotFound desc = failed to pull and unpack image "{name}": {name}: not found'
             self._warn("Failed", f'Failed to pull image "{name}": {problem}')
@@ -173,7 +174,7 @@ class Container:
             )
         message = f'Container image "{name}" already present on machine'
         self._machine.events.normal(self._pod, "Pulled", message, container=self.name)
-        return self._machine.images[name]
+        return self._machine.images[familiar_name(name)]
 
     async def _image_wait(self, reason: str, message: str, seconds: float) -> None:
         self._warn("Failed", f"Error: {reason}")
@@ -185,7 +186,7 @@ class Container:
         variables = Environment(self._machine.store, self._pod, self.spec).resolve(image, self._machine.environment(self._pod))
         variables |= {"LAB_POD_IP": self._ip, "TMPDIR": str(self._directory)}
         entry = self.spec.get("command") or image.command
-        arguments = self.spec.get("args") or ()
+        arguments = self.spec.get("args") or (() if self.spec.get("command") else image.arguments)
         # Only the manifest's words may refer to variables; an image's command is taken as it stands.
         command = tuple(expand(word, variables) if self.spec.get("command") else word for word in entry)
         workdir = Path(self.spec.get("workingDir") or image.workdir or self._directory)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
+
+Output = Literal["stdout", "stderr"]
 
 
 class NodeError(Exception):
@@ -41,8 +42,38 @@ class PodUsage:
     window_seconds: float
 
 
+class Readable(Protocol):
+    """One output of a process."""
+
+    async def read(self, limit: int, /) -> bytes:
+        """Give what comes next, and b"" at the end."""
+
+
+class Session(Protocol):
+    """What a client is joined to: a command in a container, or the container's own process."""
+
+    @property
+    def outputs(self) -> Mapping[Output, Readable]:
+        """Its outputs; one that has a terminal has stdout only."""
+
+    async def write(self, data: bytes) -> None:
+        """Write to its stdin, if it has one and still reads it."""
+
+    def end_input(self) -> None:
+        """End its stdin."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give its terminal the client's size."""
+
+    async def wait(self) -> int | None:
+        """Give the exit code of a command, once it has ended; None where a client does not learn it."""
+
+    def leave(self) -> None:
+        """Take note that the client has gone: a command is ended, a container goes on. Never waits."""
+
+
 class Node(Protocol):
-    """The node's side of the API's subresources `log` and `exec`, and of metrics.k8s.io."""
+    """The node's side of the API's subresources `log`, `exec` and `attach`, and of metrics.k8s.io."""
 
     def logs(
         self,
@@ -64,13 +95,18 @@ class Node(Protocol):
         """
 
     async def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, tty: bool = False
-    ) -> asyncio.subprocess.Process:
-        """Start a command with the container's environment; stdin, stdout and stderr are pipes.
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool = True, tty: bool = False
+    ) -> Session:
+        """Start a command with the container's environment, in a terminal of its own with `tty`.
 
-        With `tty` the command has a terminal of its own, and all it writes comes on stdout. Raises ContainerNotFoundError,
-        NodeError for a container that does not run, and ExecError for a command that cannot be started. The caller ends the
-        process when its client leaves.
+        Raises ContainerNotFoundError, NodeError for a container that does not run, and ExecError for a command that cannot be
+        started.
+        """
+
+    async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Session:
+        """Join the streams of a container's own process.
+
+        Raises ContainerNotFoundError, and NodeError for one that does not run.
         """
 
     def usage(self, namespace: str | None = None) -> list[PodUsage]:

@@ -15,10 +15,13 @@ from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, is_terminating
 from runbook_lab.cluster.node import logs as log_files
+from runbook_lab.cluster.node.attaching import Attachment
 from runbook_lab.cluster.node.backoff import Timing
+from runbook_lab.cluster.node.child import Child
 from runbook_lab.cluster.node.container import Container, Machine
 from runbook_lab.cluster.node.cpu_limit import Account, CpuLimits
 from runbook_lab.cluster.node.gate import Gate, Judge
+from runbook_lab.cluster.node.instance import Instance
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
 from runbook_lab.cluster.node.network import NetworkExhaustedError, PodNetwork
@@ -218,13 +221,20 @@ class Kubelet:
         return list(pods.values())
 
     async def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, tty: bool = False
-    ) -> asyncio.subprocess.Process:
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool = True, tty: bool = False
+    ) -> Child:
         """Start a command in a running container (see the protocol)."""
+        return await self._instance(namespace, pod, container).execute(command, stdin=stdin, tty=tty)
+
+    async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Attachment:
+        """Join the streams of a running container (see the protocol)."""
+        return self._instance(namespace, pod, container).attach(stdin=stdin)
+
+    def _instance(self, namespace: str, pod: str, container: str) -> Instance:
         instance = self._container(namespace, pod, container).instance
         if instance is None:
             raise NodeError(f'container "{container}" in pod "{pod}" is not running')
-        return await instance.execute(command, tty=tty)
+        return instance
 
     async def logs(
         self,

@@ -1,16 +1,18 @@
 """Becomes a container's process: run as `python -I -S launch.py PARENT_PID [--gate FD] COMMAND…`.
 
 The process asks the kernel to be killed when the lab's supervisor dies, puts its connections before the node's gate (gate.py),
-and executes the command. A small program does this, and not a function between fork and exec, because the supervisor has threads.
-It imports nothing of the project, to start fast.
+takes a terminal that it was given for its own, and executes the command. A small program does this, and not a function between fork
+and exec, because the supervisor has threads. It imports nothing of the project, to start fast.
 """
 
 import _socket
 import ctypes
+import fcntl
 import os
 import signal
 import struct
 import sys
+import termios
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
@@ -30,6 +32,9 @@ def main() -> None:
     if command[0] == "--gate":
         hand_over(notifications(), through=int(command[1]))
         command = command[2:]
+    if os.isatty(0):
+        # Only a session's own terminal turns Ctrl-C into a signal.
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:

@@ -44,18 +44,9 @@ class LogFile:
             self._rotation += 1
         self._announce()
 
-    async def pump(self, stream: str, source: asyncio.StreamReader) -> None:
-        """Write all that a process prints until it closes the stream; the last line also without its end."""
-        rest = b""
-        while data := await source.read(65536):
-            *lines, rest = (rest + data).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines.append(rest)
-                rest = b""
-            if lines:
-                self.write(stream, lines)
-        if rest:
-            self.write(stream, [rest])
+    def lines(self, stream: str) -> Lines:
+        """Give a writer for one of the process's outputs."""
+        return Lines(self, stream)
 
     def close(self) -> None:
         """Say that the instance has ended: followers stop after the last line."""
@@ -103,6 +94,29 @@ class LogFile:
         # Whoever waits holds this very event, so that none misses news that come while it reads.
         self._news.set()
         self._news = asyncio.Event()
+
+
+class Lines:
+    """Cuts what an output brings into lines."""
+
+    def __init__(self, log: LogFile, stream: str) -> None:
+        self._log = log
+        self._stream = stream
+        self._rest = b""
+
+    def write(self, data: bytes) -> None:
+        """Write the lines that are whole by now."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines.append(self._rest)
+            self._rest = b""
+        if lines:
+            self._log.write(self._stream, lines)
+
+    def end(self) -> None:
+        """Write the last line, also without its end."""
+        if self._rest:
+            self._log.write(self._stream, [self._rest])
 
 
 async def read(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runbook_lab.cluster.access import READER, Access
+from runbook_lab.cluster.node.child import Child, Launch
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage, Usage
 from runbook_lab.cluster.server import ApiServer
 from runbook_lab.cluster.store import Store
@@ -41,13 +42,15 @@ class FakeNode:
             yield line
 
     async def exec(
-        self, namespace: str, pod: str, container: str, command: Sequence[str], *, tty: bool = False
-    ) -> asyncio.subprocess.Process:
+        self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool = True, tty: bool = False
+    ) -> Child:
         self.asked.append({"namespace": namespace, "pod": pod, "container": container, "command": list(command), "tty": tty})
         if pod == "gone":
             raise ContainerNotFoundError(f"container {container} not found in pod {pod}")
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        return await Child.start(Launch(tuple(command), os.environ, Path.cwd()), stdin=stdin, tty=tty)
+
+    async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Child:
+        return await self.exec(namespace, pod, container, ("cat",), stdin=stdin)
 
     def usage(self, namespace: str | None = None) -> list[PodUsage]:
         used = {"orders": Usage(cpu_cores=0.25, memory_bytes=64 * 1024**2)}

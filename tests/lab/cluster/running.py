@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from runbook_lab import toolbox
 from runbook_lab.cluster import Cluster, Image
 from runbook_lab.cluster.node.backoff import Timing
 
@@ -76,7 +77,8 @@ class RunningCluster:
         self.cluster: Cluster = self.call(self._make(home))
 
     async def _make(self, home: Path) -> Cluster:
-        cluster = Cluster(home, IMAGES, timing=TIMING)
+        tools = Image((), ("sh",), tools_path=(str(toolbox.install(home / "tools")),))
+        cluster = Cluster(home, IMAGES | {"busybox": tools}, timing=TIMING)
         await cluster.start()
         return cluster
 

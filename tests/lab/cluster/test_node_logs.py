@@ -92,11 +92,11 @@ def test_a_followed_log_ends_with_its_instance(tmp_path):
 
 def test_the_last_line_of_a_process_needs_no_end(tmp_path):
     async def scenario():
-        log, source = LogFile(tmp_path / "0.log"), asyncio.StreamReader()
-        source.feed_data(b"whole\nhal")
-        source.feed_data(b"f")
-        source.feed_eof()
-        await log.pump("stdout", source)
+        log = LogFile(tmp_path / "0.log")
+        lines = log.lines("stdout")
+        lines.write(b"whole\nhal")
+        lines.write(b"f")
+        lines.end()
         return log
 
     assert shown(asyncio.run(scenario())) == b"whole\nhalf\n"

@@ -217,9 +217,9 @@ def test_commands_run_with_the_containers_environment(lab, namespace, only):
     until(ready(only))
 
     async def run(*command, tty=False):
-        process = await lab.cluster.kubelet.exec(namespace, "web", "web", command, tty=tty)
-        out, err = await process.communicate(b"")
-        return process.returncode, out, err
+        child = await lab.cluster.kubelet.exec(namespace, "web", "web", command, stdin=False, tty=tty)
+        out, err = [await child.outputs[name].read() if name in child.outputs else b"" for name in ("stdout", "stderr")]
+        return await child.wait(), out, err
 
     assert lab.call(run("sh", "-c", "echo $GREETING $VERSION; echo oops >&2; exit 4")) == (4, b"hello 1\n", b"oops\n")
     code, out, _ = lab.call(run("sh", "-c", "test -t 1 && echo terminal", tty=True))

@@ -1,37 +1,38 @@
-"""`kubectl exec` over SPDY/3.1, as kubectl speaks it before 1.30: the client opens a stream each for stdin, stdout, and so on."""
+"""`exec` and `attach` over SPDY/3.1, as kubectl speaks it before 1.30: the client opens a stream for stdin, one for stdout, …"""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from runbook_lab.cluster.api.command import Command, Output, converse, read_command, running
 from runbook_lab.cluster.api.context import services
 from runbook_lab.cluster.api.spdy import Data, Opened, SpdyConnection
+from runbook_lab.cluster.api.streams import Size, Wanted, converse, joined, read_wanted
 from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.errors import BadRequest, StoreError
+from runbook_lab.cluster.node.interface import Output
 
 _PROTOCOL = "v4.channel.k8s.io"
 _OPENING_SECONDS = 30
 _CLOSING_SECONDS = 2
 
 
-async def serve_exec_spdy(request: web.Request, target: Target) -> web.StreamResponse:
-    """Run a command in a container, joined to the client's SPDY streams."""
+async def serve_spdy(request: web.Request, target: Target) -> web.StreamResponse:
+    """Run a command in a container, or attach to it, joined to the client's SPDY streams."""
     offered = ",".join(request.headers.getall("X-Stream-Protocol-Version", []))
     if _PROTOCOL not in offered:
         raise BadRequest(f"unable to upgrade: expected the stream protocol {_PROTOCOL}, the client offers {offered or 'none'}")
-    command = read_command(services(request).store, request.query, target)
+    wanted = read_wanted(services(request).store, request.query, target)
     # Started before the upgrade, so that a container that is not there is an HTTP answer.
-    async with running(services(request).node, command) as process:
+    async with joined(services(request).node, wanted) as session:
         reader, writer = _take_over(request)
         try:
             client = _SpdyClient(SpdyConnection(reader, writer))
-            if await client.has_opened(command):
-                await converse(client, process, command)
+            if await client.has_opened(wanted):
+                await converse(client, session, wanted)
                 # The client closes when it has read the status; closing first could cut the last frames off.
                 await client.wait_until_gone()
         finally:
@@ -66,10 +67,10 @@ class _SpdyClient:
         self._streams: dict[str, int] = {}
         self._early: list[Data] = []
 
-    async def has_opened(self, command: Command) -> bool:
-        """Wait for the client to open the streams of the command, and tell whether it did."""
-        asked = {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
-        expected = {"error", *(name for name, wanted in asked.items() if wanted)}
+    async def has_opened(self, wanted: Wanted) -> bool:
+        """Wait for the client to open the streams that it wants, and tell whether it did."""
+        asked = {"stdin": wanted.stdin, "stdout": wanted.stdout, "stderr": wanted.stderr}
+        expected = {"error", *(name for name, is_asked in asked.items() if is_asked)}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPENING_SECONDS):
                 while not expected <= self._streams.keys() and (frame := await anext(self._frames, None)):
@@ -83,19 +84,26 @@ class _SpdyClient:
                 async for frame in self._connection.frames():
                     self._take(frame)
 
-    async def input(self) -> AsyncIterator[bytes]:
-        stdin = self._streams.get("stdin")
-        for early in self._early:
-            if early.stream == stdin:
-                yield early.content
+    async def input(self) -> AsyncIterator[bytes | Size]:
+        for frame in self._early:
+            for part in self._read(frame):
+                yield part
         async for frame in self._frames:
             if isinstance(frame, Opened):
                 self._take(frame)
-            elif frame.stream == stdin:
-                if frame.content:
-                    yield frame.content
-                if frame.last:
-                    yield b""
+                continue
+            for part in self._read(frame):
+                yield part
+
+    def _read(self, frame: Data) -> Iterator[bytes | Size]:
+        if frame.stream == self._streams.get("resize"):
+            if frame.content:
+                yield Size.read(frame.content)
+        elif frame.stream == self._streams.get("stdin"):
+            if frame.content:
+                yield frame.content
+            if frame.last:
+                yield b""
 
     async def send(self, output: Output, data: bytes) -> None:
         await self._connection.write(self._streams[output], data)
