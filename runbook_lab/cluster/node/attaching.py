@@ -28,6 +28,7 @@ class Attachments:
         self._early: list[tuple[Output, bytes]] | None = []
         self._early_bytes = 0
         self._present: set[Attachment] = set()
+        self._ended = False
 
     def feed(self, output: Output, data: bytes) -> None:
         """Pass on what the container has written just now."""
@@ -47,10 +48,13 @@ class Attachments:
                 attachment.feed(output, data)
         self._early = None
         self._present.add(attachment)
+        if self._ended:
+            attachment.end()
         return attachment
 
     def end(self) -> None:
         """Tell all clients that the container has ended."""
+        self._ended = True
         for attachment in list(self._present):
             attachment.end()
 

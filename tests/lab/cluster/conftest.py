@@ -15,16 +15,27 @@ import pytest
 
 from runbook_lab.cluster.access import READER, Access
 from runbook_lab.cluster.node.child import Child, Launch
+from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage, Usage
 from runbook_lab.cluster.server import ApiServer
 from runbook_lab.cluster.store import Store
 from tests.lab.cluster import running
 
 # The fixtures of a whole cluster, for the node's tests.
-lab, namespace = running.lab, running.namespace
+lab, namespace, kubectl = running.lab, running.namespace, running.kubectl
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LOG_LINES = tuple(f"line {number}\n".encode() for number in range(1, 6))
+
+
+class _Open:
+    """Lets every connection pass."""
+
+    def admits(self, source: str, target: str, port: int) -> bool:
+        return True
+
+    def delay_seconds(self, source: str) -> float:
+        return 0.0
 
 
 @dataclass
@@ -47,7 +58,8 @@ class FakeNode:
         self.asked.append({"namespace": namespace, "pod": pod, "container": container, "command": list(command), "tty": tty})
         if pod == "gone":
             raise ContainerNotFoundError(f"container {container} not found in pod {pod}")
-        return await Child.start(Launch(tuple(command), os.environ, Path.cwd()), stdin=stdin, tty=tty)
+        launch = Launch(tuple(command), os.environ, Path.cwd(), "127.0.0.1")
+        return await Child.start(launch, Gate(_Open(), told=print), stdin=stdin, tty=tty)
 
     async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Child:
         return await self.exec(namespace, pod, container, ("cat",), stdin=stdin)

@@ -1,13 +1,17 @@
 """A lab cluster that runs in a thread of its own, and manifests of a small web server to run on it."""
 
 import asyncio
+import os
 import secrets
+import shutil
+import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +81,10 @@ class RunningCluster:
         self.cluster: Cluster = self.call(self._make(home))
 
     async def _make(self, home: Path) -> Cluster:
-        tools = Image((), ("sh",), tools_path=(str(toolbox.install(home / "tools")),))
-        cluster = Cluster(home, IMAGES | {"busybox": tools}, timing=TIMING)
+        tools = (str(toolbox.install(home / "tools")),)
+        images = IMAGES | dict.fromkeys(("busybox", "nicolaka/netshoot"), Image((), ("sh",)))
+        images = {name: replace(image, tools_path=tools) for name, image in images.items()}
+        cluster = Cluster(home, images, timing=TIMING)
         await cluster.start()
         return cluster
 
@@ -203,3 +209,30 @@ def namespace(lab):
     lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     lab.store("delete", "namespaces", name)
+
+
+@pytest.fixture
+def kubectl(lab, namespace):
+    """Run kubectl as the operator in the test's namespace; give what it printed, errors included."""
+    path = shutil.which("kubectl")
+    if path is None:
+        pytest.fail("this test needs kubectl (1.28 or later) on the PATH")
+    home = lab.cluster.kubeconfig.parent
+    environment = {**os.environ, "KUBECONFIG": str(lab.cluster.kubeconfig), "HOME": str(home)}
+
+    def run(*arguments, code=0, stdin=None, **variables):
+        command = [path, "--context", "lab-operator", "--namespace", namespace, *arguments]
+        done = subprocess.run(
+            command,
+            env=environment | variables,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert code in (None, done.returncode), done.stdout
+        return done.stdout
+
+    return run

@@ -1,9 +1,6 @@
 """The whole cluster, worked on with the kubectl that a person has."""
 
 import json
-import os
-import shutil
-import subprocess
 
 import pytest
 
@@ -12,33 +9,6 @@ from tests.lab.cluster.running import READY, container, deployment, pod, until
 pytestmark = pytest.mark.lab
 
 WEB = container(readinessProbe=READY, env=[{"name": "GREETING", "value": "hello"}])
-
-
-@pytest.fixture
-def kubectl(lab, namespace):
-    """Run kubectl as the operator in the test's namespace; give what it printed, errors included."""
-    path = shutil.which("kubectl")
-    if path is None:
-        pytest.fail("this test needs kubectl (1.28 or later) on the PATH")
-    home = lab.cluster.kubeconfig.parent
-    environment = {**os.environ, "KUBECONFIG": str(lab.cluster.kubeconfig), "HOME": str(home)}
-
-    def run(*arguments, code=0, stdin=None):
-        command = [path, "--context", "lab-operator", "--namespace", namespace, *arguments]
-        done = subprocess.run(
-            command,
-            env=environment,
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture
