@@ -61,9 +61,7 @@ class Child:
         self._terminal = terminal
 
     @classmethod
-    async def start(
-        cls, launch: Launch, gate: Gate, *, stdin: bool = False, tty: bool = False, merged: bool = False
-    ) -> Child:
+    async def start(cls, launch: Launch, gate: Gate, *, stdin: bool = False, tty: bool = False, merged: bool = False) -> Child:
         """Start a process behind the gate; with `merged` stderr goes where stdout goes. Raises ExecError."""
         launch.check()
         if tty:

@@ -1,7 +1,7 @@
 """Becomes a container's process: run as `python -I -S launch.py PARENT_PID [--gate FD] COMMAND…`.
 
 The process asks the kernel to be killed when the lab's supervisor dies, puts its connections before the node's gate (gate.py),
-takes a terminal that it was given for its own, and executes the command. A small program does this, and not a function between fork
+makes a terminal that it was given its own, and executes the command. A small program does this, and not a function between fork
 and exec, because the supervisor has threads. It imports nothing of the project, to start fast.
 """
 

@@ -110,8 +110,8 @@ class Shop:
         async def run():
             began = time.monotonic()
             process = await self.begin(code, *words)
-            _, errors = await process.communicate()
-            return process.returncode, errors.decode(), time.monotonic() - began
+            errors = await process.outputs["stderr"].read()
+            return await process.wait(), errors.decode(), time.monotonic() - began
 
         return self.lab.call(run())
 
@@ -150,7 +150,7 @@ def test_who_waits_in_connect_gets_through_when_the_policy_goes(shop):
 @pytest.mark.lab
 def test_a_connection_that_stands_is_frozen_by_a_policy_and_goes_on_without_it(shop):
     process = shop.lab.call(shop.begin(_CONNECT_AND_ASK_LATER, *shop.address))
-    assert shop.lab.call(process.stdout.readline()) == b"connected\n"
+    assert shop.lab.call(process.outputs["stdout"].readline()) == b"connected\n"
     shop.deny("web", "Ingress")
     assert shop.lab.call(ask(process, seconds=1.0)) is None
     shop.allow()
@@ -158,7 +158,7 @@ def test_a_connection_that_stands_is_frozen_by_a_policy_and_goes_on_without_it(s
 
 
 async def ask(process, *, seconds):
-    process.stdin.write(b"now\n")
+    await process.write(b"now\n")
     return await answer(process, seconds=seconds)
 
 
@@ -166,7 +166,7 @@ async def answer(process, *, seconds):
     """Give the next line, None where none comes in time; a line that comes later is there the next time."""
     try:
         async with asyncio.timeout(seconds):
-            return await process.stdout.readline()
+            return await process.outputs["stdout"].readline()
     except TimeoutError:
         return None
 
