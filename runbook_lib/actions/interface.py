@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from runbook_lib.actions.audit import AuditLog
+from runbook_lib.actions.database_operator import DatabaseOperator
 from runbook_lib.errors import UsageError
 from runbook_lib.models.cause import Diagnosis
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.index import IndexAdvice
 from runbook_lib.models.plan import Plan, Refusal, Risk, Target
 from runbook_lib.service import Service
 
@@ -95,28 +97,6 @@ class Gauge:
         return value <= self.threshold if self.better_when_lower else value >= self.threshold
 
 
-class DatabaseOperator(Protocol):
-    """The database with the identity that changes are made with. A session is a pid and when it began: pids are used again.
-
-    Every method raises a SourceError when the database does not answer properly.
-    """
-
-    def activity(self) -> Frame:
-        """Looks at all sessions; see `Database.activity` of the sources."""
-
-    def may_end(self, pid: int, backend_start: datetime) -> bool | None:
-        """Whether this identity may end the session; None when it is no longer there."""
-
-    def end(self, pid: int, backend_start: datetime) -> bool:
-        """End the session, which rolls back what it has not committed; False when it is no longer there."""
-
-    def may_cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool | None:
-        """Whether this identity may cancel the statement that the session began then; None when it is no longer at it."""
-
-    def cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool:
-        """Cancel that statement and no later one; False when the session is no longer at it."""
-
-
 class CacheOperator(Protocol):
     """Redis with the right to change its settings. Raises a SourceError when it does not answer properly."""
 
@@ -131,7 +111,8 @@ class CacheOperator(Protocol):
 class ActionContext:
     """All that actions and the guard are given.
 
-    api_client: the operator's identity in the cluster; None when the service has no cluster. database, cache: the same for those.
+    api_client: the operator's identity in the cluster; None when the service has no cluster. database, cache: the same
+    for those. missing_indexes: reads from statements' plans which indexes are missing, the one that is needed most first.
     operator: who acts (a person's
     account, or `alert`). symptom: what shows the effect; None when nothing does. connection_budget: how many connections the
     database has for the service's pods together; None when unknown. now gives aware times; sleep and progress are injected so
@@ -149,6 +130,7 @@ class ActionContext:
     dry_run: bool = False
     api_client: ApiClient | None = None
     database: DatabaseOperator | None = None
+    missing_indexes: Callable[[Frame], Sequence[IndexAdvice]] = lambda _: ()
     cache: CacheOperator | None = None
     symptom: Gauge | None = None
     diagnosis: Diagnosis | None = None

@@ -11,6 +11,7 @@ from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.database_restart import RESTART_DATABASE
 from runbook_lib.actions.eviction_policy import SET_EVICTION_POLICY
 from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
+from runbook_lib.actions.index import CREATE_INDEX
 from runbook_lib.actions.interface import Action
 from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
 from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
@@ -44,6 +45,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             SCALE_DEPLOYMENT,
             CANCEL_STATEMENT,
             TERMINATE_SESSION,
+            CREATE_INDEX,
             SET_EVICTION_POLICY,
             WARM_CACHE,
         )

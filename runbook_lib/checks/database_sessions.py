@@ -16,6 +16,7 @@ from runbook_lib.checks.database_readiness import pods_down, unreachable
 from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration
+from runbook_lib.service import Service
 
 _MOST = 0.5  # of the pool
 _SHORTEST_HOLD_SECONDS = 10.0
@@ -80,13 +81,18 @@ def own_pods(context: CheckContext) -> dict[str, Question]:
 
 def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
     """The sessions of this service, by application name or user; all of them when the service file names neither."""
-    component = context.service.components.database
-    if component is None or sessions.empty or not (component.application_name or component.user):
-        return sessions
+    return own_rows(sessions, context.service)
+
+
+def own_rows(rows: Frame, service: Service) -> Frame:
+    """Of rows with an application and a user those of this service; all of them when the service file names neither."""
+    component = service.components.database
+    if component is None or rows.empty or not (component.application_name or component.user):
+        return rows
     column, pattern = ("application", component.application_name) if component.application_name else ("user", component.user)
-    matching = [fnmatchcase(str(name), str(pattern)) for name in sessions[column]]
-    mine = Frame(sessions[matching])
-    mine.attrs.update(sessions.attrs)
+    matching = [fnmatchcase(str(name), str(pattern)) for name in rows[column]]
+    mine = Frame(rows[matching])
+    mine.attrs.update(rows.attrs)
     return mine
 
 

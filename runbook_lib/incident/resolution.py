@@ -14,6 +14,7 @@ from runbook_lib.actions.audit import AuditLog
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.interface import ActionContext, Approvals, CacheOperator, DatabaseOperator, Gauge, Mode
 from runbook_lib.actions.registry import ACTIONS
+from runbook_lib.checks.missing_index import lacking
 from runbook_lib.errors import ConfigurationError, SourceError
 from runbook_lib.incident.investigation import Scope
 from runbook_lib.incident.recording import Journal
@@ -137,6 +138,7 @@ class Resolution:
             dry_run=settings.dry_run,
             api_client=self._logged_in(),
             database=settings.database,
+            missing_indexes=lambda plans: lacking(plans, scope.service).indexes,
             cache=settings.cache,
             symptom=Gauge(title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure),
             diagnosis=diagnosis,

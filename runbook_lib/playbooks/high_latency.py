@@ -13,6 +13,7 @@ from runbook_lib.checks.key_metrics import key_metrics
 from runbook_lib.checks.latency import latency, latency_breakdown, latency_symptom
 from runbook_lib.checks.logs import error_logs
 from runbook_lib.checks.memory import memory
+from runbook_lib.checks.missing_index import missing_index
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.checks.table_access import table_access
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
@@ -51,6 +52,12 @@ _NEW_CODE_BURNS_CPU = Conjunction(
     text="CPU is short since the code was changed",
     close_in_time=True,
 )
+_NEW_CODE_BROUGHT_STATEMENTS = Conjunction(
+    name="new_code_brought_statements",
+    all_of=("diff_changes_code", "statements_slow"),
+    text="statements take long since the code was changed",
+    close_in_time=True,
+)
 _NEW_VERSION_IS_SLOW = Conjunction(
     name="new_version_is_slow",
     all_of=("rollout_before_onset", "latency_differs_by_version"),
@@ -66,7 +73,8 @@ _NEW_CODE_IS_SLOW = Conjunction(
 )
 _BY_A_CHANGE = (
     "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cache",
-    "lifetime_explains_cache", "diff_explains_cpu", "new_code_burns_cpu", "new_version_is_slow", "new_code_is_slow",
+    "lifetime_explains_cache", "diff_explains_cpu", "new_code_burns_cpu", "new_code_brought_statements", "new_version_is_slow",
+    "new_code_is_slow",
 )  # fmt: skip
 
 PLAYBOOK = Playbook(
@@ -85,6 +93,7 @@ PLAYBOOK = Playbook(
             name="database_connections", title="Database connections", run=database_connections, needs=("prometheus", "postgres")
         ),
         CheckStep(name="table_access", title="How tables are read", run=table_access, needs=("postgres",)),
+        CheckStep(name="missing_index", title="The index that would help", run=missing_index, needs=("postgres",)),
         CheckStep(name="cache_health", title="Cache", run=cache_health, needs=("redis",)),
         CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
         CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
@@ -103,6 +112,7 @@ PLAYBOOK = Playbook(
         _LIFETIME_EXPLAINS_CACHE,
         _DIFF_EXPLAINS_CPU,
         _NEW_CODE_BURNS_CPU,
+        _NEW_CODE_BROUGHT_STATEMENTS,
         _NEW_VERSION_IS_SLOW,
         _NEW_CODE_IS_SLOW,
     ),
@@ -118,9 +128,15 @@ PLAYBOOK = Playbook(
             name="slow_statements",
             title="Statements of the database take long",
             mechanism=(("statements_slow",),),
-            supports=("tables_scanned",),
-            explained_by=(ExplainedBy(cause="lock_contention"),),
-            remedies=(Remedy(action="cancel_statement", when=("statement_runs_long",)),),
+            supports=("tables_scanned", "index_missing"),
+            explained_by=(
+                ExplainedBy(cause="lock_contention", unless=("index_missing",)),
+                ExplainedBy(cause="bad_deployment", when=("new_code_brought_statements",)),
+            ),
+            remedies=(
+                Remedy(action="cancel_statement", when=("statement_runs_long",)),
+                Remedy(action="create_index", when=("index_missing",)),
+            ),
         ),
         CauseRule(
             name="cache_misses",
@@ -195,6 +211,7 @@ PLAYBOOK = Playbook(
     actions=(
         "cancel_statement",
         "terminate_session",
+        "create_index",
         "open_circuit_breaker",
         "warm_cache",
         "set_eviction_policy",

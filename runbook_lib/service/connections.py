@@ -88,7 +88,8 @@ class PostgresConnection(Fields):
     """A DSN without a password, or a reference to one with it."""
     password: SecretReference | None = None
     operator_dsn: Reference | None = None
-    """DSN used for actions only, best of a role that is a member of pg_signal_backend; None: the same as for reading."""
+    """DSN used for actions only; None: the same as for reading. Its role is best a member of pg_signal_backend, to cancel
+    statements and end sessions, and of the tables' owner, who alone may create an index."""
     operator_password: SecretReference | None = None
     statement_timeout_seconds: Seconds = 5
     connect_timeout_seconds: Seconds = 4

@@ -164,6 +164,12 @@ class Database(Source, Protocol):
         sequential_scans (a second), sequential_rows (read by them, a second), index_scans (a second), last_autovacuum_at,
         last_analyze_at. The most read sequentially first. `attrs["cache_hit_ratio"]`: pages found in shared buffers, to all."""
 
+    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+        """The statements that clients are at, looked at several times, with what EXPLAIN says of them; none is executed. Columns:
+        statement, application, user, seen (in how many looks, times the sessions at it), longest_seconds, tables (that it has
+        locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why). Most
+        seen first. `attrs["tables"]`: the definition of each of these tables, as `TableDefinition.of` reads it."""
+
     def blocking_chains(self) -> Frame:
         """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,
         blocking_state, blocking_seconds, blocking_query, root_pid, waiters (sessions waiting on the root)."""

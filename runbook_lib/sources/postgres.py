@@ -14,6 +14,7 @@ from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.blocking import roots
 from runbook_lib.sources.cells import frame_of
 from runbook_lib.sources.postgres_errors import NAME
+from runbook_lib.sources.postgres_plans import statement_plans
 from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
 from runbook_lib.sources.statements import acting_function, first_word, named, normalised, rendered
 from runbook_lib.sources.tables import table
@@ -178,6 +179,10 @@ class PostgresDatabase:
         hits, reads = (pages[place] - before[place] for place in (0, 1))
         built.attrs["cache_hit_ratio"] = hits / (hits + reads) if hits + reads > 0 else None
         return built
+
+    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+        """What clients are at, and how PostgreSQL would carry it out; nothing is executed."""
+        return statement_plans(self._sessions, samples=samples, every_seconds=every_seconds, limit=limit)
 
     def blocking_chains(self) -> Frame:
         """Who waits for whose lock, the longest wait first, with the session at the root of each chain."""

@@ -1,13 +1,16 @@
-"""PostgreSQL with the role that changes are made with: the sessions of others, and the ways to end one or its statement."""
+"""PostgreSQL with the role that changes are made with: the sessions of others and the ways to end them, and indexes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres import PostgresDatabase
+from runbook_lib.sources.postgres_index import create_index, drop_index
+from runbook_lib.sources.postgres_plans import table_definition
 from runbook_lib.sources.postgres_session import ReadOnlySessions
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ _CANCEL = _SIGNAL.format(function="pg_cancel_backend") + _STATEMENT
 
 
 class PostgresOperator:
-    """See `DatabaseOperator` in runbook_lib/actions/interface.py. Its transactions read: ending a session writes nothing."""
+    """See `DatabaseOperator` in runbook_lib/actions/database_operator.py. Its transactions read, but for indexes: to end a
+    session writes nothing."""
 
     def __init__(self, connection: PostgresConnection) -> None:
         acting = connection
@@ -67,6 +71,24 @@ class PostgresOperator:
     def cancel(self, pid: int, backend_start: datetime, query_start: datetime) -> bool:
         """Cancel the statement that began then, and no other of the session."""
         return bool(self._asked(_CANCEL, pid, backend_start, query_start))
+
+    def statement_plans(self) -> Frame:
+        """The statements at work, and their plans."""
+        return self._database.statement_plans()
+
+    def table_definition(self, schema: str, table: str) -> Mapping[str, Any] | None:
+        """A table with its columns and indexes."""
+        return self._sessions.transaction(lambda session: table_definition(session, schema, table))
+
+    def create_index(
+        self, schema: str, table: str, columns: Sequence[str], name: str, *, comment: str, progress: Callable[[str], None]
+    ) -> None:
+        """Make an index while everybody goes on."""
+        create_index(self._sessions, schema, table, columns, name, comment=comment, progress=progress)
+
+    def drop_index(self, schema: str, name: str, oid: int) -> bool:
+        """Drop the index of this oid while everybody goes on."""
+        return drop_index(self._sessions, schema, name, oid)
 
     def _asked(self, sql: Any, pid: int, backend_start: datetime, query_start: datetime | None = None) -> bool | None:
         given = {"pid": pid, "backend_start": backend_start, "query_start": query_start}

@@ -72,7 +72,7 @@ class ReadOnlySessions:
             from psycopg.conninfo import make_conninfo
 
         shown = ("host", "port", "dbname", "user", "sslmode")
-        where = {key: value for key, value in self._parameters().items() if key in shown and value is not None}
+        where = {key: value for key, value in self.parameters().items() if key in shown and value is not None}
         return f"{shlex.join(['psql', make_conninfo('', **where), '-c'])} {_double_quoted(sql)}"
 
     def _run(self, work: Callable[[Connection[Any]], _Result], opened: list[Connection[Any]]) -> _Result:
@@ -81,7 +81,7 @@ class ReadOnlySessions:
 
         # No prepared statements and nothing in `options`: PgBouncer would refuse the one and lose the other. All settings are
         # local to the transaction, so that it hands on a clean session.
-        session = psycopg.connect("", **self._parameters(), autocommit=False, prepare_threshold=None)
+        session = psycopg.connect("", **self.parameters(), autocommit=False, prepare_threshold=None)
         opened.append(session)
         try:
             session.read_only = True
@@ -99,7 +99,7 @@ class ReadOnlySessions:
         lock = min(statement, math.ceil(_LOCK_SECONDS * 1000))
         return {"statement": str(statement), "lock": str(lock), "idle": str(4 * statement)}
 
-    def _parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
         """What libpq connects with. Raises SourceNotConfigured when a reference names nothing, without showing what it holds."""
         with one_import_at_a_time:
             from psycopg import ProgrammingError

@@ -8,6 +8,7 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.sources.interface import HttpAnswer
+from runbook_lib.testing.plans import plans
 from runbook_lib.testing.records import LOG_COLUMNS, access, chain, key_families, looks, sessions, slow_commands
 from runbook_lib.testing.series import NOW, ago
 from runbook_lib.testing.sickness import Fake, Sick, given
@@ -39,8 +40,8 @@ class FakeLogs(Fake):
 class FakeDatabase(Fake):
     """PostgreSQL with 100 connections, 10 of them used, and nothing that waits.
 
-    sessions: as `sessions` makes them. activity: as `activity` does. chains: as `chain`. access: as `table_access` does. limits:
-    replaces single keys. Any of them may be a `Sick`.
+    sessions: as `sessions` makes them. activity: as `looks` does. chains: as `chain`. access: as `access` does. plans: as `plans`
+    does. limits: replaces single keys. Any of them may be a `Sick`.
     """
 
     name = "postgres"
@@ -56,9 +57,10 @@ class FakeDatabase(Fake):
         query: Answer = None,
         activity: Answer = None,
         access: Answer = None,
+        plans: Answer = None,
     ) -> None:
         self._sessions, self._chains, self._limits = sessions, chains, limits
-        self._activity, self._access = activity, access
+        self._activity, self._access, self._plans = activity, access, plans
         self._connections, self._tables, self._query = connections, tables, query
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
@@ -98,6 +100,11 @@ class FakeDatabase(Fake):
         """The given rates."""
         del every_seconds, limit
         return self._or(self._access, access())
+
+    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+        """The given plans."""
+        del samples, every_seconds, limit
+        return self._or(self._plans, plans())
 
     def blocking_chains(self) -> Frame:
         """The given chains."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbook_lib.service.instrumentation import MEASURES, PRESETS, resolving
-from runbook_lib.sources import postgres, redis_looks
+from runbook_lib.sources import postgres, postgres_plans, redis_looks
 from runbook_lib.sources.configuration import CHANGE_COLUMNS
 from runbook_lib.sources.events import EVENT_COLUMNS
 from runbook_lib.sources.logs import LOG_COLUMNS
@@ -34,6 +34,7 @@ FRAMES = {
     "database: `connections`": postgres._CONNECTION_COLUMNS,
     "database: `sessions`": postgres._SESSION_COLUMNS,
     "database: `blocking_chains`": postgres._BLOCKING_COLUMNS,
+    "database: `statement_plans`": postgres_plans.PLAN_COLUMNS,
     "database: `table_sizes`": postgres._TABLE_COLUMNS,
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from runbook_lib.models.cause import Verdict
 from runbook_lib.models.finding import Presence
-from runbook_lib.models.frame import Frame
+from runbook_lib.models.frame import Frame, frame
 from runbook_lib.testing import (
     PODS,
     Examination,
@@ -26,6 +26,7 @@ from runbook_lib.testing import (
     examine,
     line,
     looks,
+    plans,
     revisions,
     together,
 )
@@ -134,6 +135,71 @@ def test_statements_that_work_for_long_are_slow_and_no_contention() -> None:
     seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity, access=scanned))
     assert seen.roots == ["slow_statements"]
     assert any("public.orders (2,000,000 rows) is read" in line.text for line in seen.cause("slow_statements").evidence)
+
+
+WITHOUT_INDEX = plans("(orders.customer = $1)")
+
+
+def scanning(**values: Any) -> FakeDatabase:
+    busy = looks(4, state_seconds=1.2, query="select * from orders where customer = ?", wait_event="IO: DataFileRead")
+    scanned = access("orders", live_rows=1e5, sequential_scans=3.0, sequential_rows=3e5)
+    return FakeDatabase(**{"activity": busy, "access": scanned, "plans": WITHOUT_INDEX, **values})
+
+
+def test_statements_that_lack_an_index_are_slow_and_the_index_is_the_remedy() -> None:
+    seen = look(slow(pool_in_use=BUSY), database=scanning())
+    assert seen.roots == ["slow_statements"]
+    cause = seen.cause("slow_statements")
+    assert cause.actions == ("create_index",)
+    assert any("to find about 20, and customer has no index" in line.text for line in cause.evidence)
+    assert seen.findings["missing_index"].summary == (
+        "A statement reads all 100,000 rows of public.orders to find about 20: "
+        "an index on public.orders (customer) would find them."
+    )
+
+
+def test_the_full_pool_of_slow_statements_is_their_consequence() -> None:
+    full = {"pool_in_use": each_pod(1.0, 5.0, at=ONSET), "pool_waiting": each_pod(0.0, 8.0, at=ONSET)}
+    seen = look(slow(**full), database=scanning())
+    assert seen.roots == ["slow_statements"]
+    assert seen.consequences == {"db_pool_exhausted": "slow_statements"}
+
+
+def test_code_that_brought_the_statement_is_the_release() -> None:
+    seen = look(slow(pool_in_use=BUSY), database=scanning(), cluster=release())
+    assert seen.roots == ["bad_deployment"]
+    assert seen.consequences == {"slow_statements": "bad_deployment"}
+
+
+def test_a_lock_beside_a_missing_index_leaves_both() -> None:
+    rows = looks(4, state_seconds=1.2).to_dict("records") + looks(4, others=(IMPORT,), **WAITING).to_dict("records")
+    both = frame(rows)
+    both.attrs.update({"hidden": 0, "samples": 8})
+    seen = look(slow(pool_in_use=BUSY), database=scanning(activity=both))
+    assert set(seen.roots) == {"lock_contention", "slow_statements"}
+
+
+def test_a_table_that_is_always_read_whole_is_no_cause_while_nothing_is_slow() -> None:
+    seen = look(FakeMetrics(), database=scanning())
+    assert seen.roots == []
+    quick = scanning(activity=looks(1, state_seconds=0.01))
+    assert look(slow(), database=quick).verdicts["slow_statements"] is Verdict.RULED_OUT
+
+
+def test_an_index_whose_plan_may_not_be_seen_is_not_ruled_out() -> None:
+    denied = plans("(orders.customer = $1)", plan=None, problem="permission denied", statement="select f($1)")
+    seen = look(slow(pool_in_use=BUSY), database=scanning(plans=denied))
+    assert seen.roots == ["slow_statements"]
+    assert seen.cause("slow_statements").actions == ()
+    signal = seen.findings["missing_index"].signal("index_missing")
+    assert signal is not None
+    assert signal.presence is Presence.UNKNOWN
+
+
+def test_statements_of_somebody_else_are_not_the_service_s() -> None:
+    other = plans("(orders.customer = $1)", application="reports")
+    seen = look(slow(pool_in_use=BUSY), database=scanning(plans=other))
+    assert not seen.cause("slow_statements").actions
 
 
 def test_one_statement_that_runs_on_and_on_is_the_one_to_cancel() -> None:
