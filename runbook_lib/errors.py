@@ -13,6 +13,7 @@ __all__ = [
     "ActionFailed",
     "ArchiveError",
     "ConfigurationError",
+    "HeapDumpUnreadable",
     "NotebookFailed",
     "RunbookError",
     "SourceAnswerInvalid",
@@ -95,3 +96,7 @@ class ArchiveError(RunbookError):
 
 class NotebookFailed(RunbookError):
     """The notebook stopped with an error. The archive is kept, and says in which cell."""
+
+
+class HeapDumpUnreadable(RunbookError):
+    """A heap dump is cut off, or is none. The message says from where on; take it again, or open it in the runtime's own tool."""
