@@ -91,6 +91,7 @@ def open_incident(
                 database=_operator_of_database(known),
                 cache=_operator_of_cache(known),
             ),
+            heap_dumps=earlier.heap if earlier is not None else None,
             alert=told,
             started_at=started_at,
         )

@@ -39,7 +39,7 @@ _OPERATOR_RULES: list[Object] = [
         ],
         "verbs": _WRITE,
     },
-    {"apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"], "verbs": ["get", "create"]},
     {
         "apiGroups": ["apps"],
         "resources": [

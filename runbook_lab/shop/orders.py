@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from runbook_lab.shop import logs
+from runbook_lab.shop import allocations, logs
 from runbook_lab.shop.breaker import CircuitOpenError
 from runbook_lab.shop.cache import Cache, CacheError, Redis
 from runbook_lab.shop.conditions import Watch
@@ -64,6 +64,9 @@ class Orders:
         service.route("POST", "/admin/circuit-breaker/open", self._authorized(self.open_breaker))
         service.route("POST", "/admin/circuit-breaker/close", self._authorized(self.close_breaker))
         service.route("POST", "/admin/cache-warmup", self._authorized(self.warm_cache))
+        service.route("GET", "/admin/allocations", self._authorized(lambda _: Answer(allocations.sites())))
+        service.route("POST", "/admin/allocations/start", self._authorized(lambda _: Answer(allocations.start())))
+        service.route("POST", "/admin/allocations/stop", self._authorized(lambda _: Answer(allocations.stop())))
         service.route("GET", "/admin/features", self.features)
         service.route("POST", "/admin/features/{name}/enable", self._authorized(lambda request: self._switch(request, on=True)))
         service.route("POST", "/admin/features/{name}/disable", self._authorized(lambda request: self._switch(request, on=False)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -122,25 +123,44 @@ class AdminClient:
         """Raises CallFailed."""
         self._send("POST", url)
 
+    def stream(self, url: str, *, seconds: float) -> Iterator[bytes]:
+        """A large answer, piece by piece. `seconds`: how long to wait for its begin, and between pieces.
+
+        Raises CallFailed, also for an answer that is cut off.
+        """
+        with self._calling("GET", url), self._client(seconds) as client, client.stream("GET", url) as response:
+            if not response.is_success:
+                response.read()
+                raise _unsuccessful("GET", url, response)
+            yield from response.iter_bytes()
+
     def _send(self, method: str, url: str) -> httpx.Response:
+        with self._calling(method, url), self._client(self._settings.timeout_seconds) as client:
+            response = client.request(method, url)
+        if not response.is_success:
+            raise _unsuccessful(method, url, response)
+        return response
+
+    def _client(self, seconds: float) -> httpx.Client:
         # Late: most incidents never call an admin endpoint.
         with one_import_at_a_time:
             import httpx
 
+        headers = {"Authorization": f"Bearer {self._token.resolve()}"} if self._token is not None else {}
+        timeout = httpx.Timeout(self._settings.timeout_seconds, read=seconds)
+        # A proxy from the environment does not know the addresses of pods.
+        return httpx.Client(timeout=timeout, verify=self._verify(), trust_env=False, headers=headers)
+
+    @contextmanager
+    def _calling(self, method: str, url: str) -> Iterator[None]:
+        import httpx
+
         try:
-            headers = {"Authorization": f"Bearer {self._token.resolve()}"} if self._token is not None else {}
-            # A proxy from the environment does not know the addresses of pods.
-            with httpx.Client(
-                timeout=self._settings.timeout_seconds, verify=self._verify(), trust_env=False, headers=headers
-            ) as client:
-                response = client.request(method, url)
+            yield
         except httpx.HTTPError as error:
             raise CallFailed(f"{method} {url}: {error or type(error).__name__}") from error
         except (ConfigurationError, OSError) as error:
             raise CallFailed(f"{method} {url}: {error}") from error
-        if not response.is_success:
-            raise CallFailed(f"{method} {url}: HTTP {response.status_code} {response.text[:200]}".rstrip())
-        return response
 
     def _verify(self) -> ssl.SSLContext | bool:
         tls = self._settings.tls
@@ -150,6 +170,10 @@ class AdminClient:
         if tls.certificate_file:
             trusted.load_cert_chain(tls.certificate_file, tls.key_file)
         return trusted
+
+
+def _unsuccessful(method: str, url: str, response: httpx.Response) -> CallFailed:
+    return CallFailed(f"{method} {url}: HTTP {response.status_code} {response.text[:200]}".rstrip())
 
 
 @dataclass

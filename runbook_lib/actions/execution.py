@@ -90,7 +90,7 @@ class Execution:
         context = self.case.context
         try:
             settled = settle(context, self.changes)
-            return settled, assess(context, before, patient=settled.done)
+            return settled, assess(context, before, patient=settled.done and not self.action.evidence)
         except KeyboardInterrupt:
             unknown = Assessment(effect="unknown", text="the effect is not known: the waiting was interrupted")
             return Settling(done=True, text="the waiting was interrupted"), unknown

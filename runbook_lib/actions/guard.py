@@ -144,7 +144,7 @@ def _circumstances(plan: Plan, context: ActionContext) -> list[str]:
     diagnosis = context.diagnosis
     if diagnosis is not None and any(symptom.breached is False for symptom in diagnosis.symptoms[:1]):
         warnings.append("the symptom is within its threshold: is there anything to mend?")
-    elif not Case(plan=plan, context=context).causes:
+    elif not plan.evidence and not Case(plan=plan, context=context).causes:
         warnings.append("no confirmed cause calls for this action")
     return warnings + _unfinished(context)
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from runbook_lib.actions.audit import AuditLog
@@ -115,8 +116,8 @@ class ActionContext:
     for those. missing_indexes: reads from statements' plans which indexes are missing, the one that is needed most first.
     operator: who acts (a person's
     account, or `alert`). symptom: what shows the effect; None when nothing does. connection_budget: how many connections the
-    database has for the service's pods together; None when unknown. now gives aware times; sleep and progress are injected so
-    that tests never wait.
+    database has for the service's pods together; None when unknown. heap_dumps: the incident's folder for them. now gives aware
+    times; sleep and progress are injected so that tests never wait.
     """
 
     service: Service
@@ -134,6 +135,7 @@ class ActionContext:
     cache: CacheOperator | None = None
     symptom: Gauge | None = None
     diagnosis: Diagnosis | None = None
+    heap_dumps: Path | None = None
     connection_budget: Callable[[], int | None] = lambda: None
     progress: Callable[[str], None] = lambda _: None
     poll_seconds: float = 2.0
@@ -219,6 +221,8 @@ class Change(Protocol):
 class Action:
     """A kind of change. Its functions decide and describe; only the guard carries out.
 
+    evidence: it is to understand the trouble and mends nothing, so that nobody waits for the symptom to get better by it.
+
     plan(context, **arguments): the plan, bound to what was seen, or why there is none. changes(context, plan): its writes, in
     order.
     undo(context, plan): the plan that takes an executed one back, or why there is none. All three may raise a SourceError or
@@ -233,3 +237,4 @@ class Action:
     changes: Callable[[ActionContext, Plan], Sequence[Change]]
     undo: Callable[[ActionContext, Plan], Plan | Refusal]
     target: Callable[[ActionContext], Target]
+    evidence: bool = False

@@ -11,6 +11,7 @@ from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.database_restart import RESTART_DATABASE
 from runbook_lib.actions.eviction_policy import SET_EVICTION_POLICY
 from runbook_lib.actions.feature_flag import DISABLE_FEATURE_FLAG
+from runbook_lib.actions.heap import TAKE_HEAP_DUMP
 from runbook_lib.actions.index import CREATE_INDEX
 from runbook_lib.actions.interface import Action
 from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
@@ -41,6 +42,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             RESTART_DATABASE,
             FIX_SERVICE_SELECTOR,
             DELETE_NETWORK_POLICY,
+            TAKE_HEAP_DUMP,
             RAISE_MEMORY_LIMIT,
             SCALE_DEPLOYMENT,
             CANCEL_STATEMENT,

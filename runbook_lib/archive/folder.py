@@ -65,6 +65,11 @@ class IncidentFolder:
         """What each source answered, to be replayed."""
         return self.evidence / "answers"
 
+    @property
+    def heap(self) -> Path:
+        """Heap dumps: whatever was in memory, which no redaction can clean."""
+        return self.evidence / "heap"
+
     def read_record(self) -> IncidentRecord:
         """Read `incident.json`. Raises ArchiveError when it is missing, unreadable, or of another schema."""
         try:

@@ -42,6 +42,11 @@ class Journal:
         return self._folder.audit
 
     @property
+    def heap_directory(self) -> Path:
+        """The folder for heap dumps; made by whoever has one."""
+        return self._folder.heap
+
+    @property
     def answers_directory(self) -> Path:
         """The folder for what each source answered, made when it is asked for."""
         make_directory(self._folder.answers)

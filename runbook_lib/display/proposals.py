@@ -84,7 +84,7 @@ def _plan_text(plan: Plan) -> str:
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
-    kind = "repair of the root cause" if plan.repair else "mitigation"
+    kind = "gathers evidence" if plan.evidence else "repair of the root cause" if plan.repair else "mitigation"
     wait = f"; about {written(plan.seconds_until_effect, 'seconds')} until it shows" if plan.seconds_until_effect else ""
     where = f" in namespace {plan.target.namespace}" if plan.target.namespace else ""
     no_way_back = f"not possible ({plan.undo})" if plan.undo else "not possible"

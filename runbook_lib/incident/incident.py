@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from runbook_lib.analysis.diagnosis import judge
 from runbook_lib.incident import connecting, recording, telling
 from runbook_lib.incident.exploring import DatabaseExplorer, LogsExplorer, MetricsExplorer
+from runbook_lib.incident.heap import HeapExplorer
 from runbook_lib.incident.investigation import Investigation, Scope
 from runbook_lib.incident.menu import Menu
 from runbook_lib.incident.recording import Journal
@@ -29,13 +31,14 @@ __all__ = ["Incident", "Opening"]
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """All that an incident is opened with."""
+    """All that an incident is opened with. heap_dumps: where those are that can be read; None: where this one keeps its own."""
 
     identifier: str
     playbook: Playbook
     scope: Scope
     journal: Journal
     settings: ResolutionSettings
+    heap_dumps: Path | None = None
     alert: Mapping[str, Any] = field(default_factory=dict)
     started_at: datetime
 
@@ -44,7 +47,7 @@ class Incident:
     """One investigation. Everything that it shows is also kept in its archive.
 
     `check.<TAB>` and `resolve.<TAB>` list the steps and the actions of this playbook. `metrics`, `logs` and `database` answer any
-    question off the path, as frames that plot themselves and are archived as well.
+    question off the path, as frames that plot themselves and are archived as well; `heap` reads the heap dumps that were taken.
     """
 
     check: Menu[Finding]
@@ -133,7 +136,9 @@ class Incident:
     def verify(self) -> Finding:
         """Has the symptom gone? Its own metric now, against its threshold and against what it was."""
         before, now = self._symptom(), self._fresh_symptom()
-        if now.value is not None and any(outcome.status == "executed" for outcome in self._resolution.outcomes):
+        if now.value is not None and any(
+            outcome.changed and outcome.status == "executed" for outcome in self._resolution.outcomes
+        ):
             # The guard has waited for the effect: the level counts, and no longer how short the quiet since has been.
             now = replace(now, breached=now.value > now.threshold)
         if before.breached and now.breached is False:
@@ -210,10 +215,12 @@ class Incident:
         self.metrics = MetricsExplorer(window=window, keep=keep, source=sources.metrics)
         self.logs = LogsExplorer(window=window, keep=keep, source=sources.logs, selector=selector)
         self.database = DatabaseExplorer(window=window, keep=keep, source=sources.database)
+        self.heap = HeapExplorer(directory=self._opening.heap_dumps or self._opening.journal.heap_directory, keep=self._keep)
 
     def _write(self, *, status: Literal["running", "completed"] = "running") -> None:
         opening, diagnosis = self._opening, self._diagnosis
-        order = ["connection", "is_it_this_issue", *(step.name for step in self._playbook.checks), "verification"]
+        steps = [step.name for step in self._playbook.checks]
+        order = ["connection", "is_it_this_issue", *steps, "heap_contents", "heap_growth", "verification"]
         findings = sorted(self._kept.copy().values(), key=lambda one: order.index(one.name))
         outcomes = self._resolution.outcomes
         symptom = diagnosis.symptoms[0] if diagnosis else None

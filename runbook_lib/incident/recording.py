@@ -36,6 +36,10 @@ class Journal(Protocol):
     def audit_path(self) -> Path:
         """The file for the audit of changes."""
 
+    @property
+    def heap_directory(self) -> Path:
+        """The folder for heap dumps."""
+
     def record(self, record: IncidentRecord) -> None:
         """Write `incident.json`, whole or not at all."""
 

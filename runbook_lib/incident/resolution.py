@@ -77,6 +77,7 @@ class Resolution:
         self._diagnosis = diagnosis
         self._measure = measure
         self._on_outcome = on_outcome
+        self._journal = journal
         self._audit = AuditLog(journal.audit_path, redact=journal.redact, history=settings.history)
         self._resolved: list[Resolved] = []
 
@@ -142,6 +143,7 @@ class Resolution:
             cache=settings.cache,
             symptom=Gauge(title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure),
             diagnosis=diagnosis,
+            heap_dumps=self._journal.heap_directory,
             connection_budget=self._connection_budget,
             progress=progress,
         )
@@ -214,5 +216,5 @@ def _already(earlier: Outcome) -> Outcome:
 
 def _documentation(name: str) -> str:
     action = ACTIONS[name]
-    kind = "Repairs the root cause" if action.repair else "Mitigates"
+    kind = "Gathers evidence" if action.evidence else "Repairs the root cause" if action.repair else "Mitigates"
     return f"{action.title}. {kind}; {action.risk} risk. Shows its plan first."

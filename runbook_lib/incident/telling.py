@@ -160,7 +160,7 @@ def _escalation(service: Service, *, confirmed: bool) -> list[str]:
 
 def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> Finding:
     """The symptom now against its threshold and against what it was at the opening."""
-    changed = [outcome for outcome in outcomes if outcome.status in ("executed", "undone")]
+    changed = [outcome for outcome in outcomes if outcome.changed]
     was, value = written(before.value, before.unit), written(now.value, now.unit)
     limit = written(now.threshold, now.unit)
     done = f" after {', '.join(outcome.action.replace('_', ' ') for outcome in changed)}" if changed else ""

@@ -31,7 +31,7 @@ class Plan:
     before, after: the target's relevant state as text; the diff is shown. `command` is what a person would have typed.
     bound_to: what the plan was made on (resourceVersion; pid and backend start); the guard refuses when it has moved.
     seconds_until_effect: how long until one can see that it worked. `arguments` is what execute needs, JSON only.
-    repair: True for a repair of the root cause, False for a mitigation.
+    repair: True for a repair of the root cause, False for a mitigation. evidence: neither, it is to understand the trouble.
     id, made_at: which plan this is, and when (UTC) it saw the target; a plan is carried out at most once, and soon or not at all.
     uses: what it takes of the policy's limits: pods_at_once, pool_size, replicas.
     undoes: the id of the plan whose change this one takes back; empty otherwise.
@@ -50,6 +50,7 @@ class Plan:
     seconds_until_effect: float
     repair: bool = False
     reversible: bool = True
+    evidence: bool = False
     bound_to: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -84,6 +85,11 @@ class Outcome:
     effect: Effect = "unknown"
     effect_text: str = ""
     approved_by: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the service is another one by it: something was executed or undone, and not only to gather evidence."""
+        return self.status in ("executed", "undone") and not (self.plan is not None and self.plan.evidence)
 
 
 @dataclass(eq=False)

@@ -85,7 +85,7 @@ PLAYBOOK = Playbook(
             remedies=(Remedy(action="raise_memory_limit"),),
         ),
     ),
-    actions=("restart_pods", "delete_pods", "raise_memory_limit", "rollback_deployment"),
+    actions=("take_heap_dump", "restart_pods", "delete_pods", "raise_memory_limit", "rollback_deployment"),
     prevention=(
         "Mend the leak in the code: compare two heap dumps of one pod, some minutes apart, and look at what grew.",
         "Let a test in CI run long enough to show growth, and fail it.",

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from runbook_lib.durations import parse_duration
 from runbook_lib.errors import UsageError
-from runbook_lib.service.fields import Count, Fields, KubernetesName, Name, Selector, UrlPath
-from runbook_lib.service.reference import Reference
+from runbook_lib.service.fields import AbsolutePath, Count, Fields, FilePath, KubernetesName, Name, Selector, UrlPath
+from runbook_lib.service.reference import Reference, SecretReference
 
-__all__ = ["Application", "CacheComponent", "CacheLifetime", "Components", "DatabaseComponent", "PoolSetting", "QueueComponent"]
+__all__ = [
+    "Application",
+    "CacheComponent",
+    "CacheLifetime",
+    "Components",
+    "DatabaseComponent",
+    "HeapDumps",
+    "PoolSetting",
+    "QueueComponent",
+]
+
+
+class HeapDumps(Fields):
+    """How heap dumps of its processes are taken, where that cannot be found out in the container."""
+
+    runtime: Literal["node", "java", "python"] | None = None
+    """What the processes are; None: as `technology` says, or as the container shows."""
+    directory: AbsolutePath | None = None
+    """Directory of the container that dumps are written to; None: an emptyDir, else /tmp."""
+    folder: FilePath | None = None
+    """Folder here that they are kept in; None: the incident's own."""
+    dump_path: UrlPath | None = None
+    """GET path of a pod that answers with a dump, such as `/actuator/heapdump`."""
+    start_path: UrlPath | None = None
+    """POST path that begins to trace allocations, for a runtime that does so only when it is told."""
+    stop_path: UrlPath | None = None
+    """POST path that ends it."""
+    token: SecretReference | None = None
+    """Bearer token of these endpoints; None: that of connections.http."""
+
+    @model_validator(mode="after")
+    def _tracing_gives_dumps(self) -> Self:
+        if (self.start_path or self.stop_path) and not (self.dump_path and self.start_path and self.stop_path):
+            raise ValueError("must have dump_path, start_path and stop_path together where allocations are traced")
+        return self
 
 
 class Application(Fields):
@@ -46,6 +80,7 @@ class Application(Fields):
     """Path that answers 2xx while the service is well."""
     feature_flag_path: UrlPath | None = None
     """POST path that switches a feature off, such as `/admin/features/{name}/disable`."""
+    heap_dumps: HeapDumps = HeapDumps()
 
     @model_validator(mode="after")
     def _replicas_are_ordered(self) -> Self:

@@ -13,6 +13,7 @@ from runbook_lib.errors import ConfigurationError, UsageError
 from runbook_lib.service.reference import PathReference
 
 __all__ = [
+    "AbsolutePath",
     "Count",
     "Duration",
     "DurationOrAuto",
@@ -89,6 +90,7 @@ DurationOrAuto = Annotated[str, AfterValidator(_duration_or_auto)]
 Selector = Annotated[str, AfterValidator(_selector)]
 KubernetesName = Annotated[str, AfterValidator(_kubernetes_name)]
 UrlPath = Annotated[str, AfterValidator(_absolute_path)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Name = Annotated[str, Field(min_length=1)]
 Severity = Literal["SEV-1", "SEV-2", "SEV-3", "SEV-4"]

@@ -223,6 +223,11 @@ class FakeJournal:
         """Below the directory that it was given."""
         return self.directory / "audit.jsonl"
 
+    @property
+    def heap_directory(self) -> Path:
+        """Below the directory that it was given."""
+        return self.directory / "evidence" / "heap"
+
     def record(self, record: IncidentRecord) -> None:
         """Keep the record."""
         self.records.append(record)

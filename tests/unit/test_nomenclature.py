@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from runbook_lib.analysis.heap.content import COLUMNS as HEAP_COLUMNS
+from runbook_lib.analysis.heap.growth import COLUMNS as GROWTH_COLUMNS
+from runbook_lib.incident.heap import DUMP_COLUMNS
 from runbook_lib.service.instrumentation import MEASURES, PRESETS, resolving
 from runbook_lib.sources import postgres, postgres_plans, redis_looks
 from runbook_lib.sources.configuration import CHANGE_COLUMNS
@@ -27,6 +30,9 @@ FRAMES = {
     "cluster: `endpoints`": ENDPOINT_COLUMNS,
     "cluster: `network_policies`": POLICY_COLUMNS,
     "cluster: `pod_metrics`": METRIC_COLUMNS,
+    "heap: contents": HEAP_COLUMNS,
+    "heap: growth": GROWTH_COLUMNS,
+    "heap: dumps": DUMP_COLUMNS,
     "logs: `read`": LOG_COLUMNS,
     "cache: `slow_log`": redis_looks._SLOW_COLUMNS,
     "cache: `latency_events`": redis_looks._EVENT_COLUMNS,

@@ -74,7 +74,8 @@ TIMING = Timing(backoff_first=0.25, backoff_longest=1.0, config_retry=0.1, sampl
 class RunningCluster:
     """A cluster on a loop in another thread; every method here may be called from the test's own thread."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, images: Mapping[str, Image] = IMAGES) -> None:
+        self._images = images
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -82,7 +83,7 @@ class RunningCluster:
 
     async def _make(self, home: Path) -> Cluster:
         tools = (str(toolbox.install(home / "tools")),)
-        images = IMAGES | dict.fromkeys(("busybox", "nicolaka/netshoot"), Image((), ("sh",)))
+        images = self._images | dict.fromkeys(("busybox", "nicolaka/netshoot"), Image((), ("sh",)))
         images = {name: replace(image, tools_path=tools) for name, image in images.items()}
         cluster = Cluster(home, images, timing=TIMING)
         await cluster.start()
