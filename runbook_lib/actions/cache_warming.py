@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from runbook_lib.actions.admin_endpoint import AdminCall, AdminClient, Endpoint, curl, endpoint_of_service
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.errors import SourceError
+from runbook_lib.models.cache import CacheMemory
 from runbook_lib.models.plan import Plan, Refusal, Target
+from runbook_lib.models.units import written
 
 __all__ = ["WARM_CACHE"]
 
@@ -23,6 +26,11 @@ def _plan(context: ActionContext) -> Plan | Refusal:
     if path is None:
         mend = "set components.cache.warm_path in the service file"
         return Refusal(by="target", reason="how the cache is filled is not known", mend=mend)
+    memory = _memory(context)
+    if memory is not None and memory.refuses_writes:
+        used, maximum = written(memory.used_bytes, "bytes"), written(memory.maximum_bytes, "bytes")
+        reason = f"Redis uses {used} of {maximum} and evicts nothing ({memory.policy}): it would keep nothing of it"
+        return Refusal(by="target", reason=reason, mend="let it evict first: set_eviction_policy")
     endpoint = endpoint_of_service(context)
     command = curl(path, [endpoint], token=context.service.connections.http.bearer_token is not None)
     return Plan(
@@ -39,8 +47,22 @@ def _plan(context: ActionContext) -> Plan | Refusal:
         seconds_until_effect=_SECONDS,
         reversible=False,
         arguments={"path": path},
-        warnings=("a cache that is full, or cannot be written, stays as it is: see its memory first",),
+        warnings=tuple(_warnings(memory)),
     )
+
+
+def _memory(context: ActionContext) -> CacheMemory | None:
+    """The cache's memory; None when nobody can tell."""
+    try:
+        return CacheMemory.of(context.cache.info()) if context.cache is not None else None
+    except SourceError:
+        return None
+
+
+def _warnings(memory: CacheMemory | None) -> list[str]:
+    if memory is None:
+        return ["how full the cache is is not known: one that is full, or cannot be written, stays as it is"]
+    return ["the cache is full: what is filled in throws other entries out"] if memory.full else []
 
 
 def _path(context: ActionContext) -> str | None:

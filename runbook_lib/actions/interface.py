@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runbook_lib.actions.audit import AuditLog
 from runbook_lib.actions.database_operator import DatabaseOperator
@@ -99,13 +99,20 @@ class Gauge:
 
 
 class CacheOperator(Protocol):
-    """Redis with the right to change its settings. Raises a SourceError when it does not answer properly."""
+    """Redis with the right to change its settings. Raises a SourceError when it does not answer properly, SourceRefused when it
+    may not be asked to, or has no CONFIG as hosted ones have none."""
 
     def setting(self, name: str) -> str:
         """A setting's present value."""
 
     def set(self, name: str, value: str) -> None:
         """Change a setting until Redis is started again."""
+
+    def info(self) -> Mapping[str, Any]:
+        """INFO as one flat mapping."""
+
+    def key_sample(self) -> Frame:
+        """What its keys are; see `Cache.key_sample` of the sources."""
 
 
 @dataclass(frozen=True, kw_only=True)

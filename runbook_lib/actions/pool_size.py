@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from runbook_lib.actions.cluster import CONFIG_MAPS, DEPLOYMENTS, Operator, operator
-from runbook_lib.actions.configuration import config_map_patch, joint_binding, merge_command, object_binding
+from runbook_lib.actions.cluster import DEPLOYMENTS, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
-from runbook_lib.actions.patching import ObjectPatch, binding, pointer
-from runbook_lib.actions.restart import deployment_target, paused_refusal, restart, seconds_of_rollout
-from runbook_lib.actions.workload import Workload, containers_of, managers, surroundings
+from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
+from runbook_lib.actions.setting import Setting, setting_changes, setting_of
+from runbook_lib.actions.workload import Workload, surroundings
 from runbook_lib.models.plan import Plan, Refusal, Target
-from runbook_lib.service.models import PoolSetting
 
 __all__ = ["RAISE_POOL_SIZE"]
-
-Object = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Setting:
-    """Where the size stands: key `key` of a config map, or the variable at `path` of the deployment when there is none."""
-
-    key: str
-    value: str
-    config_map: Object | None = None
-    path: str = ""
-
-    def target(self, context: ActionContext) -> Target:
-        if self.config_map is None:
-            return deployment_target(context)
-        return Target(kind="configmap", name=str(self.config_map["metadata"]["name"]), namespace=context.namespace)
-
-    def command(self, context: ActionContext, size: int | str) -> str:
-        if self.config_map is not None:
-            return merge_command(context, str(self.config_map["metadata"]["name"]), {self.key: str(size)}, restarts=True)
-        return f"kubectl -n {context.namespace} set env deployment/{context.deployment} {shlex.quote(f'{self.key}={size}')}"
 
 
 def _plan(context: ActionContext, size: int | None = None, max_connections: int | None = None) -> Plan | Refusal:
@@ -82,47 +55,18 @@ def _undo(context: ActionContext, plan: Plan) -> Plan | Refusal:
     return _planned(context, workload, setting, int(plan.arguments["before"]))
 
 
-def _found(context: ActionContext) -> tuple[Workload, _Setting] | Refusal:
+def _found(context: ActionContext) -> tuple[Workload, Setting] | Refusal:
     """The deployment, and where its pool's size stands."""
     database = context.service.components.database
     if database is None:
         return Refusal(by="target", reason="the service file names no database, so that there is no pool to raise")
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
-    setting = _setting(context, cluster, workload, database.pool)
+    pool = database.pool
+    setting = setting_of(context, cluster, workload, key=pool.key, config_map=pool.config_map, field="components.database.pool")
     if isinstance(setting, Refusal):
         return setting
     return paused_refusal(context, workload) or (workload, setting)
-
-
-def _setting(context: ActionContext, cluster: Operator, workload: Workload, pool: PoolSetting) -> _Setting | Refusal:
-    """As the container sees it: a variable of its own wins over what envFrom brings."""
-    application = context.service.components.application
-    config_map, key = pool.config_map or application.config_map, pool.key
-    for index, container in enumerate(containers_of(workload.template)):
-        if application.container not in (None, container.get("name")):
-            continue
-        for position, variable in enumerate(container.get("env") or ()):
-            if variable.get("name") != pool.key:
-                continue
-            if "value" in variable:
-                path = pointer("spec", "template", "spec", "containers", index, "env", position, "value")
-                return _Setting(key=pool.key, value=str(variable["value"]), path=path)
-            reference = (variable.get("valueFrom") or {}).get("configMapKeyRef")
-            if reference is None:
-                return Refusal(by="target", reason=f"{pool.key} of {workload.name} comes from neither a value nor a config map")
-            config_map, key = str(reference["name"]), str(reference["key"])
-        break
-    if config_map is None:
-        mend = "name its config map in components.database.pool"
-        return Refusal(by="target", reason=f"where {pool.key} is set is not known", mend=mend)
-    found = cluster.get(CONFIG_MAPS, config_map)
-    if key not in (found.get("data") or {}):
-        mend = "correct components.database.pool.key in the service file"
-        return Refusal(by="target", reason=f"configmap/{config_map} has no key {key}", mend=mend)
-    if found.get("immutable"):
-        return Refusal(by="target", reason=f"configmap/{config_map} is immutable", mend="replace it by one with another name")
-    return _Setting(key=key, value=str(found["data"][key]), config_map=found)
 
 
 def _limits(context: ActionContext, workload: Workload, budget: int | None) -> dict[str, int]:
@@ -142,15 +86,9 @@ def _limits(context: ActionContext, workload: Workload, budget: int | None) -> d
     return limits
 
 
-def _planned(context: ActionContext, workload: Workload, setting: _Setting, size: int, *, warnings: Sequence[str] = ()) -> Plan:
+def _planned(context: ActionContext, workload: Workload, setting: Setting, size: int, *, warnings: Sequence[str] = ()) -> Plan:
     cluster = operator(context)
-    told = [*surroundings(cluster, workload, what="the change"), *warnings]
-    if setting.config_map is not None:
-        where = setting.target(context)
-        told += [f"{where} is deployed by {tool}, whose next run writes it again" for tool in managers(setting.config_map)]
-        bound_to = joint_binding(setting.config_map, workload.found)
-    else:
-        bound_to = binding(DEPLOYMENTS, workload.found)
+    told = [*surroundings(cluster, workload, what="the change"), *setting.warnings(context), *warnings]
     total = size * workload.replicas
     return Plan(
         action="raise_pool_size",
@@ -165,7 +103,7 @@ def _planned(context: ActionContext, workload: Workload, setting: _Setting, size
         seen_by="the rollout is through, no request waits for a connection, and the symptom is below its threshold",
         seconds_until_effect=seconds_of_rollout(workload),
         repair=True,
-        bound_to=bound_to,
+        bound_to=setting.bound_to(workload),
         arguments={"size": str(size), "before": setting.value, "key": setting.key, "path": setting.path},
         warnings=tuple(told),
         uses={"pods_at_once": workload.serving_at_once, "pool_size": size},
@@ -173,27 +111,10 @@ def _planned(context: ActionContext, workload: Workload, setting: _Setting, size
 
 
 def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
-    cluster, size, before = operator(context), plan.arguments["size"], plan.arguments["before"]
-    deployment = cluster.get(DEPLOYMENTS, context.deployment)
-    if path := plan.arguments["path"]:
-        return [
-            ObjectPatch(
-                cluster,
-                DEPLOYMENTS,
-                context.deployment,
-                plan.bound_to,
-                [{"op": "replace", "path": path, "value": size}],
-                [{"op": "replace", "path": path, "value": before}],
-                f"set {plan.arguments['key']} of deployment/{context.deployment} to {size}",
-                awaits_rollout=True,
-            )
-        ]
-    found = cluster.get(CONFIG_MAPS, plan.target.name)
-    edit = {plan.arguments["key"]: size}
-    return [
-        config_map_patch(cluster, found, edit, bound_to=object_binding(plan.bound_to, "configmap")),
-        restart(context, deployment, bound_to=object_binding(plan.bound_to, "deployment")),
-    ]
+    arguments = plan.arguments
+    return setting_changes(
+        context, plan, key=arguments["key"], path=arguments["path"], value=arguments["size"], before=arguments["before"]
+    )
 
 
 def _target(context: ActionContext) -> Target:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from runbook_lib.actions.cache_ttl import SET_CACHE_TTL
 from runbook_lib.actions.cache_warming import WARM_CACHE
 from runbook_lib.actions.circuit_breaker import CLOSE_CIRCUIT_BREAKER, OPEN_CIRCUIT_BREAKER
 from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
@@ -50,6 +51,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             CREATE_INDEX,
             SET_EVICTION_POLICY,
             WARM_CACHE,
+            SET_CACHE_TTL,
         )
     }
 )

@@ -10,7 +10,15 @@ import pandas as pd
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import as_series, long
 from runbook_lib.checks.asking import Answers, Question, ask
-from runbook_lib.checks.cache_server import CacheServer, full_signal, notes_of, refusing_signal, server_of, server_table
+from runbook_lib.checks.cache_server import (
+    CacheServer,
+    expiry_signal,
+    full_signal,
+    notes_of,
+    refusing_signal,
+    server_of,
+    server_table,
+)
 from runbook_lib.checks.cache_slow import slow_signal, slow_table
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
@@ -51,8 +59,10 @@ def cache_health(context: CheckContext) -> Finding:
     summary = _summary(server, ratio, missing, answers)
     past = "" if context.live else "a past window is looked at, and Redis only tells of now"
     unknown = answers.why_missing("redis") or past or "no answer"
+    misses = _miss_signal(ratio, missing, server, answers)
     signals = (
-        _miss_signal(ratio, missing, server, answers),
+        misses,
+        expiry_signal(server, misses, unknown),
         full_signal(context, server, _series(answers, "memory_ratio"), unknown),
         refusing_signal(server, unknown),
         slow_signal(context, answers.get("slow"), answers.why_missing("slow")),
@@ -107,11 +117,11 @@ def _summary(server: CacheServer | None, series: pd.Series | None, missing: Epis
     elif server is not None and server.hit_ratio is not None:
         parts.append(f"Redis answers {server.hit_ratio:.0%} of the look-ups, since its start {server.hit_ratio_total:.0%}")
     if server is not None:
-        share = (
-            f" of {written(server.maximum_bytes, 'bytes')} ({server.policy})" if server.maximum_bytes else ", without a maximum"
-        )
+        memory = server.memory
+        maximum = f" of {written(memory.maximum_bytes, 'bytes')} ({memory.policy})"
+        share = maximum if memory.maximum_bytes else ", without a maximum"
         evicted = f", {server.evicted:.1f} keys evicted a second" if server.evicted else ""
-        parts.append(f"Redis uses {written(server.used_bytes, 'bytes')}{share}{evicted}")
+        parts.append(f"Redis uses {written(memory.used_bytes, 'bytes')}{share}{evicted}")
     if not parts:
         reason = answers.why_missing("redis") or answers.why_missing("hit_ratio") or "no metrics"
         return f"The cache could not be looked at: {reason}."
@@ -148,7 +158,7 @@ def _figure(context: CheckContext, series: pd.Series | None, summary: str) -> Li
 
 def _notes(context: CheckContext, server: CacheServer | None, answers: Answers) -> Iterator[str]:
     yield from notes_of(server)
-    if server is not None and server.full and (keys := answers.get("keys")) is not None and len(keys):
+    if server is not None and server.memory.full and (keys := answers.get("keys")) is not None and len(keys):
         first = keys.iloc[0]
         if first["bytes_ratio"] >= _FILLS_MOST:
             yield f"Keys {first['keys']} take {first['bytes_ratio']:.0%} of the memory that was sampled: whose are they?"

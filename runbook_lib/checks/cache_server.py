@@ -11,92 +11,60 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import latest_episode
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.cache import CacheMemory, number_of
 from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 
-__all__ = ["CacheServer", "full_signal", "notes_of", "refusing_signal", "server_of", "server_table"]
+__all__ = ["CacheServer", "expiry_signal", "full_signal", "notes_of", "refusing_signal", "server_of", "server_table"]
 
 _FULL = 0.95
+_MISSES_BY_EXPIRY = 0.3  # keys that expired, to look-ups that missed: from here on entries die before they are asked for
 _FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
 
 
 @dataclass(frozen=True, slots=True)
 class CacheServer:
-    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups.
+    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups."""
 
-    with_expiry: keys that expire, of all `keys`. maximum_bytes: 0 without one. config_file: where it would keep its settings.
-    """
-
+    memory: CacheMemory
     hit_ratio: float | None
     hit_ratio_total: float | None
+    missed: float
     evicted: float
     expired: float
     rejected: float
-    used_bytes: float
-    maximum_bytes: float
-    overhead_bytes: float
-    policy: str
     ping_seconds: float
     ping_seconds_maximum: float
     clients: int
     clients_maximum: int
     blocked: int
-    keys: int
-    with_expiry: int
     cluster: bool
     replica: bool
-
-    @property
-    def full(self) -> bool:
-        """Hardly any memory is left below the maximum."""
-        return self.maximum_bytes > 0 and self.used_bytes >= _FULL * self.maximum_bytes
-
-    @property
-    def evicts_nothing(self) -> bool:
-        """By its policy it cannot make room: it refuses writes once it is full."""
-        return self.policy == "noeviction" or (self.policy.startswith("volatile-") and not self.with_expiry)
-
-    @property
-    def clients_ratio(self) -> float | None:
-        """Connections, of those that it takes."""
-        return self.clients / self.clients_maximum if self.clients_maximum else None
 
 
 def server_of(info: Mapping[str, Any] | None) -> CacheServer | None:
     """From `Cache.traffic`. What a server leaves out counts as zero; None without an answer."""
     if info is None:
         return None
-    hits, misses = _number(info, "hits_per_second"), _number(info, "misses_per_second")
-    total = _number(info, "keyspace_hits") + _number(info, "keyspace_misses")
-    databases = [value for name, value in info.items() if name.startswith("db") and isinstance(value, Mapping)]
+    hits, misses = number_of(info, "hits_per_second"), number_of(info, "misses_per_second")
+    total = number_of(info, "keyspace_hits") + number_of(info, "keyspace_misses")
     return CacheServer(
+        memory=CacheMemory.of(info),
         hit_ratio=hits / (hits + misses) if hits + misses >= _FEW else None,
-        hit_ratio_total=_number(info, "keyspace_hits") / total if total else None,
-        evicted=_number(info, "evicted_per_second"),
-        expired=_number(info, "expired_per_second"),
-        rejected=_number(info, "rejected_per_second"),
-        used_bytes=_number(info, "used_memory"),
-        maximum_bytes=_number(info, "maxmemory"),
-        overhead_bytes=_number(info, "used_memory_startup"),
-        policy=str(info.get("maxmemory_policy") or ""),
-        ping_seconds=_number(info, "ping_seconds"),
-        ping_seconds_maximum=_number(info, "ping_seconds_maximum"),
-        clients=int(_number(info, "connected_clients")),
-        clients_maximum=int(_number(info, "maxclients")),
-        blocked=int(_number(info, "blocked_clients")),
-        keys=int(sum(_number(one, "keys") for one in databases)),
-        with_expiry=int(sum(_number(one, "expires") for one in databases)),
-        cluster=bool(_number(info, "cluster_enabled")) or info.get("redis_mode") == "cluster",
+        hit_ratio_total=number_of(info, "keyspace_hits") / total if total else None,
+        missed=misses,
+        evicted=number_of(info, "evicted_per_second"),
+        expired=number_of(info, "expired_per_second"),
+        rejected=number_of(info, "rejected_per_second"),
+        ping_seconds=number_of(info, "ping_seconds"),
+        ping_seconds_maximum=number_of(info, "ping_seconds_maximum"),
+        clients=int(number_of(info, "connected_clients")),
+        clients_maximum=int(number_of(info, "maxclients")),
+        blocked=int(number_of(info, "blocked_clients")),
+        cluster=bool(number_of(info, "cluster_enabled")) or info.get("redis_mode") == "cluster",
         replica=info.get("role") == "slave",
     )
-
-
-def _number(info: Mapping[str, Any], key: str) -> float:
-    try:
-        return float(info.get(key) or 0.0)
-    except (TypeError, ValueError):
-        return 0.0
 
 
 def server_table(server: CacheServer) -> Frame:
@@ -107,10 +75,10 @@ def server_table(server: CacheServer) -> Frame:
         ("hit ratio since the server started", written(server.hit_ratio_total, "ratio")),
         ("evicted keys", f"{server.evicted:.1f} a second"),
         ("expired keys", f"{server.expired:.1f} a second"),
-        ("memory", written(server.used_bytes, "bytes")),
-        ("maxmemory", written(server.maximum_bytes, "bytes") if server.maximum_bytes else "none"),
-        ("maxmemory-policy", server.policy or "not told"),
-        ("keys", f"{server.keys:,}, of which {server.with_expiry:,} expire"),
+        ("memory", written(server.memory.used_bytes, "bytes")),
+        ("maxmemory", written(server.memory.maximum_bytes, "bytes") if server.memory.maximum_bytes else "none"),
+        ("maxmemory-policy", server.memory.policy or "not told"),
+        ("keys", f"{server.memory.keys:,}, of which {server.memory.with_expiry:,} expire"),
         (
             "round trip",
             f"{written(server.ping_seconds, 'seconds')} (the longest {written(server.ping_seconds_maximum, 'seconds')})",
@@ -126,10 +94,10 @@ def notes_of(server: CacheServer | None) -> Iterator[str]:
     """What is to be known about it before it is changed."""
     if server is None:
         return
-    if server.full and server.evicts_nothing:
-        why = "noeviction" if server.policy == "noeviction" else f"{server.policy}, and no key expires"
+    if server.memory.refuses_writes:
+        why = "noeviction" if server.memory.policy == "noeviction" else f"{server.memory.policy}, and no key expires"
         yield f"Redis is full and evicts nothing ({why}): it refuses every write, so that nothing new is cached."
-    elif server.full:
+    elif server.memory.full:
         yield "Redis is full: it throws out keys to keep others. More memory, or fewer and smaller entries, is what helps."
     if server.clients_maximum and server.clients >= _FULL * server.clients_maximum:
         yield f"{server.clients:,} of {server.clients_maximum:,} connections are taken: Redis refuses those that come."
@@ -141,7 +109,7 @@ def notes_of(server: CacheServer | None) -> Iterator[str]:
 
 def full_signal(context: CheckContext, server: CacheServer | None, memory: pd.Series | None, why_unknown: str) -> Signal:
     """Whether memory is at its maximum; since when, where its history is in Prometheus."""
-    name, full = "cache_full", server.full if server is not None else None
+    name, full = "cache_full", server.memory.full if server is not None else None
     episode = None
     if memory is not None and len(memory):
         episode = latest_episode(memory, threshold=_FULL, gap=context.gap)
@@ -151,10 +119,11 @@ def full_signal(context: CheckContext, server: CacheServer | None, memory: pd.Se
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the cache's memory is not known: {why_unknown}")
     if server is None:
         text = f"the cache used up to {float(memory.max()):.0%} of its memory" if memory is not None else ""
-    elif not server.maximum_bytes:
+    elif not server.memory.maximum_bytes:
         text = "Redis has no maximum of memory"
     else:
-        text = f"Redis uses {written(server.used_bytes, 'bytes')} of {written(server.maximum_bytes, 'bytes')} ({server.policy})"
+        used, maximum = written(server.memory.used_bytes, "bytes"), written(server.memory.maximum_bytes, "bytes")
+        text = f"Redis uses {used} of {maximum} ({server.memory.policy})"
     if not full:
         return Signal(name=name, presence=Presence.ABSENT, text=text)
     since: datetime | None = episode.onset if episode is not None and not episode.seen_from_start else None
@@ -166,6 +135,18 @@ def refusing_signal(server: CacheServer | None, why_unknown: str) -> Signal:
     name = "cache_refuses_writes"
     if server is None:
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether the cache takes writes is not known: {why_unknown}")
-    if server.full and server.evicts_nothing:
-        return Signal(name=name, presence=Presence.PRESENT, text=f"Redis is full and evicts nothing ({server.policy})")
-    return Signal(name=name, presence=Presence.ABSENT, text=f"Redis has room, or makes it ({server.policy or 'policy not told'})")
+    if server.memory.refuses_writes:
+        return Signal(name=name, presence=Presence.PRESENT, text=f"Redis is full and evicts nothing ({server.memory.policy})")
+    return Signal(
+        name=name, presence=Presence.ABSENT, text=f"Redis has room, or makes it ({server.memory.policy or 'policy not told'})"
+    )
+
+
+def expiry_signal(server: CacheServer | None, misses: Signal, why_unknown: str) -> Signal:
+    """Whether look-ups miss since entries expire before they are asked for again. Without too many misses it means nothing."""
+    name = "cache_expires_early"
+    if server is None:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"how many keys expire is not known: {why_unknown}")
+    text = f"{server.expired:.3g} keys expire a second, and {server.missed:.3g} look-ups miss"
+    early = misses.presence is Presence.PRESENT and server.missed >= _FEW and server.expired >= _MISSES_BY_EXPIRY * server.missed
+    return Signal(name=name, presence=Presence.PRESENT if early else Presence.ABSENT, text=text)

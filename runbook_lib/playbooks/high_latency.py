@@ -142,7 +142,7 @@ PLAYBOOK = Playbook(
             name="cache_misses",
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
-            supports=("cache_full", "cache_refuses_writes", "log_cache_errors"),
+            supports=("cache_full", "cache_refuses_writes", "cache_expires_early", "log_cache_errors"),
             explained_by=(
                 ExplainedBy(cause="cache_slow"),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
@@ -150,7 +150,8 @@ PLAYBOOK = Playbook(
             ),
             remedies=(
                 Remedy(action="set_eviction_policy", when=("cache_refuses_writes",)),
-                Remedy(action="warm_cache", unless=("cache_full",)),
+                Remedy(action="warm_cache", unless=("cache_full", "cache_expires_early")),
+                Remedy(action="set_cache_ttl", when=("cache_expires_early",), unless=("cache_full",)),
             ),
         ),
         CauseRule(
@@ -215,6 +216,7 @@ PLAYBOOK = Playbook(
         "open_circuit_breaker",
         "warm_cache",
         "set_eviction_policy",
+        "set_cache_ttl",
         "scale_deployment",
         "raise_pool_size",
         "restart_pods",
@@ -226,7 +228,10 @@ PLAYBOOK = Playbook(
         "Watch the duration of each kind of statement (pg_stat_statements), and alert on what grows.",
         "Give every transaction a limit: statement_timeout, lock_timeout and idle_in_transaction_session_timeout for each role.",
         "Run batches in small transactions outside of busy hours, and in one order of tables and rows.",
-        "Warm the cache when a release is deployed, and let its entries expire at different times.",
+        "Warm the cache when a release is deployed, and let its entries expire at different times, not all at once.",
+        "Give the cache a Redis of its own, with maxmemory and allkeys-lru: who shares one evicts, or fills, what is another's.",
+        "Alert on the hit ratio, on evictions and on memory above 90 % of maxmemory; each miss must be affordable.",
+        "Keep KEYS, large Lua scripts and FLUSHALL from Redis in production by its ACL; they stop or empty it for everybody.",
         "Scale automatically on latency or on requests in flight, not on CPU alone.",
         "Put a timeout well below your own on every downstream call.",
     ),

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from runbook_lib.errors import SourceAnswerInvalid
+from runbook_lib.errors import SourceAnswerInvalid, SourceRefused
+from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
-from runbook_lib.sources.redis_session import RedisSessions
+from runbook_lib.sources.redis_looks import key_sample
+from runbook_lib.sources.redis_session import NAME, RedisSessions
 
 if TYPE_CHECKING:
     from redis import Redis
 
 __all__ = ["RedisOperator"]
 
+_Result = TypeVar("_Result")
+_SAMPLED = 500
+
 
 class RedisOperator:
-    """See `CacheOperator` in runbook_lib/actions/interface.py. Hosted Redis often has no CONFIG, and says so by an error."""
+    """See `CacheOperator` in runbook_lib/actions/interface.py."""
 
     def __init__(self, connection: RedisConnection) -> None:
         self._sessions = RedisSessions(connection)
 
     def setting(self, name: str) -> str:
         """CONFIG GET."""
-        found = self._sessions.run(lambda client: client.config_get(name))
+        found = self._configure(lambda client: client.config_get(name))
         if name not in found:
-            raise SourceAnswerInvalid("redis", f"CONFIG GET knows no setting {name}")
+            raise SourceAnswerInvalid(NAME, f"CONFIG GET knows no setting {name}")
         return str(found[name])
 
     def set(self, name: str, value: str) -> None:
@@ -33,4 +39,22 @@ class RedisOperator:
         def work(client: Redis) -> None:
             client.config_set(name, value)
 
-        self._sessions.run(work)
+        self._configure(work)
+
+    def info(self) -> Mapping[str, Any]:
+        """INFO."""
+        found: Mapping[str, Any] = self._sessions.run(lambda client: client.info())
+        return found
+
+    def key_sample(self) -> Frame:
+        """SCAN, and MEMORY USAGE, TTL and TYPE of what it finds."""
+        return self._sessions.run(lambda client: key_sample(client, limit=_SAMPLED))
+
+    def _configure(self, work: Callable[[Redis], _Result]) -> _Result:
+        """A server that has no CONFIG refuses, as one does that may not be asked: neither is a broken answer."""
+        try:
+            return self._sessions.run(work)
+        except SourceAnswerInvalid as error:
+            if "unknown command" in error.reason.lower() or "unknown subcommand" in error.reason.lower():
+                raise SourceRefused(NAME, "this Redis has no command CONFIG, as hosted ones have none") from error
+            raise

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runbook_lib.models.cause import Verdict
+from runbook_lib.models.finding import Presence
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import CacheComponent
 from runbook_lib.testing import (
@@ -141,6 +142,19 @@ def test_a_full_redis_that_evicts_has_no_policy_to_change() -> None:
 def test_a_redis_that_may_only_evict_what_expires_and_has_nothing_that_does_refuses_writes() -> None:
     cache = FakeCache(used_memory=64 * 2**20, maxmemory_policy="volatile-lru", db0={"keys": 100, "expires": 0})
     assert look(cache=cache).cause("cache_misses").actions == ("set_eviction_policy",)
+
+
+def test_entries_that_expire_before_they_are_asked_for_again_want_a_longer_life() -> None:
+    seen = look(cache=FakeCache(hits_per_second=40.0, misses_per_second=60.0, expired_per_second=55.0))
+    assert seen.roots == ["cache_misses"]
+    assert seen.cause("cache_misses").actions == ("set_cache_ttl",)
+
+
+def test_keys_that_expire_while_few_look_ups_miss_mean_nothing() -> None:
+    seen = look(slow(cache_hit_ratio=0.9), cache=FakeCache(misses_per_second=10.0, expired_per_second=10.0))
+    signal = seen.findings["cache_health"].signal("cache_expires_early")
+    assert signal is not None
+    assert signal.presence is Presence.ABSENT
 
 
 def test_slow_commands_that_block_redis_are_the_cause_and_the_misses_their_consequence() -> None:

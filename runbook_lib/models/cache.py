@@ -1,0 +1,62 @@
+"""The memory of a cache, as its server tells of it: is it full, and can it make room?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CacheMemory", "number_of"]
+
+_FULL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheMemory:
+    """From Redis' INFO. maximum_bytes: 0 without one. empty_bytes: what a Redis without any key uses.
+
+    with_expiry: keys that expire, of all `keys`.
+    """
+
+    used_bytes: float
+    maximum_bytes: float
+    empty_bytes: float
+    policy: str
+    keys: int
+    with_expiry: int
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> CacheMemory:
+        """What a server leaves out counts as zero."""
+        databases = [value for name, value in info.items() if name.startswith("db") and isinstance(value, Mapping)]
+        return cls(
+            used_bytes=number_of(info, "used_memory"),
+            maximum_bytes=number_of(info, "maxmemory"),
+            empty_bytes=number_of(info, "used_memory_startup"),
+            policy=str(info.get("maxmemory_policy") or ""),
+            keys=int(sum(number_of(one, "keys") for one in databases)),
+            with_expiry=int(sum(number_of(one, "expires") for one in databases)),
+        )
+
+    @property
+    def full(self) -> bool:
+        """Hardly any memory is left below the maximum."""
+        return self.maximum_bytes > 0 and self.used_bytes >= _FULL * self.maximum_bytes
+
+    @property
+    def evicts_nothing(self) -> bool:
+        """By its policy it cannot make room."""
+        return self.policy == "noeviction" or (self.policy.startswith("volatile-") and not self.with_expiry)
+
+    @property
+    def refuses_writes(self) -> bool:
+        """Nothing new can be kept: it is full, and makes no room."""
+        return self.full and self.evicts_nothing
+
+
+def number_of(info: Mapping[str, Any], key: str) -> float:
+    """A value of INFO as a number; 0 for one that is missing or is none."""
+    try:
+        return float(info.get(key) or 0.0)
+    except (TypeError, ValueError):
+        return 0.0
