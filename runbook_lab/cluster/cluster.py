@@ -13,8 +13,10 @@ from pathlib import Path
 from aiohttp import web
 
 from runbook_lab.cluster.access import Access
+from runbook_lab.cluster.controllers.autoscaler import Autoscaler, Pace
 from runbook_lab.cluster.controllers.cluster_ip import ClusterIPController
 from runbook_lab.cluster.controllers.deployment import DeploymentController
+from runbook_lab.cluster.controllers.disruption import DisruptionController
 from runbook_lab.cluster.controllers.endpoints import EndpointsController
 from runbook_lab.cluster.controllers.events import remove_old_events
 from runbook_lab.cluster.controllers.garbage import GarbageCollector
@@ -61,6 +63,7 @@ class Cluster:
         *,
         namespace: str = "shop",
         timing: Timing | None = None,
+        pace: Pace | None = None,
         seed: int | None = None,
     ) -> None:
         self.home = home
@@ -69,6 +72,7 @@ class Cluster:
         self.store = Store(seed=seed)
         self.network = PodNetwork(randomness=random.Random(seed) if seed is not None else None)
         self._directory = home / "cluster"
+        self._pace = pace
         self._lock = HomeLock(self._directory)
         self.hosts = HostsFiles(self.store, self._directory / "dns")
         self._traffic = Traffic(self.store, self._directory / "data")
@@ -199,6 +203,7 @@ class Cluster:
             ReplicaSetController(self.store),
             StatefulSetController(self.store),
             EndpointsController(self.store),
+            DisruptionController(self.store),
             ClusterIPController(self.store, take_ip=self.network.take_service_ip),
             Scheduler(self.store, node=NODE_NAME),
             GarbageCollector(self.store),
@@ -206,6 +211,7 @@ class Cluster:
         async with asyncio.TaskGroup() as tasks:
             for part in (self.kubelet, self._proxy, self._traffic, self.hosts, *controllers):
                 tasks.create_task(part.run())
+            tasks.create_task(Autoscaler(self.store, usages=self.kubelet.usage, pace=self._pace).run())
             tasks.create_task(self._sweep_events())
 
     async def _sweep_events(self) -> None:

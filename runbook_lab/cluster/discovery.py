@@ -15,12 +15,14 @@ _VERBS_OF_SUBRESOURCE = {
     "exec": ["create", "get"],
     "attach": ["create", "get"],
     "portforward": ["create", "get"],
+    "eviction": ["create"],
 }
 _KIND_OF_SUBRESOURCE = {
     "scale": ("autoscaling", "v1", "Scale"),
     "exec": ("", "v1", "PodExecOptions"),
     "attach": ("", "v1", "PodAttachOptions"),
     "portforward": ("", "v1", "PodPortForwardOptions"),
+    "eviction": ("policy", "v1", "Eviction"),
 }
 # Served without being stored.
 _REVIEWS = (

@@ -11,7 +11,7 @@ from runbook_lab.cluster.resources import Resource
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason why an object is invalid: the field, the kind of mistake (`FieldValueInvalid`, ...) and the words for people."""
+    """One reason for a refusal: the field (if any), the kind of mistake (`FieldValueInvalid`, ...) and the words for people."""
 
     field: str
     reason: str
@@ -51,7 +51,8 @@ class StoreError(Exception):
             if self.resource.group:
                 details["group"] = self.resource.group
         if self.causes:
-            details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in self.causes]
+            causes = [{"reason": c.reason, "message": c.message, "field": c.field} for c in self.causes]
+            details["causes"] = [{key: text for key, text in cause.items() if text} for cause in causes]
         if self.retry_after_seconds is not None:
             details["retryAfterSeconds"] = self.retry_after_seconds
         status: dict[str, Any] = {
@@ -156,6 +157,12 @@ class Invalid(StoreError):
         parts = [f"{cause.field}: {cause.message}" for cause in causes]
         text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
         return cls(f'{kind} "{name}" is invalid: {text}', resource=resource, name=name, causes=causes)
+
+
+class TooManyRequests(StoreError):
+    """429: not now, such as an eviction that a disruption budget does not allow at present."""
+
+    code, reason = 429, "TooManyRequests"
 
 
 class NotImplementedHere(StoreError):

@@ -9,6 +9,7 @@ from aiohttp import web
 from runbook_lab.cluster import discovery
 from runbook_lab.cluster.access import Access
 from runbook_lab.cluster.api.context import IDENTITY, SERVICES, Services, answer, authorize, services
+from runbook_lab.cluster.api.eviction import serve_eviction
 from runbook_lab.cluster.api.logs import serve_logs
 from runbook_lab.cluster.api.metrics import serve_metrics
 from runbook_lab.cluster.api.objects import serve_collection, serve_object
@@ -163,6 +164,8 @@ async def _resource(request: web.Request) -> web.StreamResponse:
             return await serve_logs(request, target)
         case "scale":
             return await serve_scale(request, target)
+        case "eviction":
+            return await serve_eviction(request, target)
         case "exec" | "attach":
             return await _streams(request, target)
         case "portforward":

@@ -40,6 +40,9 @@ _OPERATOR_RULES: list[Object] = [
         "verbs": _WRITE,
     },
     {"apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+    # To cordon, drain and uncordon.
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch", "update"]},
     {
         "apiGroups": ["apps"],
         "resources": [

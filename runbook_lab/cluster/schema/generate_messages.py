@@ -91,12 +91,12 @@ def mark_inlined(messages: Messages) -> None:
 
 
 def main() -> None:
-    """Collect what the served kinds and the options of a deletion are made of."""
+    """Collect what the served kinds, evictions and the options of a deletion are made of."""
     messages: Messages = {}
     for descriptor in read_descriptors(Path(sys.argv[1]).read_bytes()):
         messages |= read_messages(descriptor)
     mark_inlined(messages)
-    kinds = {"v1/DeleteOptions": f"{_META}.DeleteOptions"}
+    kinds = {"v1/DeleteOptions": f"{_META}.DeleteOptions", "policy/v1/Eviction": "k8s.io.api.policy.v1.Eviction"}
     for resource in SERVED:
         package = _PACKAGES.get(resource.group, resource.group.partition(".")[0])
         kinds[f"{resource.api_version}/{resource.kind}"] = f"k8s.io.api.{package}.{resource.version}.{resource.kind}"

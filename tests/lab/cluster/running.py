@@ -19,6 +19,7 @@ import pytest
 
 from runbook_lab import toolbox
 from runbook_lab.cluster import Cluster, Image
+from runbook_lab.cluster.controllers.autoscaler import Pace
 from runbook_lab.cluster.node.backoff import Timing
 
 # Answers its name and version; dies, leaks, fails its probe and hangs on demand.
@@ -69,6 +70,8 @@ IMAGES = {
 }
 # Back-offs of a quarter of a second at first, so that a crash loop shows all its states within a test.
 TIMING = Timing(backoff_first=0.25, backoff_longest=1.0, config_retry=0.1, sample_every=0.25)
+# Autoscalers that decide within a test, too.
+PACE = Pace(look_every=0.5, downscale_stabilization=2.0)
 
 
 class RunningCluster:
@@ -85,7 +88,7 @@ class RunningCluster:
         tools = (str(toolbox.install(home / "tools")),)
         images = self._images | dict.fromkeys(("busybox", "nicolaka/netshoot"), Image((), ("sh",)))
         images = {name: replace(image, tools_path=tools) for name, image in images.items()}
-        cluster = Cluster(home, images, timing=TIMING)
+        cluster = Cluster(home, images, timing=TIMING, pace=PACE)
         await cluster.start()
         return cluster
 
