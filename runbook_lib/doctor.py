@@ -38,6 +38,7 @@ _READS: tuple[tuple[str, str, str, str | None], ...] = (
     ("list", "policy", "poddisruptionbudgets", None),
     ("list", "networking.k8s.io", "networkpolicies", None),
     ("list", "metrics.k8s.io", "pods", None),
+    ("list", "", "nodes", None),
 )
 # What the actions change, with the operator's identity.
 _WRITES: tuple[tuple[str, str, str, str | None], ...] = (

@@ -34,11 +34,13 @@ __all__ = [
     "DEPLOYMENTS",
     "DISRUPTION_BUDGETS",
     "NETWORK_POLICIES",
+    "NODES",
     "PODS",
     "REPLICA_SETS",
     "SECRETS",
     "SERVICES",
     "STATEFUL_SETS",
+    "VERTICAL_AUTOSCALERS",
     "BudgetSpent",
     "Operator",
     "PatchRejected",
@@ -64,10 +66,14 @@ class Resource:
     group: str = ""
     version: str = "v1"
 
+    @property
+    def root(self) -> str:
+        """The path of its group."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def path(self, namespace: str, name: str = "") -> str:
         """The path of the collection, or of one object."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        return f"{root}/namespaces/{quote(namespace, safe='')}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
+        return f"{self.root}/namespaces/{quote(namespace, safe='')}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
     def may(self, verb: str, name: str = "", *, subresource: str = "") -> Permission:
         """The permission for a verb on it, or on a part of it (`pods/eviction`)."""
@@ -84,6 +90,8 @@ STATEFUL_SETS = Resource("statefulsets", "statefulset", "apps")
 DAEMON_SETS = Resource("daemonsets", "daemonset", "apps")
 NETWORK_POLICIES = Resource("networkpolicies", "networkpolicy", "networking.k8s.io")
 AUTOSCALERS = Resource("horizontalpodautoscalers", "hpa", "autoscaling", "v2")
+VERTICAL_AUTOSCALERS = Resource("verticalpodautoscalers", "vpa", "autoscaling.k8s.io")
+NODES = Resource("nodes", "node")
 DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
 
 
@@ -134,6 +142,10 @@ class Operator:
         text = labels if isinstance(labels, str) else ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         path = resource.path(self.namespace) + (f"?{urlencode({'labelSelector': text})}" if text else "")
         return list(self._ask("GET", path, what=f"list {resource.plural}").get("items") or ())
+
+    def list_everywhere(self, resource: Resource) -> Sequence[Object]:
+        """The objects of the whole cluster, which an operator of one namespace may well not see."""
+        return list(self._ask("GET", f"{resource.root}/{resource.plural}", what=f"list all {resource.plural}").get("items") or ())
 
     def patch(self, resource: Resource, name: str, operations: Sequence[Object], *, dry_run: bool) -> Object:
         """Apply a JSON patch (RFC 6902); a dry run goes through admission and validation and is not stored.

@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, operator
+from runbook_lib.actions.container_resources import amount, container_resources
 from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
-from runbook_lib.actions.workload import Workload, containers_of, surroundings
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.actions.workload import Workload, surroundings
 from runbook_lib.models.plan import Plan, Refusal
 from runbook_lib.models.window import format_instant
 
@@ -30,17 +30,13 @@ _DAYS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class _Limit:
-    """The container's place in the template, and its memory limit as it is written there."""
+    """The container's memory limit as it is written in the template, and where."""
 
-    index: int
+    path: str
     container: str
     text: str
     value_bytes: float
     request_bytes: float
-
-    @property
-    def path(self) -> str:
-        return pointer("spec", "template", "spec", "containers", self.index, "resources", "limits", "memory")
 
 
 def _plan(context: ActionContext, limit: str | None = None) -> Plan | Refusal:
@@ -52,7 +48,7 @@ def _plan(context: ActionContext, limit: str | None = None) -> Plan | Refusal:
     if isinstance(found, Refusal):
         return found
     wanted = limit if limit is not None else _mebibytes(found.value_bytes * _FACTOR)
-    wanted_bytes = _bytes(wanted)
+    wanted_bytes = amount(wanted)
     if wanted_bytes is None:
         return Refusal(by="target", reason=f'a limit is a quantity such as "512Mi"; found {wanted!r}')
     if wanted_bytes <= found.value_bytes:
@@ -76,30 +72,24 @@ def _undo(context: ActionContext, plan: Plan) -> Plan | Refusal:
 
 
 def _found(context: ActionContext, workload: Workload) -> _Limit | Refusal:
-    wanted = context.service.components.application.container
-    for index, container in enumerate(containers_of(workload.template)):
-        if wanted not in (None, container.get("name")):
-            continue
-        resources = container.get("resources") or {}
-        text = str((resources.get("limits") or {}).get("memory") or "")
-        value = _bytes(text)
-        if value is None:
-            reason = f"container {container['name']} of deployment/{workload.name} has no memory limit to raise"
-            return Refusal(by="target", reason=reason, mend="what kills it is the node's own shortage: see the node")
-        request = _bytes(str((resources.get("requests") or {}).get("memory") or text)) or value
-        return _Limit(index=index, container=str(container["name"]), text=text, value_bytes=value, request_bytes=request)
-    return Refusal(
-        by="target",
-        reason=f"deployment/{workload.name} has no container {wanted}",
-        mend="correct components.application.container in the service file",
-    )
+    container = container_resources(context, workload)
+    if isinstance(container, Refusal):
+        return container
+    text = container.limits.get("memory", "")
+    value = amount(text)
+    if value is None:
+        reason = f"container {container.container} of deployment/{workload.name} has no memory limit to raise"
+        return Refusal(by="target", reason=reason, mend="what kills it is the node's own shortage: see the node")
+    request = amount(container.request("memory")) or value
+    path = f"{container.path}/limits/memory"
+    return _Limit(path=path, container=container.container, text=text, value_bytes=value, request_bytes=request)
 
 
 def _planned(context: ActionContext, workload: Workload, found: _Limit, limit: str, *, note: str | None = "") -> Plan:
     """note: the reminder to leave behind; a new one by default, None for none."""
     before = (workload.found["metadata"].get("annotations") or {}).get(NOTE)
     reminder = _note(context, found.text, limit) if note == "" else note
-    raised = (_bytes(limit) or 0.0) - found.value_bytes
+    raised = (amount(limit) or 0.0) - found.value_bytes
     command = f"kubectl -n {context.namespace} set resources deployment/{workload.name} -c {found.container} --limits=memory="
     return Plan(
         action="raise_memory_limit",
@@ -131,7 +121,7 @@ def _planned(context: ActionContext, workload: Workload, found: _Limit, limit: s
 
 def _cautions(found: _Limit, limit: str, reminder: str | None) -> list[str]:
     told = []
-    if (_bytes(limit) or 0.0) > found.request_bytes:
+    if (amount(limit) or 0.0) > found.request_bytes:
         request = _mebibytes(found.request_bytes)
         told.append(f"the pods are still scheduled by their request ({request}): a full node may evict them before their limit")
     if reminder:
@@ -170,18 +160,6 @@ def _noting(before: str | None, after: str | None) -> list[dict[str, Any]]:
     if after is not None:
         return [{"op": "add", "path": path, "value": after}]
     return [{"op": "remove", "path": path}] if before is not None else []
-
-
-def _bytes(text: str) -> float | None:
-    """A quantity of Kubernetes in bytes; None when it is none, or not above 0."""
-    with one_import_at_a_time:
-        from kubernetes.utils.quantity import parse_quantity
-
-    try:
-        value = float(parse_quantity(text.strip()))  # type: ignore[no-untyped-call]
-    except (ValueError, ArithmeticError):
-        return None
-    return value if value > 0 else None
 
 
 def _mebibytes(value: float) -> str:

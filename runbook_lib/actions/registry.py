@@ -19,6 +19,7 @@ from runbook_lib.actions.memory_limit import RAISE_MEMORY_LIMIT
 from runbook_lib.actions.network_policy import DELETE_NETWORK_POLICY
 from runbook_lib.actions.pod_deletion import DELETE_PODS
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
+from runbook_lib.actions.resources import SET_RESOURCES
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
 from runbook_lib.actions.scale import SCALE_DEPLOYMENT
@@ -46,6 +47,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             TAKE_HEAP_DUMP,
             RAISE_MEMORY_LIMIT,
             SCALE_DEPLOYMENT,
+            SET_RESOURCES,
             CANCEL_STATEMENT,
             TERMINATE_SESSION,
             CREATE_INDEX,

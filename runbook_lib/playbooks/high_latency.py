@@ -14,6 +14,7 @@ from runbook_lib.checks.latency import latency, latency_breakdown, latency_sympt
 from runbook_lib.checks.logs import error_logs
 from runbook_lib.checks.memory import memory
 from runbook_lib.checks.missing_index import missing_index
+from runbook_lib.checks.node_pressure import node_pressure
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.checks.table_access import table_access
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
@@ -96,6 +97,7 @@ PLAYBOOK = Playbook(
         CheckStep(name="missing_index", title="The index that would help", run=missing_index, needs=("postgres",)),
         CheckStep(name="cache_health", title="Cache", run=cache_health, needs=("redis",)),
         CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
+        CheckStep(name="node_pressure", title="Nodes", run=node_pressure, needs=("kubernetes",)),
         CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
         CheckStep(name="downstream_latency", title="Calls to other services", run=downstream_latency, needs=("prometheus",)),
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
@@ -163,19 +165,27 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="cpu_exhaustion",
             title="The pods are short of CPU",
-            mechanism=(("cpu_short",),),
-            supports=("cpu_throttled",),
+            mechanism=(("cpu_short", "node_cpu_short"),),
+            supports=("cpu_throttled", "node_troubled"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cpu",)),
                 ExplainedBy(cause="bad_deployment", when=("new_code_burns_cpu",)),
             ),
-            remedies=(Remedy(action="scale_deployment"),),
+            remedies=(
+                Remedy(action="scale_deployment", unless=("pods_find_no_node",)),
+                Remedy(action="set_resources", when=("cpu_throttled",), unless=("node_cpu_short",)),
+                Remedy(action="delete_pods", when=("node_cpu_short",)),
+            ),
         ),
         CauseRule(
             name="downstream_slow",
             title="A downstream service takes long",
             mechanism=(("downstream_takes_time",),),
-            explained_by=(ExplainedBy(cause="bad_deployment", when=("diff_explains_calls",)),),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_calls",)),
+                # Who stands still while an answer waits measures a slow answer.
+                ExplainedBy(cause="cpu_exhaustion"),
+            ),
             remedies=(Remedy(action="open_circuit_breaker"),),
         ),
         CauseRule(
@@ -189,6 +199,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
                 ExplainedBy(cause="lock_contention"),
                 ExplainedBy(cause="slow_statements"),
+                ExplainedBy(cause="cpu_exhaustion", unless=("connections_held_beyond_request",)),
                 ExplainedBy(cause="downstream_slow", unless=("connections_held_beyond_request",)),
             ),
             remedies=(
@@ -218,6 +229,7 @@ PLAYBOOK = Playbook(
         "set_eviction_policy",
         "set_cache_ttl",
         "scale_deployment",
+        "set_resources",
         "raise_pool_size",
         "restart_pods",
         "delete_pods",

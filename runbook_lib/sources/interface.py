@@ -128,6 +128,11 @@ class Cluster(Source, Protocol):
     def pod_metrics(self, selector: str) -> Frame:
         """`kubectl top pods`. Columns: pod, container, cpu_cores, memory_bytes, time."""
 
+    def nodes(self) -> Frame:
+        """All nodes of the cluster, which not every identity may see. Columns: node, ready (bool), troubles (conditions that are
+        not as they should be, in words), since (when the first of them began), schedulable (bool), cpu_allocatable_cores,
+        memory_allocatable_bytes, cpu_cores and memory_bytes (in use; missing without metrics-server)."""
+
 
 class Logs(Source, Protocol):
     """The logs of all pods of a selector, previous containers too, merged in time order."""

@@ -28,6 +28,7 @@ from runbook_lib.sources.networking import (
     service_facts,
     slices_changed_at,
 )
+from runbook_lib.sources.nodes import NODE_COLUMNS, node_rows
 from runbook_lib.sources.pods import METRIC_COLUMNS, POD_COLUMNS, metric_rows, pod_row
 from runbook_lib.sources.rollout import HISTORY_COLUMNS, RolloutFacts, history_rows, owned_by, reused
 from runbook_lib.sources.tables import table
@@ -51,10 +52,13 @@ _AUTOSCALERS = Kind("horizontalpodautoscalers", "autoscaling", "v2")
 _BUDGETS = Kind("poddisruptionbudgets", "policy")
 _SLICES = Kind("endpointslices", "discovery.k8s.io")
 _POLICIES = Kind("networkpolicies", "networking.k8s.io")
+_NODES = Kind("nodes", namespaced=False)
 _POD_METRICS = Kind("pods", "metrics.k8s.io", "v1beta1")
+_NODE_METRICS = Kind("nodes", "metrics.k8s.io", "v1beta1", namespaced=False)
 
 _MAXIMUM_EVENTS_READ = 50_000  # the API lists them by name: the newest are known only when all were read
 _MAXIMUM_EVENTS = 2_000
+_MAXIMUM_NODES = 2_000
 
 
 class KubernetesCluster:
@@ -252,6 +256,13 @@ class KubernetesCluster:
             raise SourceNotConfigured(self.name, reason) from error
         words = ("top", "pods", "-l", selector, "--containers")
         return self._table(metric_rows(listing.items), METRIC_COLUMNS, *words, left_out=listing.left_out)
+
+    def nodes(self) -> Frame:
+        """The nodes of the cluster, with what they use where metrics-server tells."""
+        listing = self.api.list(_NODES, maximum=_MAXIMUM_NODES)
+        usage, notes = self._optional(_NODE_METRICS)
+        rows = node_rows(listing.items, usage.items)
+        return self._table(rows, NODE_COLUMNS, "describe", "nodes", left_out=listing.left_out, notes=notes)
 
     def _optional(self, kind: Kind, *, labels: str = "", fields: str = "") -> tuple[Listing, list[str]]:
         """A list that only adds detail: what cannot be read is a note, and the answer goes without it."""

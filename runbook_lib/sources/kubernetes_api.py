@@ -42,14 +42,16 @@ _Enough = Callable[[bytes], bool] | None
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of object: where the API serves it."""
+    """A kind of object: where the API serves it, and whether in namespaces."""
 
     plural: str
     group: str = ""
     version: str = "v1"
+    namespaced: bool = True
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
         """The path of the collection, of one object, or of its subresource."""
+        namespace = namespace if self.namespaced else None
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         parts = [*(["namespaces", namespace] if namespace else []), self.plural, name, subresource]
         return "/".join([root, *(quote(part, safe="") for part in parts if part)])
@@ -121,8 +123,9 @@ class KubernetesApi:
         return self._bounded(asked, lambda deadline: self._json(question, deadline))
 
     def list(self, kind: Kind, *, labels: str = "", fields: str = "", maximum: int = MAXIMUM_ITEMS) -> Listing:
-        """The objects of the namespace that match, no more than `maximum`, read in pages."""
-        asked = Asked(verb="list", resource=kind.plural, group=kind.group, namespace=self.namespace)
+        """The objects that match, of the namespace or where they have none of the cluster: at most `maximum`, read in pages."""
+        where = self.namespace if kind.namespaced else ""
+        asked = Asked(verb="list", resource=kind.plural, group=kind.group, namespace=where)
         query = {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
         question = _Question(asked, kind.path(self.namespace), query)
         return self._bounded(asked, lambda deadline: self._pages(question, maximum, deadline))

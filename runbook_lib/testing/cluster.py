@@ -48,11 +48,13 @@ class FakeCluster(Fake):
         secrets: Mapping[str, Sequence[str] | Sick | None] | None = None,
         absent: Sequence[str] = (),
         policies: Answer = None,
+        nodes: Answer = None,
         namespace: str = "shop",
     ) -> None:
         self.namespace = namespace
         self._others = {_DATABASE: _database_pods(), **(others or {})}
         self._endpoints, self._policies, self._absent = endpoints, policies, absent
+        self._nodes = nodes
         self._services, self._secrets = services or {}, secrets or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
         self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
@@ -182,6 +184,14 @@ class FakeCluster(Fake):
         """None."""
         del selector
         return frame([], columns=["pod", "container", "cpu_cores", "memory_bytes", "time"])
+
+    def nodes(self) -> Frame:
+        """The given nodes, else the one that all pods are on, half in use."""
+        healthy = {
+            "node": "node-1", "ready": True, "troubles": [], "since": None, "schedulable": True, "cpu_allocatable_cores": 8.0,
+            "memory_allocatable_bytes": 2.0**35, "cpu_cores": 4.0, "memory_bytes": 2.0**34,
+        }  # fmt: skip
+        return self._or(self._nodes, frame([healthy], source=self.name))
 
     def _or(self, answer: Answer, healthy: Frame) -> Frame:
         known = given(answer, self.name)

@@ -69,6 +69,8 @@ def _healthy(downstream: tuple[str, ...], window: Window) -> dict[str, Frame]:
         "cpu_request": pods(0.5),
         "cache_hit_ratio": one(0.95),
         "cpu_throttled_ratio": pods(0.0),
+        "cpu_pressure_ratio": pods(0.02),
+        "node_cpu_ratio": one(0.5, node="node-1"),
         "restarts": pods(0.0),
         "oom_kills": pods(0.0),
         "replicas_available": one(3.0),

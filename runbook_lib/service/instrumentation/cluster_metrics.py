@@ -53,6 +53,7 @@ def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> 
     yield from pods.memory_ratio()
     yield from _deployment(service, catalogue)
     yield from pods.ready()
+    yield from _nodes(catalogue, window)
 
 
 class _Pods:
@@ -95,6 +96,9 @@ class _Pods:
             matchers, pod = self.matchers(periods)
             part, whole = (f"sum by ({pod}) ({rate(metric, matchers, window)})" for metric in (throttled, periods))
             yield "cpu_throttled_ratio", f"{part} / ({whole} > 0)", {"pod": pod}
+        if (waiting := "container_pressure_cpu_waiting_seconds_total") in self._known:
+            matchers, pod = self.matchers(waiting)
+            yield "cpu_pressure_ratio", f"max by ({pod}) ({rate(waiting, matchers, window)})", {"pod": pod}
 
     def memory_ratio(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Memory against its limit; the label of the pod is the working set's."""
@@ -142,6 +146,20 @@ def _deployment(service: Service, catalogue: Catalogue) -> Iterator[tuple[str, s
                 .where("deployment", "=", service.components.application.deployment)
             )
             yield name, f"max({vector(metric, matchers)})", {}
+
+
+def _nodes(catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """How busy each node is, by node_exporter; it knows its node's name only where it was scraped with it, or by `uname`."""
+    spent, named = "node_cpu_seconds_total", "node_uname_info"
+    if spent not in catalogue.names():
+        return
+    idle = rate(spent, Matchers().where("mode", "=", "idle"), window)
+    if "node" in catalogue.labels(spent):
+        yield "node_cpu_ratio", f"1 - avg by (node) ({idle})", {"node": "node"}
+    elif named in catalogue.names():
+        names = f"max by (instance, nodename) ({named})"
+        busy = f"(1 - avg by (instance) ({idle})) * on (instance) group_left (nodename) {names}"
+        yield "node_cpu_ratio", busy, {"node": "nodename"}
 
 
 def _labels(catalogue: Catalogue, metric: str) -> frozenset[str]:

@@ -249,10 +249,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if urlsplit(self.path).path.endswith("/eviction"):
             return self._evict(_parts(urlsplit(self.path).path)[2])
+        if _parts(urlsplit(self.path).path)[1] == "pods":
+            return self._make(self._body())
         asked = self._body()["spec"]["resourceAttributes"]
         resource = "/".join(part for part in (asked["resource"], asked.get("subresource")) if part)
         allowed = f"{asked['verb']} {resource}" not in self.state.denied
         return self._answer(201, {"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}})
+
+    def _make(self, pod: dict[str, Any]) -> None:
+        """A pod that is made for a rehearsal alone."""
+        assert "dryRun=All" in self.path, "no action makes pods"
+        if self.state.fails.get("POST pods") == "quota":
+            return self._status(403, 'pods "orders" is forbidden: exceeded quota: team, requested: limits.cpu=1')
+        return self._answer(201, pod)
 
     def do_PATCH(self) -> None:
         self.state.requests.append(("PATCH", self.path))
@@ -299,6 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parts(path: str) -> tuple[str, str, str]:
+    if "/namespaces/" not in path:
+        return "", path.rpartition("/")[2], ""
     namespace, _, rest = path.partition("/namespaces/")[2].partition("/")
     plural, _, name = rest.removesuffix("/eviction").partition("/")
     return namespace, plural, name

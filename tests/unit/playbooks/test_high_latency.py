@@ -27,6 +27,7 @@ from runbook_lib.testing import (
     line,
     looks,
     plans,
+    pods,
     revisions,
     together,
 )
@@ -268,6 +269,94 @@ def test_pods_that_are_held_back_below_their_limit_are_short_of_cpu_too() -> Non
     seen = look(slow(cpu_usage=each_pod(0.2, 0.6, at=ONSET), cpu_throttled_ratio=each_pod(0.0, 0.7, at=ONSET)))
     assert seen.roots == ["cpu_exhaustion"]
     assert "held back by their limit" in seen.findings["cpu"].summary
+
+
+def test_pods_that_are_held_back_may_be_given_more_beside_being_more() -> None:
+    cause = look(slow(cpu_usage=each_pod(0.2, 0.6, at=ONSET), cpu_throttled_ratio=each_pod(0.0, 0.7, at=ONSET))).causes[0]
+    assert cause.actions == ("scale_deployment", "set_resources")
+    assert set(cause.pods) == set(PODS)
+
+
+def test_pods_without_a_limit_that_wait_for_a_processor_are_short_of_it() -> None:
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.9, at=ONSET), cpu_limit=None, cpu_pressure_ratio=each_pod(0.02, 0.6, at=ONSET)))
+    assert seen.roots == ["cpu_exhaustion"]
+    assert "wait for a processor, up to 60% of the time" in seen.findings["cpu"].summary
+    assert "180% of what it asks for" in seen.findings["cpu"].summary
+
+
+def test_a_node_that_has_no_cpu_to_give_makes_its_pods_slow() -> None:
+    seen = look(slow(cpu_limit=None, cpu_pressure_ratio=None, node_cpu_ratio=line(0.5, 0.99, at=ONSET, node="node-1")))
+    assert seen.roots == ["cpu_exhaustion"]
+    cause = seen.cause("cpu_exhaustion")
+    assert (cause.subject, set(cause.pods)) == ("node/node-1", set(PODS))
+    assert cause.actions == ("scale_deployment", "delete_pods")
+
+
+def test_a_node_that_is_full_now_and_was_never_watched_is_a_suspicion() -> None:
+    full = FakeCluster().nodes().assign(cpu_cores=7.9)
+    measured = slow(cpu_limit=None, cpu_pressure_ratio=None, node_cpu_ratio=None)
+    assert look(measured, cluster=FakeCluster(nodes=Frame(full))).verdicts["cpu_exhaustion"] is Verdict.SUSPECTED
+
+
+def test_who_may_not_see_the_nodes_is_told_so() -> None:
+    seen = look(slow(node_cpu_ratio=None), cluster=FakeCluster(nodes=Sick("refused", "cannot list nodes")))
+    finding = seen.findings["node_pressure"]
+    assert "cannot list nodes" in finding.summary
+    assert finding.signal("node_troubled").presence is Presence.UNKNOWN
+    assert seen.verdicts["cpu_exhaustion"] is Verdict.UNKNOWN
+
+
+def test_a_node_under_pressure_is_told_with_its_pods() -> None:
+    troubled = FakeCluster().nodes().assign(since=ago(12))
+    troubled["troubles"] = [["MemoryPressure"]]
+    finding = look(slow(), cluster=FakeCluster(nodes=Frame(troubled))).findings["node_pressure"]
+    assert finding.summary.startswith("node-1 is in trouble (MemoryPressure) with 3 pods of the service on it")
+    assert finding.signal("node_troubled").since == ago(12)
+
+
+def test_where_no_node_takes_more_pods_scaling_is_not_advised() -> None:
+    waiting = pods(state="pending: Unschedulable", message="0/1 nodes are available: 1 Insufficient cpu.", only=PODS[2])
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.99, at=ONSET)), cluster=FakeCluster(pods=waiting))
+    assert seen.roots == ["cpu_exhaustion"]
+    assert "scale_deployment" not in seen.cause("cpu_exhaustion").actions
+
+
+def test_high_use_without_slow_requests_is_no_cause() -> None:
+    seen = look(FakeMetrics({"cpu_usage": each_pod(0.2, 0.99, at=ONSET), "cpu_throttled_ratio": each_pod(0.0, 0.7, at=ONSET)}))
+    assert seen.roots == []
+
+
+def test_more_requests_are_told_as_the_reason_and_dearer_ones_as_another() -> None:
+    busy = each_pod(0.3, 0.99, at=ONSET)
+    notes = look(slow(cpu_usage=busy, request_rate=line(40.0, 90.0, at=ONSET))).findings["cpu"].notes
+    assert notes[0].startswith("More requests come: 90 requests/s since")
+    notes = look(slow(cpu_usage=busy, request_rate=40.0)).findings["cpu"].notes
+    assert "each takes 3.3 times the CPU" in notes[0]
+
+
+def test_what_follows_from_pods_that_stand_still_is_named_so() -> None:
+    seen = look(
+        slow(
+            cpu_throttled_ratio=each_pod(0.0, 0.9, at=ONSET),
+            downstream_latency=line(0.02, 1.4, at=ONSET, downstream="payments"),
+            pool_in_use=each_pod(1.0, 5.0, at=ONSET),
+            pool_waiting=each_pod(0.0, 8.0, at=ONSET),
+        )
+    )
+    assert seen.roots == ["cpu_exhaustion"]
+    assert seen.consequences == {"downstream_slow": "cpu_exhaustion", "db_pool_exhausted": "cpu_exhaustion"}
+
+
+def test_an_autoscaler_that_can_give_no_more_says_so() -> None:
+    blind = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}
+    facts = {
+        "name": "shop", "min_replicas": 2, "max_replicas": 3, "current_replicas": 3, "desired_replicas": 3, "conditions": [blind],
+    }  # fmt: skip
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.99, at=ONSET)), cluster=FakeCluster(autoscaler=facts))
+    told = " ".join(seen.findings["cpu"].notes)
+    assert "at its maximum of 3 replicas" in told
+    assert "cannot read what it scales by: no metrics" in told
+    assert seen.findings["cpu"].signal("autoscaler_at_maximum").presence is Presence.PRESENT
 
 
 def test_a_release_that_burns_cpu_is_the_release() -> None:

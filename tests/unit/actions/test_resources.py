@@ -1,0 +1,140 @@
+"""What the container may use and asks for: set within reason, only where a node has room, told to whom it concerns, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient
+
+from runbook_lib.actions.container_resources import quality_of_service
+from runbook_lib.actions.guard import propose
+from runbook_lib.actions.resources import SET_RESOURCES
+from runbook_lib.models.plan import Plan, Proposal
+from tests.unit.actions.cluster_api import Cluster
+from tests.unit.actions.situations import a_context
+
+
+def proposed(folder: Path, api: ApiClient, **arguments: Any) -> Proposal:
+    return propose(SET_RESOURCES, a_context(folder, api_client=api), **arguments)
+
+
+def planned(folder: Path, api: ApiClient, **arguments: Any) -> Plan:
+    proposal = proposed(folder, api, **arguments)
+    assert proposal.plan is not None, proposal.outcome.text
+    return proposal.plan
+
+
+def resources(cluster: Cluster) -> Any:
+    return cluster.objects["deployments", "orders"]["spec"]["template"]["spec"]["containers"][0].get("resources")
+
+
+@pytest.fixture
+def limited(cluster: Cluster) -> Cluster:
+    """A quarter of a core at most, 50m asked for; one node of two cores."""
+    container = cluster.objects["deployments", "orders"]["spec"]["template"]["spec"]["containers"][0]
+    container["resources"] = {"limits": {"cpu": "250m", "memory": "128Mi"}, "requests": {"cpu": "50m", "memory": "64Mi"}}
+    cluster.put("nodes", "node-1", status={"allocatable": {"cpu": "2", "memory": "4Gi"}}, spec={})
+    return cluster
+
+
+def test_twice_the_cpu_and_back(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    before = resources(limited)
+    proposal = proposed(tmp_path, api)
+    assert proposal.plan is not None
+    assert proposal.plan.title.startswith("Set the resources of orders: cpu limit 250m to 500m")
+    assert proposal.plan.command.endswith(
+        "set resources deployment/orders -c orders --limits=cpu=500m,memory=128Mi --requests=cpu=50m,memory=64Mi"
+    )
+    assert proposal.approve is not None
+    outcome = proposal.approve(None)
+    assert outcome.status == "executed", outcome.text
+    assert resources(limited)["limits"] == {"cpu": "500m", "memory": "128Mi"}
+    assert proposal.undo is not None
+    assert proposal.undo().status == "undone"
+    assert resources(limited) == before
+
+
+def test_a_limit_alone_asks_no_more_of_the_nodes(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    del resources(limited)["requests"]
+    plan = planned(tmp_path, api)
+    assert plan.arguments["after"]["requests"] == {"cpu": "250m"}, "what the API had made of the old limit"
+
+
+def test_a_request_that_no_node_has_room_for_is_refused(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    limited.put("pods", "other", spec={"nodeName": "node-1", "containers": [{"resources": {"requests": {"cpu": "1900m"}}}]})
+    outcome = proposed(tmp_path, api, cpu_request="200m").outcome
+    assert outcome.status == "refused"
+    assert "node-1 has 0.1 cores" in outcome.text
+    del limited.objects["pods", "other"]
+    assert planned(tmp_path, api, cpu_request="200m").risk == "medium"
+
+
+def test_who_may_not_see_the_nodes_is_told_that_room_is_not_known(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    limited.fails["GET nodes"] = "500"
+    warnings = planned(tmp_path, api, cpu_request="200m").warnings
+    assert any("room on the nodes could not be looked at" in warning for warning in warnings)
+
+
+def test_an_autoscaler_that_goes_by_utilisation_is_told(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
+    target = {"kind": "Deployment", "name": "orders"}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 8, "metrics": [metric]}
+    limited.put("horizontalpodautoscalers", "orders", spec=spec)
+    assert any("50% of the utilisation" in warning for warning in planned(tmp_path, api, cpu_request="100m").warnings)
+    assert not any("utilisation" in warning for warning in planned(tmp_path, api, cpu_limit="500m").warnings)
+
+
+def test_a_vertical_autoscaler_is_told(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    limited.put("verticalpodautoscalers", "orders", spec={"targetRef": {"kind": "Deployment", "name": "orders"}})
+    assert any(warning.startswith("vpa/orders sets the requests") for warning in planned(tmp_path, api).warnings)
+
+
+def test_a_change_of_the_qos_class_is_told(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    same = {"cpu_request": "200m", "cpu_limit": "250m", "memory_request": "128Mi"}
+    assert not any("QoS" in warning for warning in planned(tmp_path, api, **same).warnings)
+    resources(limited)["requests"] = {"cpu": "250m", "memory": "128Mi"}
+    warnings = planned(tmp_path, api).warnings
+    assert any("from Guaranteed to Burstable" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"cpu_limit": "100m"}, "would be less"),
+        ({"cpu_limit": "2"}, "more than four times"),
+        ({"cpu_request": "200m", "cpu_limit": "250m", "memory_limit": "much"}, "a quantity is wanted"),
+        ({"memory_request": "200Mi"}, "above the limit"),
+        ({"cpu_limit": "250m"}, "already"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, limited: Cluster, api: ApiClient, arguments: dict[str, str], reason: str
+) -> None:
+    del limited
+    assert reason in proposed(tmp_path, api, **arguments).outcome.text
+
+
+def test_without_a_limit_there_is_none_to_raise(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    del cluster
+    assert "has no CPU limit" in proposed(tmp_path, api).outcome.text
+
+
+def test_a_quota_that_the_new_pods_would_break_is_found_before_anything_is_changed(
+    tmp_path: Path, limited: Cluster, api: ApiClient
+) -> None:
+    limited.fails["POST pods"] = "quota"
+    outcome = proposed(tmp_path, api).outcome
+    assert outcome.status == "refused"
+    assert "exceeded quota" in outcome.text
+    assert limited.writes() == []
+
+
+def test_the_class_of_service_is_kubernetes_own() -> None:
+    cpu, both = {"cpu": "1"}, {"cpu": "1", "memory": "1Gi"}
+    assert quality_of_service([{}]) == "BestEffort"
+    assert quality_of_service([{"limits": both}]) == "Guaranteed"
+    assert quality_of_service([{"limits": both, "requests": {"cpu": "1000m", "memory": "1024Mi"}}]) == "Guaranteed"
+    assert quality_of_service([{"limits": cpu}]) == "Burstable"
+    assert quality_of_service([{"limits": both}, {}]) == "Burstable"
