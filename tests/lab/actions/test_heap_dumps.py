@@ -9,6 +9,7 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from kubernetes import config
 
 from runbook_lab.cluster import Image
 from runbook_lib.actions.audit import AuditLog
-from runbook_lib.actions.container import Container
+from runbook_lib.actions.container import Container, Ran
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.heap import TAKE_HEAP_DUMP
 from runbook_lib.actions.interface import ActionContext
+from runbook_lib.errors import SourceAnswerInvalid, SourceMissingObject, SourceRefused, SourceTimeout
 from runbook_lib.incident.heap import HeapExplorer
 from runbook_lib.models.finding import Finding
 from runbook_lib.models.plan import Outcome, Proposal
@@ -83,9 +85,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     images = {
         "node:20": Image((program("node"), "-e", _NODE)),
         "node-signal:20": Image((program("node"), "--heapsnapshot-signal=SIGUSR2", "-e", _NODE)),
-        "node-deaf:20": Image(
-            (program("node"), "-e", "process.on('SIGUSR1', () => {}); process.removeAllListeners('SIGUSR1');" + _NODE)
-        ),
         "java:17": Image((program("java"), "-Xmx128m", "-cp", str(folder), "Shop")),
         "python:3": Image(("python3", "-c", "import time; time.sleep(600)")),
     }
@@ -195,3 +194,59 @@ def left_over(context: ActionContext, namespace: str, image: str) -> list[str]:
     """Dumps that were left in the container."""
     listed = inside(context, namespace, image).run(["sh", "-c", "ls . /tmp"]).out.split()
     return [name for name in listed if ("-shop." in name and "Z-" in name) or name.startswith("Heap.")]
+
+
+def test_the_classes_of_a_jvm_are_counted_without_a_dump(lab: RunningCluster, namespace: str, connect: Connect):
+    started(lab, namespace, "java:17")
+    context = connect()
+    proposal = propose(TAKE_HEAP_DUMP, context, histogram=True)
+    assert proposal.plan is not None, proposal.outcome.text
+    assert not any("passwords" in warning for warning in proposal.plan.warnings)
+    assert approved(proposal).status == "executed"
+    largest = explorer(context).largest().frame
+    assert largest is not None
+    assert largest.set_index("name").loc["Shop$Order", "count"] == 20_000
+
+
+def test_a_process_that_was_started_again_since_the_plan_is_left_alone(lab: RunningCluster, namespace: str, connect: Connect):
+    started(lab, namespace, "node:20")
+    context = connect()
+    proposal = propose(TAKE_HEAP_DUMP, context)
+    assert proposal.plan is not None, proposal.outcome.text
+    inside(context, namespace, "node:20").run(["kill", "-KILL", str(proposal.plan.arguments["process"]["pid"])])
+    until(lambda: (lab.pods(namespace)[0]["status"]["containerStatuses"][0]).get("restartCount") == 1)
+    until(lambda: "kept 20000" in lab.log(lab.pods(namespace)[0]))
+    outcome = approved(proposal)
+    assert outcome.status == "refused"
+    assert "not the one of the plan" in outcome.text
+
+
+def test_what_cannot_be_dumped_is_refused_with_the_way_out(lab: RunningCluster, namespace: str, connect: Connect):
+    lab.apply(pod("shop", namespace, container("python:3")))
+    until(lambda: running_pod(lab, namespace))
+    assert "tracemalloc" in propose(TAKE_HEAP_DUMP, connect()).outcome.text
+    assert "get pods/exec" in propose(TAKE_HEAP_DUMP, connect(user="lab-reader")).outcome.text
+    assert "no pod/other runs" in propose(TAKE_HEAP_DUMP, connect(), pod="other").outcome.text
+    assert not (connect().heap_dumps or Path()).exists()
+
+
+def test_commands_in_a_container_are_bounded_and_tell_how_they_ended(lab: RunningCluster, namespace: str, connect: Connect):
+    lab.apply(pod("shop", namespace, container("python:3")))
+    until(lambda: running_pod(lab, namespace))
+    shop = inside(connect(), namespace, "python:3")
+    assert shop.run(["sh", "-c", "echo out; echo error >&2; exit 3"]) == Ran(3, "out\n", "error")
+    data = b"".join(shop.stream(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' '\\377'"], idle_seconds=20))
+    assert data == b"\xff" * 3_000_000
+    assert b"".join(shop.stream(["sh", "-c", "read -r line; echo $line"], idle_seconds=20, stdin=b"hello\n")) == b"hello\n"
+    with pytest.raises(SourceAnswerInvalid, match="more than"):
+        shop.run(["head", "-c", "3000000", "/dev/zero"])
+    with pytest.raises(SourceAnswerInvalid, match="exit code 4"):
+        list(shop.stream(["sh", "-c", "exit 4"], idle_seconds=20))
+    with pytest.raises(SourceTimeout, match=r"silent for 0\.2 s"):
+        list(shop.stream(["sleep", "30"], idle_seconds=0.2))
+    with pytest.raises(SourceMissingObject):
+        replace(shop, pod="gone").run(["true"])
+    with pytest.raises(SourceRefused):
+        inside(connect(user="lab-reader"), namespace, "python:3").run(["true"])
+    with pytest.raises(SourceMissingObject):
+        shop.run(["no-such-program"])
