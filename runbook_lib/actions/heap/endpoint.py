@@ -27,11 +27,7 @@ __all__ = ["changes", "planned", "undone"]
 _FORMATS: dict[Runtime, HeapFormat] = {"node": "heapsnapshot", "java": "hprof", "python": "allocations"}
 _PAUSE_SECONDS = {"node": 20.0, "java": 5.0, "python": 1.0}  # an estimate: how large the heap is shows only in the answer
 _SLOWEST_SECONDS = 300.0
-_SECRETS = {
-    "allocations": "it names lines of code and how much they hold, and nothing of what",
-    "hprof": "the file will hold whatever is in memory, passwords and personal data included: keep it like a secret",
-    "heapsnapshot": "the file will hold whatever is in memory, passwords and personal data included: keep it like a secret",
-}
+_SECRETS = "the file will hold whatever is in memory, passwords and personal data included: keep it like a secret"
 
 
 def planned(context: ActionContext, dumped: Dumped, folder: Path, most_bytes: int) -> Plan | Refusal:
@@ -66,9 +62,10 @@ def planned(context: ActionContext, dumped: Dumped, folder: Path, most_bytes: in
         bound_to={"uid": dumped.uid},
         arguments={
             "endpoint": settings.dump_path, "start": settings.start_path, "stop": stop, "pod": dumped.name,
-            "container": dumped.container, "runtime": runtime, "file": str(folder / name), "most_bytes": most_bytes,
+            "container": dumped.container, "process": f"{dumped.uid} {dumped.instance}", "runtime": runtime,
+            "file": str(folder / name), "most_bytes": most_bytes,
         },
-        warnings=(*_first(begins=begins), _SECRETS[_FORMATS[runtime]]),
+        warnings=(*_first(begins=begins), *([] if runtime == "python" else [_SECRETS])),
         uses={} if runtime == "python" else {"pods_at_once": 1},
     )  # fmt: skip
 
@@ -209,7 +206,7 @@ class _Download:
             runtime=runtime,
             pod=self.endpoint.name,
             container=str(self.arguments["container"]),
-            process=self.endpoint.uid,
+            process=str(self.arguments["process"]),
             taken_at=taken_at,
             bytes=fetched.bytes,
             sha256=fetched.sha256,

@@ -43,6 +43,12 @@ class Dumped:
         """The container's name."""
         return str(self.spec["name"])
 
+    @property
+    def instance(self) -> str:
+        """Which run of the container it is: a restarted one is another."""
+        statuses = (self.pod.get("status") or {}).get("containerStatuses") or ()
+        return next((str(one.get("containerID") or "") for one in statuses if one.get("name") == self.container), "")
+
     def limit_bytes(self, resource: str) -> float | None:
         """Its limit of `memory` or `ephemeral-storage`; None when it has none."""
         return _bytes(((self.spec.get("resources") or {}).get("limits") or {}).get(resource))
