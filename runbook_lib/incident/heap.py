@@ -25,6 +25,7 @@ DUMP_COLUMNS = ("taken_at", "pod", "format", "bytes", "file")
 _PIECE_BYTES = 1024 * 1024
 _BARS = 12
 _ROWS = 200
+_LONGEST_LABEL = 32
 _TAKE = "incident.resolve.take_heap_dump()"
 _TITLES = {"heap_contents": "What the heap holds", "heap_growth": "What grew in the heap"}
 _TOOLS: dict[HeapFormat, str] = {
@@ -244,5 +245,10 @@ def _comparable(before: _Dump, after: _Dump) -> Sequence[str]:
 
 def _bars(title: str, table: Frame, column: str) -> BarFigure:
     top = table.head(_BARS)
-    data = {"category": [str(name)[:80] for name in top["name"]], "value": [float(value) for value in top[column]]}
+    data = {"category": [_tail(str(name)) for name in top["name"]], "value": [float(value) for value in top[column]]}
     return BarFigure(title=title, unit="bytes", frame=frame(data, unit="bytes", source="heap dump"))
+
+
+def _tail(name: str) -> str:
+    """The end of a long name says most: the class after its packages, the line after its directories."""
+    return name if len(name) <= _LONGEST_LABEL else f"...{name[-_LONGEST_LABEL:]}"
