@@ -153,7 +153,8 @@ class AdminClient:
 
     @contextmanager
     def _calling(self, method: str, url: str) -> Iterator[None]:
-        import httpx
+        with one_import_at_a_time:
+            import httpx
 
         try:
             yield

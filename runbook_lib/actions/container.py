@@ -22,6 +22,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
+from runbook_lib.importing import one_import_at_a_time
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -101,7 +102,8 @@ class Container:
             )
 
     def _output(self, command: Sequence[str], ending: _Ending, idle_seconds: float, stdin: bytes = b"") -> Iterator[bytes]:
-        from websocket import ABNF, WebSocketException, WebSocketTimeoutException
+        with one_import_at_a_time:
+            from websocket import ABNF, WebSocketException, WebSocketTimeoutException
 
         socket = _within(self.seconds, lambda: self._connected(command, stdin=bool(stdin)), f"no connection to {self}")
         try:
@@ -126,8 +128,9 @@ class Container:
             raise SourceUnreachable(_NAME, f"{command[0]} in {self}: the connection ended before the command did")
 
     def _connected(self, command: Sequence[str], *, stdin: bool) -> Any:
-        from kubernetes.stream import ws_client as typed
-        from websocket import WebSocketBadStatusException, WebSocketException
+        with one_import_at_a_time:
+            from kubernetes.stream import ws_client as typed
+            from websocket import WebSocketBadStatusException, WebSocketException
 
         stream: Any = typed  # its functions carry no types
         configuration = self.client.configuration

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbook_lib.actions.cluster import PODS, Operator, Resource
+from runbook_lib.actions.container_resources import amount
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.replacement import is_leaving, is_ready
 from runbook_lib.errors import SourceError, SourceMissingObject
@@ -51,7 +52,7 @@ class Dumped:
 
     def limit_bytes(self, resource: str) -> float | None:
         """Its limit of `memory` or `ephemeral-storage`; None when it has none."""
-        return _bytes(((self.spec.get("resources") or {}).get("limits") or {}).get(resource))
+        return amount(((self.spec.get("resources") or {}).get("limits") or {}).get(resource))
 
     def probe_seconds(self, probe: str) -> float | None:
         """For how long a `livenessProbe` or `readinessProbe` may fail before the cluster acts; None without one."""
@@ -67,7 +68,7 @@ class Dumped:
             return None
         name = max(mounts, key=lambda one: len(str(one["mountPath"])))["name"]
         volumes = [one for one in self.pod["spec"].get("volumes") or () if one.get("name") == name]
-        return _bytes((volumes[0].get("emptyDir") or {}).get("sizeLimit")) if volumes else None
+        return amount((volumes[0].get("emptyDir") or {}).get("sizeLimit")) if volumes else None
 
     def scratch(self) -> list[str]:
         """Where it has an emptyDir of its own on the disk: the best place for a large file."""
@@ -118,7 +119,7 @@ def _fullest(cluster: Operator, running: Mapping[str, Object]) -> str | None:
     """The pod whose containers use most memory; where nobody measures it, the one that has run for longest."""
     try:
         used = {
-            str(one["metadata"]["name"]): sum(_bytes((part.get("usage") or {}).get("memory")) or 0 for part in one["containers"])
+            str(one["metadata"]["name"]): sum(amount((part.get("usage") or {}).get("memory")) or 0 for part in one["containers"])
             for one in cluster.list(_POD_METRICS)
         }
     except (SourceError, KeyError, TypeError):
@@ -136,14 +137,3 @@ def _container(pod: Object, name: str | None) -> Object | None:
 
 def _below(path: str, mount: str) -> bool:
     return path == mount or path.startswith(mount.rstrip("/") + "/")
-
-
-def _bytes(text: object) -> float | None:
-    from kubernetes.utils.quantity import parse_quantity
-
-    if text is None:
-        return None
-    try:
-        return float(parse_quantity(str(text).strip()))  # type: ignore[no-untyped-call]
-    except (ValueError, ArithmeticError):
-        return None
