@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runbook_lab.faults import cache, cpu, deployment, downstream, locks, memory, network, outage, pool
+from runbook_lab.faults import cache, cpu, deployment, downstream, locks, memory, network, outage, pool, statements
 from runbook_lab.faults.declaration import Fault, Step, UnknownFaultError
 
 _ERRORS, _DOWN, _MEMORY, _LATENCY = "high_error_rate", "service_down", "memory_leak", "high_latency"
@@ -122,6 +122,10 @@ FAULTS: dict[str, FaultType] = {
             "load": Kind(cpu.draw_load, _LATENCY, "cpu_exhaustion", "scale_deployment"),
             "limit": Kind(cpu.draw_limit, _LATENCY, "bad_deployment", "rollback_deployment"),
         },
+    ),
+    "slow_query": FaultType(
+        "orders looks something up in a table that lacks an index",
+        {"missing_index": Kind(statements.draw_missing_index, _LATENCY, "slow_statements", "create_index")},
     ),
     "downstream_slow": FaultType(
         "payments answers in time, and late",

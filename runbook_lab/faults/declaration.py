@@ -103,6 +103,15 @@ class SlowLinks:
     link: Link
 
 
+@dataclass(frozen=True)
+class Executed:
+    """Statements that a role executes in the shop's database, one after the other, as a migration does."""
+
+    role: str
+    application: str
+    statements: tuple[str, ...]
+
+
 Step = (
     PodConditions
     | Patch
@@ -111,6 +120,7 @@ Step = (
     | DeletePods
     | StopProcesses
     | LeftRunning
+    | Executed
     | RedisCommand
     | FillRedis
     | Create

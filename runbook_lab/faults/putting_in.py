@@ -17,6 +17,7 @@ from runbook_lab.cluster_client import ClusterClient
 from runbook_lab.faults.declaration import (
     Create,
     DeletePods,
+    Executed,
     Fault,
     FillRedis,
     LeftRunning,
@@ -78,6 +79,8 @@ def _change(home: Home, cluster: ClusterClient, step: Step) -> None:
             processes.send(_processes_of(home, name), signal.SIGSTOP)
     elif isinstance(step, LeftRunning):
         _leave_running(home, step)
+    elif isinstance(step, Executed):
+        _execute(home, step)
     elif isinstance(step, RedisCommand):
         with _redis(home) as client:
             client.execute_command(*step.words)
@@ -108,11 +111,23 @@ def _fill_redis(home: Home, step: FillRedis) -> None:
 
 def _leave_running(home: Home, step: LeftRunning) -> None:
     """Send the statement and hang up: a server at work looks at its client only when it has something to say."""
-    connection = psycopg.connect(
-        host=str(home.socket_directory()), user=step.role, dbname=postgres.DATABASE, application_name=step.application
-    )
+    connection = _psql(home, step.role, step.application)
     connection.pgconn.send_query(step.sql.encode())
     connection.pgconn.finish()
+
+
+def _execute(home: Home, step: Executed) -> None:
+    """Each by itself: CONCURRENTLY is refused within a transaction."""
+    with _psql(home, step.role, step.application) as connection:
+        connection.autocommit = True
+        for statement in step.statements:
+            connection.execute(statement.encode())
+
+
+def _psql(home: Home, role: str, application: str) -> psycopg.Connection[Any]:
+    """Connect by the socket, as psql in the database's own pod does."""
+    where = str(home.socket_directory())
+    return psycopg.connect(host=where, user=role, dbname=postgres.DATABASE, application_name=application)
 
 
 def _processes_of(home: Home, pod: str) -> list[processes.Process]:

@@ -19,7 +19,8 @@ _PASSWORDS = {"orders_password": "orders", "runbook_password": "postgres"}
 
 
 def restore(home: Home) -> list[str]:
-    """Make the database what `lab up` made it, but for the shop's own data. Say how many sessions were ended.
+    """Make the database what `lab up` made it, but for the shop's own data. Say how many sessions were ended, and which indexes
+    were dropped or made again.
 
     Raises TimeoutError when it does not accept connections again in time.
     """
@@ -28,11 +29,23 @@ def restore(home: Home) -> list[str]:
         ended += len(connection.execute((_HERE / "sessions.sql").read_text(encoding="utf-8")).fetchall())
         for statement in _statements(home, _HERE / "database.sql"):
             connection.execute(statement)
+    done = [f"ended {ended} database sessions"] if ended else []
     with _connected(home, postgres.DATABASE) as connection:
+        before = _indexes(connection)
+        for _, statement in connection.execute((_HERE / "indexes.sql").read_bytes()).fetchall():
+            connection.execute(str(statement).encode())
+        dropped = before - _indexes(connection)
         for statement in _statements(home, postgres.SCHEMA):
             if not statement.startswith("CREATE ROLE"):
                 connection.execute(statement)
-    return [f"ended {ended} database sessions"] if ended else []
+        made = _indexes(connection) - (before - dropped)
+    done += [f"dropped index {name}" for name in sorted(dropped)]
+    return done + [f"created index {name} again" for name in sorted(made)]
+
+
+def _indexes(connection: psycopg.Connection[tuple[object, ...]]) -> set[str]:
+    rows = connection.execute("SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public'").fetchall()
+    return {str(name) for (name,) in rows}
 
 
 def _connected(home: Home, database: str) -> psycopg.Connection[tuple[object, ...]]:

@@ -6,16 +6,20 @@ CREATE ROLE shop_owner NOLOGIN;
 
 CREATE ROLE orders LOGIN PASSWORD $orders_password;
 
--- Sees what every session does, and no customer's data.
+-- Sees what every session does, and may read the shop's tables: who may not is not told by EXPLAIN how a statement reads them.
 CREATE ROLE runbook LOGIN PASSWORD $runbook_password IN ROLE pg_monitor;
 
--- Ends sessions that are in the way, for those who act.
+-- Ends sessions that are in the way, and makes indexes as the tables' owner may, for those who act.
 CREATE ROLE runbook_operator LOGIN PASSWORD $runbook_password IN ROLE pg_monitor, pg_signal_backend;
 
 -- Writes new prices; logs in without a password, from the database's own pod.
 CREATE ROLE price_import LOGIN;
 
 ALTER ROLE runbook SET default_transaction_read_only = on;
+
+GRANT shop_owner TO runbook_operator;
+
+GRANT CREATE ON SCHEMA public TO shop_owner;
 
 CREATE TABLE IF NOT EXISTS products (
     sku text PRIMARY KEY,
@@ -46,6 +50,47 @@ CREATE TABLE IF NOT EXISTS order_journal (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The orders of earlier years, at which customers look now and then.
+CREATE TABLE IF NOT EXISTS order_archive (
+    id bigint PRIMARY KEY,
+    customer text NOT NULL,
+    sku text NOT NULL,
+    quantity integer NOT NULL,
+    amount numeric(12, 2) NOT NULL,
+    placed_on date NOT NULL
+);
+
+INSERT INTO order_archive
+SELECT
+    n,
+    'customer-' || n * 7919 % 10000,
+    (ARRAY['anvil', 'glue', 'magnet', 'paint', 'rocket', 'rope', 'skates', 'spring'])[1 + n % 8],
+    1 + n % 7,
+    17.50,
+    date '2019-01-01' + n % 2000
+FROM generate_series(1, 50000) AS n
+WHERE NOT EXISTS (SELECT FROM order_archive);
+
+CREATE INDEX IF NOT EXISTS order_archive_customer ON order_archive (customer);
+
+ANALYZE order_archive;
+
+-- The pause stands for a disk: the pages of old orders are not in memory, and are read a stretch at a time. The planner is told
+-- that this costs nothing, so that every row that is looked at has been read first.
+CREATE OR REPLACE FUNCTION is_read(id bigint) RETURNS boolean
+LANGUAGE plpgsql COST 0.01 AS $$body$$
+BEGIN
+    IF id % 400 = 0 THEN
+        PERFORM pg_sleep(0.01);
+    END IF;
+    RETURN true;
+END
+$$body$$;
+
+ALTER FUNCTION is_read OWNER TO shop_owner;
+
+ALTER TABLE order_archive OWNER TO shop_owner;
+
 ALTER TABLE products OWNER TO shop_owner;
 
 ALTER TABLE orders OWNER TO shop_owner;
@@ -69,7 +114,9 @@ $$body$$;
 
 ALTER FUNCTION place_order OWNER TO shop_owner;
 
-GRANT SELECT ON products, orders TO orders;
+GRANT SELECT ON products, orders, order_archive TO orders;
+
+GRANT SELECT ON products, orders, order_archive, order_journal TO runbook;
 
 GRANT SELECT, UPDATE ON products TO price_import;
 

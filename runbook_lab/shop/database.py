@@ -28,6 +28,10 @@ _RETRY_SECONDS = 1.0
 
 _CATALOG = "SELECT sku, name, price FROM products ORDER BY sku"
 _ORDER = "SELECT id, customer, sku, quantity, amount, status, created_at FROM orders WHERE id = %s"
+_HISTORY = (
+    "SELECT id, sku, quantity, amount, placed_on FROM order_archive"
+    " WHERE is_read(id) AND customer = %s ORDER BY placed_on DESC LIMIT 20"
+)
 # The function checks the customer's credit and writes order and journal in one transaction; it takes most of an order's time.
 _PLACE = "SELECT place_order(%s, %s, %s, %s, %s) AS id"
 
@@ -89,6 +93,11 @@ class Database:
         """Give an order, None when there is none of this number."""
         with self._connection() as connection:
             return connection.execute(_ORDER, [number]).fetchone()
+
+    def history(self, customer: str) -> list[dict[str, Any]]:
+        """Give the last orders of a customer in earlier years, newest first."""
+        with self._connection() as connection:
+            return connection.execute(_HISTORY, [customer]).fetchall()
 
     def place(self, *, customer: str, sku: str, quantity: int, amount: Decimal, status: str) -> int:
         """Write an order, and give its number."""

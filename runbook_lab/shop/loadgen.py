@@ -27,7 +27,8 @@ _log = logging.getLogger("shop.loadgen")
 _SKUS = ("anvil", "rocket", "spring", "magnet", "paint", "rope", "skates", "glue")
 _SOUGHT = ("instant", "magnet", "tunnel", "rocket", "skates", "springs", "giant")
 _TIERS = (None, None, None, "silver", "gold")
-_PLACING, _READING = 0.72, 0.18  # shares of the requests; the rest looks at the catalog
+_PLACING, _READING, _LOOKING_BACK = 0.72, 0.10, 0.08  # shares of the requests; the rest looks at the catalog
+_CUSTOMERS = 10_000
 _AT_ONCE = 96
 _SEARCHES_AT_ONCE = 60
 _TIMEOUT_SECONDS = 10.0
@@ -60,14 +61,19 @@ class Customers:
         """Give the next request."""
         kind = self._chance.random()
         if kind < _PLACING:
-            customer: dict[str, Any] = {"id": f"customer-{self._chance.randrange(10_000)}"}
+            customer: dict[str, Any] = {"id": self._customer()}
             if tier := self._chance.choice(_TIERS):
                 customer["loyalty"] = {"tier": tier}
             order = {"customer": customer, "sku": self._chance.choice(_SKUS), "quantity": self._chance.randrange(1, 8)}
             return Call("POST", "/orders", order)
         if kind < _PLACING + _READING and self._orders:
             return Call("GET", f"/orders/{self._chance.choice(self._orders)}")
+        if _PLACING + _READING <= kind < _PLACING + _READING + _LOOKING_BACK:
+            return Call("GET", f"/customers/{self._customer()}/orders")
         return Call("GET", "/catalog")
+
+    def _customer(self) -> str:
+        return f"customer-{self._chance.randrange(_CUSTOMERS)}"
 
     def placed(self, number: int) -> None:
         """Note an order, which its customer will look at again."""

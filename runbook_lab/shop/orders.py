@@ -60,6 +60,7 @@ class Orders:
         service.route("GET", "/catalog/search", self.search)
         service.route("POST", "/orders", self.place)
         service.route("GET", "/orders/{id}", self.order)
+        service.route("GET", "/customers/{id}/orders", self.history)
         service.route("GET", "/admin/circuit-breaker-status", self.breakers)
         service.route("POST", "/admin/circuit-breaker/open", self._authorized(self.open_breaker))
         service.route("POST", "/admin/circuit-breaker/close", self._authorized(self.close_breaker))
@@ -100,6 +101,11 @@ class Orders:
         if found is None:
             raise HttpError(404, f"there is no order {number}")
         return Answer(found)
+
+    def history(self, request: Request) -> Answer:
+        """What a customer has ordered in earlier years."""
+        self._memory.allocate(_WORK_BYTES)
+        return Answer({"orders": self.database.history(request.parameters["id"])})
 
     def place(self, request: Request) -> Answer:
         """Take an order: reserve, charge, write. Where a breaker is open its fallback counts, and the order says so."""

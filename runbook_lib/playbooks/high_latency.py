@@ -16,6 +16,7 @@ from runbook_lib.checks.memory import memory
 from runbook_lib.checks.missing_index import missing_index
 from runbook_lib.checks.node_pressure import node_pressure
 from runbook_lib.checks.pods import pod_status
+from runbook_lib.checks.statements import statements
 from runbook_lib.checks.table_access import table_access
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
@@ -68,7 +69,14 @@ _NEW_VERSION_IS_SLOW = Conjunction(
 _NEW_CODE_IS_SLOW = Conjunction(
     name="new_code_is_slow",
     all_of=("diff_changes_code", "latency_high"),
-    none_of=("downstream_takes_time", "statements_wait_for_locks", "statements_slow", "pool_saturated", "cache_misses_high"),
+    none_of=(
+        "downstream_takes_time",
+        "statements_wait_for_locks",
+        "statements_slow",
+        "statements_regressed",
+        "pool_saturated",
+        "cache_misses_high",
+    ),
     text="requests take long since the code was changed, and nothing that they wait for does",
     close_in_time=True,
 )
@@ -94,6 +102,7 @@ PLAYBOOK = Playbook(
             name="database_connections", title="Database connections", run=database_connections, needs=("prometheus", "postgres")
         ),
         CheckStep(name="table_access", title="How tables are read", run=table_access, needs=("postgres",)),
+        CheckStep(name="statements", title="Which statements take the time", run=statements, needs=("postgres", "prometheus")),
         CheckStep(name="missing_index", title="The index that would help", run=missing_index, needs=("postgres",)),
         CheckStep(name="cache_health", title="Cache", run=cache_health, needs=("redis",)),
         CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
@@ -129,7 +138,7 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="slow_statements",
             title="Statements of the database take long",
-            mechanism=(("statements_slow",),),
+            mechanism=(("statements_slow", "statements_regressed"),),
             supports=("tables_scanned", "index_missing"),
             explained_by=(
                 ExplainedBy(cause="lock_contention", unless=("index_missing",)),

@@ -169,7 +169,13 @@ class Database(Source, Protocol):
         sequential_scans (a second), sequential_rows (read by them, a second), index_scans (a second), last_autovacuum_at,
         last_analyze_at. The most read sequentially first. `attrs["cache_hit_ratio"]`: pages found in shared buffers, to all."""
 
-    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+    def statements(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """What statements cost, from two looks at pg_stat_statements. Columns: query_id, user, statement, calls (a second), load
+        (sessions at work on it), mean_seconds, rows_per_call, hit_ratio (all between the looks; missing without a call),
+        calls_before, mean_before_seconds (up to the first look), since (when its counting began). Most load first.
+        `attrs["missing"]`: why there is nothing to see, or empty; `attrs["reset_at"]`: since when everything is counted."""
+
+    def statement_plans(self, *, samples: int = 3, every_seconds: float = 0.3, limit: int = 8) -> Frame:
         """The statements that clients are at, looked at several times, with what EXPLAIN says of them; none is executed. Columns:
         statement, application, user, seen (in how many looks, times the sessions at it), longest_seconds, tables (that it has
         locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why). Most

@@ -16,6 +16,7 @@ from runbook_lib.sources.cells import frame_of
 from runbook_lib.sources.postgres_errors import NAME
 from runbook_lib.sources.postgres_plans import statement_plans
 from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
+from runbook_lib.sources.postgres_statistics import statements
 from runbook_lib.sources.statements import acting_function, first_word, named, normalised, rendered
 from runbook_lib.sources.tables import table
 
@@ -180,7 +181,11 @@ class PostgresDatabase:
         built.attrs["cache_hit_ratio"] = hits / (hits + reads) if hits + reads > 0 else None
         return built
 
-    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+    def statements(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """What statements cost at present and cost before, from pg_stat_statements."""
+        return statements(self._sessions, every_seconds=every_seconds, limit=limit)
+
+    def statement_plans(self, *, samples: int = 3, every_seconds: float = 0.3, limit: int = 8) -> Frame:
         """What clients are at, and how PostgreSQL would carry it out; nothing is executed."""
         return statement_plans(self._sessions, samples=samples, every_seconds=every_seconds, limit=limit)
 

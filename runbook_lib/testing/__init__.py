@@ -30,7 +30,7 @@ A source that is down, in each of its ways, is `Sick`; what needed it must becom
 from runbook_lib.testing.cluster import FakeCluster
 from runbook_lib.testing.examining import Examination, FakeJournal, context, error_symptom, examine, fake_sources, service
 from runbook_lib.testing.metrics import FakeMetrics, Measured
-from runbook_lib.testing.plans import plans, table_definition
+from runbook_lib.testing.plans import plans, statistics, table_definition
 from runbook_lib.testing.records import (
     access,
     chain,
@@ -89,6 +89,7 @@ __all__ = [
     "service",
     "sessions",
     "slow_commands",
+    "statistics",
     "table_definition",
     "together",
 ]

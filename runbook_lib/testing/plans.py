@@ -1,13 +1,14 @@
-"""Tables and plans of statements as the database source gives them, with what a test does not care about filled in."""
+"""Tables, plans and costs of statements as the database source gives them, with what a test does not care about filled in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from runbook_lib.models.frame import Frame, frame
 
-__all__ = ["plans", "table_definition"]
+__all__ = ["plans", "statistics", "table_definition"]
 
 
 def table_definition(*, name: str = "orders", columns: Sequence[str] = (), **values: Any) -> dict[str, Any]:
@@ -72,4 +73,25 @@ def plans(
     }
     built = frame([row] if condition else [], columns=list(row), source="postgres")
     built.attrs.update({"samples": 5, "tables": [told] if condition else [], "command": "psql"})
+    return built
+
+
+def statistics(*, missing: str = "", reset_at: datetime | None = None, **values: Any) -> Frame:
+    """What one statement of the service costs: 10 ms, now as before, unless `values` say otherwise."""
+    row = {
+        "query_id": "42",
+        "user": "shop",
+        "statement": "select * from orders where customer = $1",
+        "calls": 5.0,
+        "mean_seconds": 0.01,
+        "load": 0.05,
+        "calls_before": 10_000.0,
+        "mean_before_seconds": 0.01,
+        "rows_per_call": 3.0,
+        "hit_ratio": 0.99,
+        "since": None,
+        **values,
+    }
+    built = frame([] if missing else [row], columns=list(row), source="postgres")
+    built.attrs.update({"missing": missing, "notes": [], "reset_at": reset_at, "seconds": 2.0, "command": "psql"})
     return built

@@ -8,7 +8,7 @@ from typing import Any
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.sources.interface import HttpAnswer
-from runbook_lib.testing.plans import plans
+from runbook_lib.testing.plans import plans, statistics
 from runbook_lib.testing.records import LOG_COLUMNS, access, chain, key_families, looks, sessions, slow_commands
 from runbook_lib.testing.series import NOW, ago
 from runbook_lib.testing.sickness import Fake, Sick, given
@@ -41,7 +41,7 @@ class FakeDatabase(Fake):
     """PostgreSQL with 100 connections, 10 of them used, and nothing that waits.
 
     sessions: as `sessions` makes them. activity: as `looks` does. chains: as `chain`. access: as `access` does. plans: as `plans`
-    does. limits: replaces single keys. Any of them may be a `Sick`.
+    does. statements: as `statistics` does. limits: replaces single keys. Any of them may be a `Sick`.
     """
 
     name = "postgres"
@@ -58,9 +58,10 @@ class FakeDatabase(Fake):
         activity: Answer = None,
         access: Answer = None,
         plans: Answer = None,
+        statements: Answer = None,
     ) -> None:
         self._sessions, self._chains, self._limits = sessions, chains, limits
-        self._activity, self._access, self._plans = activity, access, plans
+        self._activity, self._access, self._plans, self._statements = activity, access, plans, statements
         self._connections, self._tables, self._query = connections, tables, query
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, limit: int = 10_000) -> Frame:
@@ -101,7 +102,12 @@ class FakeDatabase(Fake):
         del every_seconds, limit
         return self._or(self._access, access())
 
-    def statement_plans(self, *, samples: int = 5, every_seconds: float = 0.4, limit: int = 8) -> Frame:
+    def statements(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
+        """The given costs."""
+        del every_seconds, limit
+        return self._or(self._statements, statistics())
+
+    def statement_plans(self, *, samples: int = 3, every_seconds: float = 0.3, limit: int = 8) -> Frame:
         """The given plans."""
         del samples, every_seconds, limit
         return self._or(self._plans, plans())

@@ -35,6 +35,13 @@ def test_changed_roles_and_settings_of_the_database_are_reset(shop_lab):
     assert shop_lab.sql("select has_table_privilege('orders', 'orders', 'insert')") == [(True,)]
 
 
+def test_indexes_are_those_of_the_schema_again(shop_lab):
+    shop_lab.sql("drop index order_archive_customer")
+    shop_lab.sql("create index order_archive_hot on order_archive (amount)")
+    assert {"dropped index order_archive_hot", "created index order_archive_customer again"} <= set(shop_lab.heal())
+    assert shop_lab.sql("select count(*) from pg_indexes where tablename = 'order_archive'") == [(2,)]
+
+
 def test_redis_settings_and_feature_flags_are_restored(shop_lab):
     with redis.Redis.from_url(shop_lab.home.read("redis.url"), decode_responses=True) as client:
         client.hset("orders:features", "recommendations", "off")

@@ -10,7 +10,7 @@ from runbook_lib.analysis.heap.content import COLUMNS as HEAP_COLUMNS
 from runbook_lib.analysis.heap.growth import COLUMNS as GROWTH_COLUMNS
 from runbook_lib.incident.heap import DUMP_COLUMNS
 from runbook_lib.service.instrumentation import MEASURES, PRESETS, resolving
-from runbook_lib.sources import postgres, postgres_plans, redis_looks
+from runbook_lib.sources import postgres, postgres_plans, postgres_statistics, redis_looks
 from runbook_lib.sources.configuration import CHANGE_COLUMNS
 from runbook_lib.sources.events import EVENT_COLUMNS
 from runbook_lib.sources.logs import LOG_COLUMNS
@@ -40,6 +40,7 @@ FRAMES = {
     "database: `connections`": postgres._CONNECTION_COLUMNS,
     "database: `sessions`": postgres._SESSION_COLUMNS,
     "database: `blocking_chains`": postgres._BLOCKING_COLUMNS,
+    "database: `statements`": postgres_statistics.STATISTIC_COLUMNS,
     "database: `statement_plans`": postgres_plans.PLAN_COLUMNS,
     "database: `table_sizes`": postgres._TABLE_COLUMNS,
 }

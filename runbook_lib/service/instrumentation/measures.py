@@ -38,6 +38,7 @@ MEASURES: dict[str, Measure] = {
     "downstream_error_ratio": Measure("ratio", "failed calls to all calls of each downstream service", ("downstream",)),
     "downstream_latency": Measure("seconds", "duration of the calls to each downstream service at $quantile", ("downstream",)),
     "breaker_state": Measure("state", "1 while the circuit breaker is open, 0 while it is closed", ("downstream",)),
+    "statement_latency": Measure("seconds", "mean duration of each kind of statement of the database", ("statement",)),
     "cache_hit_ratio": Measure("ratio", "look-ups that the cache answered, to all"),
     "cache_evictions": Measure("keys/s", "keys that the cache threw out to make room"),
     "cache_expirations": Measure("keys/s", "keys of the cache whose lifetime ended"),

@@ -16,6 +16,7 @@ from runbook_lib.service.instrumentation.cluster_metrics import cluster_expressi
 from runbook_lib.service.instrumentation.measures import MEASURES
 from runbook_lib.service.instrumentation.presets import PRESETS, Breaker, Part, Pool, Preset, Requests
 from runbook_lib.service.instrumentation.promql import Matchers, quantile, quotient, rate, vector
+from runbook_lib.service.instrumentation.statement_metrics import statement_expressions
 from runbook_lib.service.models import Service
 
 __all__ = ["Expression", "Expressions", "resolve"]
@@ -78,6 +79,7 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
         _breaker_expressions(finder, presets),
         cache_expressions(service, finder, catalogue, window),
         cluster_expressions(service, catalogue, window),
+        statement_expressions(service, catalogue, window),
     ):
         for measure, promql, labels in found:
             known.setdefault(measure, Expression(promql, MEASURES[measure].unit, labels))

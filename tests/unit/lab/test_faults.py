@@ -62,6 +62,13 @@ def test_every_bad_deployment_is_a_rollout_or_ends_in_one(seed):
     assert isinstance(last, RestartRollout) or (isinstance(last, Patch) and "template" in last.patch["spec"])
 
 
+@given(seed=SEEDS)
+def test_an_index_is_dropped_by_what_a_migration_would_say(seed):
+    (step,) = draw("slow_query", seed=seed).steps
+    assert step.statements[-1] == "DROP INDEX CONCURRENTLY order_archive_customer"
+    assert "slow" not in " ".join(step.statements)
+
+
 def test_every_fault_has_its_cause_and_cure_in_its_runbook():
     for kind in (kind for fault in FAULTS.values() for kind in fault.kinds.values()):
         playbook = find_playbook(kind.runbook)

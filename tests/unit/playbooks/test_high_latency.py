@@ -29,6 +29,7 @@ from runbook_lib.testing import (
     plans,
     pods,
     revisions,
+    statistics,
     together,
 )
 
@@ -431,3 +432,46 @@ def test_without_prometheus_the_symptom_is_not_known_and_the_lock_still_is_seen(
 def test_every_pod_is_told_with_its_cpu() -> None:
     table = look(slow()).findings["cpu"].tables[0][1]
     assert sorted(table["pod"]) == sorted(PODS)
+
+
+# --- what statements cost
+
+
+def test_a_statement_that_takes_longer_than_before_is_told_by_prometheus_with_its_date() -> None:
+    history = together(line(0.01, 0.4, at=ONSET, statement="42"), line(0.02, statement="43"))
+    seen = look(slow(statement_latency=history))
+    assert seen.roots == ["slow_statements"]
+    cause = seen.cause("slow_statements")
+    assert cause.since is not None
+    assert abs(cause.since - ONSET) < timedelta(seconds=60)
+    assert "takes 400 ms on average, 10 ms before (from Prometheus, before the onset)" in seen.findings["statements"].summary
+
+
+def test_without_a_history_the_mean_since_the_reset_is_named_as_what_it_is() -> None:
+    costs = statistics(mean_seconds=0.9, load=4.5, reset_at=ago(60 * 24))
+    seen = look(slow(pool_in_use=BUSY), database=scanning(statements=costs, plans=plans()))
+    assert seen.roots == ["slow_statements"]
+    finding = seen.findings["statements"]
+    assert "10 ms before (the mean since 2026-02-28T04:00:00Z, this incident included)" in finding.summary
+    assert any("Prometheus has no history of single statements" in note for note in finding.notes)
+
+
+def test_more_calls_of_a_statement_that_takes_as_long_as_ever_are_no_regression() -> None:
+    costs = statistics(calls=500.0, load=5.0)
+    assert look(slow(), database=FakeDatabase(statements=costs)).verdicts["slow_statements"] is Verdict.RULED_OUT
+
+
+def test_without_the_extension_what_statements_cost_is_unknown_and_the_cause_is_not_ruled_out() -> None:
+    seen = look(slow(), database=FakeDatabase(statements=statistics(missing="pg_stat_statements is not installed")))
+    finding = seen.findings["statements"]
+    assert finding.summary == "What statements cost is not known: pg_stat_statements is not installed."
+    signal = finding.signal("statements_regressed")
+    assert signal is not None
+    assert signal.presence is Presence.UNKNOWN
+
+
+def test_a_statement_that_waits_for_a_lock_takes_longer_and_is_no_second_cause() -> None:
+    history = line(0.01, 1.2, at=ONSET, statement="42")
+    seen = look(slow(pool_in_use=BUSY, statement_latency=history), database=locked())
+    assert seen.roots == ["lock_contention"]
+    assert seen.consequences == {"slow_statements": "lock_contention"}
