@@ -29,8 +29,9 @@ def pod_spec(spec: Object) -> None:
         schedulerName="default-scheduler",
         securityContext={},
     )
-    for container in (spec.get("initContainers") or []) + (spec.get("containers") or []):
-        _container(container)
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(field) or ():
+            _container(container)
 
 
 def _container(container: Object) -> None:

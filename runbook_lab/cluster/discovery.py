@@ -16,6 +16,7 @@ _VERBS_OF_SUBRESOURCE = {
     "attach": ["create", "get"],
     "portforward": ["create", "get"],
     "eviction": ["create"],
+    "ephemeralcontainers": ["get", "patch", "update"],
 }
 _KIND_OF_SUBRESOURCE = {
     "scale": ("autoscaling", "v1", "Scale"),

@@ -163,9 +163,3 @@ class TooManyRequests(StoreError):
     """429: not now, such as an eviction that a disruption budget does not allow at present."""
 
     code, reason = 429, "TooManyRequests"
-
-
-class NotImplementedHere(StoreError):
-    """501: a real cluster does this; the lab cluster says honestly that it does not."""
-
-    code, reason = 501, "NotImplemented"

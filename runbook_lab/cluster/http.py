@@ -15,13 +15,14 @@ from runbook_lab.cluster.api.metrics import serve_metrics
 from runbook_lab.cluster.api.objects import serve_collection, serve_object
 from runbook_lab.cluster.api.options import flag
 from runbook_lab.cluster.api.pages import Pages
+from runbook_lab.cluster.api.port_forward import serve_port_forward
 from runbook_lab.cluster.api.representation import parse_accept
 from runbook_lab.cluster.api.reviews import serve_review
 from runbook_lab.cluster.api.scale import serve_scale
 from runbook_lab.cluster.api.streams_spdy import serve_spdy
 from runbook_lab.cluster.api.streams_websocket import serve_websocket
 from runbook_lab.cluster.api.target import Target, not_served, parse_target
-from runbook_lab.cluster.errors import BadRequest, NotAcceptable, NotImplementedHere, StoreError
+from runbook_lab.cluster.errors import BadRequest, NotAcceptable, StoreError
 from runbook_lab.cluster.node.interface import Node
 from runbook_lab.cluster.rbac import Attributes, install_roles
 from runbook_lab.cluster.schema import openapi_v2
@@ -169,7 +170,7 @@ async def _resource(request: web.Request) -> web.StreamResponse:
         case "exec" | "attach":
             return await _streams(request, target)
         case "portforward":
-            raise NotImplementedHere(f"the lab cluster does not implement pods/{target.subresource}", resource=target.resource)
+            return await serve_port_forward(request, target)
     if target.name is None or (request.method == "GET" and flag(request.query, "watch")):
         return await serve_collection(request, target)
     return await serve_object(request, target)

@@ -65,6 +65,41 @@ def _container_causes(container: Mapping[str, Any], path: str) -> Iterator[Cause
             yield Cause(f"{path}.{probe}", "FieldValueRequired", f"Required value: {word}")
 
 
+def ephemeral_causes(new: Object, old: Object) -> Iterator[Cause]:
+    """Find what is wrong with the ephemeral containers of a pod's spec: they are added, and never changed or taken out."""
+    wanted, present = new.get("ephemeralContainers") or [], old.get("ephemeralContainers") or []
+    by_name = {container.get("name"): container for container in wanted}
+    for container in present:
+        if container["name"] not in by_name:
+            yield _forbidden(
+                "spec.ephemeralContainers", f'existing ephemeral containers "{container["name"]}" may not be removed'
+            )
+        elif by_name[container["name"]] != container:
+            yield _forbidden(
+                "spec.ephemeralContainers", f'existing ephemeral containers "{container["name"]}" may not be changed'
+            )
+    others = {container["name"] for field in ("initContainers", "containers") for container in new.get(field) or ()}
+    seen = set(others)
+    for index, container in enumerate(wanted):
+        at = f"spec.ephemeralContainers[{index}]"
+        if container.get("name") in seen:
+            yield duplicate(f"{at}.name", container.get("name"))
+        seen.add(container.get("name"))
+        if not container.get("name"):
+            yield required(f"{at}.name")
+        target = container.get("targetContainerName")
+        if target and target not in others:
+            yield Cause(f"{at}.targetContainerName", "FieldValueNotFound", f'Not found: "{target}"')
+        for field in (*_PROBES, "lifecycle", "ports", "resources"):
+            if container.get(field):
+                yield _forbidden(f"{at}.{field}", "cannot be set for an Ephemeral Container")
+        yield from _container_causes(container, at)
+
+
+def _forbidden(field: str, why: str) -> Cause:
+    return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
+
+
 def _resource_causes(resources: Mapping[str, Any], path: str) -> Iterator[Cause]:
     amounts: dict[tuple[str, str], Any] = {}
     for side in ("limits", "requests"):

@@ -41,6 +41,7 @@ _OPERATOR_RULES: list[Object] = [
     },
     {"apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"], "verbs": ["get", "create"]},
     {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "patch", "update"]},
     # To cordon, drain and uncordon.
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch", "update"]},
     {

@@ -62,7 +62,7 @@ RESOURCES: tuple[Resource, ...] = (
         "Pod",
         short_names=("po",),
         categories=("all",),
-        subresources=("status", "log", "exec", "attach", "portforward", "eviction"),
+        subresources=("status", "log", "exec", "attach", "portforward", "eviction", "ephemeralcontainers"),
     ),
     Resource("resourcequotas", "ResourceQuota", short_names=("quota",), subresources=("status",)),
     Resource("secrets", "Secret"),

@@ -168,7 +168,7 @@ class Store:
         dry_run: bool = False,
         check: Check | None = None,
     ) -> Object:
-        """Replace an object, or only its status with `subresource="status"`; an update of the whole leaves the status as it is.
+        """Replace an object, or a part of it by its `subresource`; an update of the whole leaves the status as it is.
 
         Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid
         differs. An update that changes nothing gives no event and no new version. An object that is being deleted is gone with
@@ -287,6 +287,11 @@ class Store:
         """Take from `obj` what this kind of update may write, and the rest from `old`."""
         if subresource == "status":
             return {**copy_json(old), "status": copy_json(obj.get("status") or {})}
+        if subresource == "ephemeralcontainers":
+            new = copy_json(old)
+            new["spec"]["ephemeralContainers"] = copy_json(obj.get("spec") or {}).get("ephemeralContainers") or []
+            apply_defaults(resource.plural, new)
+            return new
         new = copy_json(obj) | {"apiVersion": resource.api_version, "kind": resource.kind}
         if resource.has_status:
             new.pop("status", None)

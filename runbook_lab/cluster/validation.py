@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from runbook_lab.cluster.errors import Cause, Invalid
-from runbook_lab.cluster.pod_rules import pod_spec_causes, pod_update_causes
+from runbook_lab.cluster.pod_rules import ephemeral_causes, pod_spec_causes, pod_update_causes
 from runbook_lab.cluster.resources import Resource
 from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, type_of
 from runbook_lab.cluster.selectors import SelectorError, parse_label_selector
@@ -37,6 +37,12 @@ def validate(resource: Resource, new: Object, old: Object | None = None) -> None
         causes += _UPDATE_RULES.get(resource.plural, _no_update_rule)(new, old)
     if causes:
         raise Invalid.of(resource, new["metadata"].get("name") or new["metadata"].get("generateName", ""), causes)
+
+
+def validate_ephemeral(resource: Resource, new: Object, old: Object) -> None:
+    """Refuse ephemeral containers that a running pod cannot take in, with Invalid and all causes."""
+    if causes := list(ephemeral_causes(new["spec"], old["spec"])):
+        raise Invalid.of(resource, new["metadata"]["name"], causes)
 
 
 def _metadata_causes(resource: Resource, obj: Object) -> Iterator[Cause]:

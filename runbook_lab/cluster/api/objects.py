@@ -13,9 +13,10 @@ from runbook_lab.cluster.api.watching import watch
 from runbook_lab.cluster.decoding import decode
 from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed
 from runbook_lab.cluster.patch import apply_patch, check_patch_type
-from runbook_lab.cluster.store import Object
+from runbook_lab.cluster.resources import Resource
+from runbook_lab.cluster.store import Check, Object
 from runbook_lab.cluster.tables.table import make_table, metadata_only
-from runbook_lab.cluster.validation import validate
+from runbook_lab.cluster.validation import validate, validate_ephemeral
 
 _SINGLE_FORMS = ("Table", "PartialObjectMetadata")
 _LIST_FORMS = ("Table", "PartialObjectMetadataList", "PartialObjectMetadata")
@@ -147,9 +148,17 @@ def _write(request: web.Request, target: Target, obj: Any) -> web.Response:
         subresource=target.subresource,
         manager=options.manager,
         dry_run=options.dry_run,
-        check=lambda new, old: validate(resource, new, old),
+        check=_ephemeral_rules(resource) if target.subresource == "ephemeralcontainers" else _rules(resource),
     )
     return present(request, target, updated, warnings=decoded.unknown)
+
+
+def _rules(resource: Resource) -> Check:
+    return lambda new, old: validate(resource, new, old)
+
+
+def _ephemeral_rules(resource: Resource) -> Check:
+    return lambda new, old: validate_ephemeral(resource, new, old or {})
 
 
 def _check_namespace(target: Target, metadata: Object) -> None:

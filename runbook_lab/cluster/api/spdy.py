@@ -1,4 +1,4 @@
-"""The frames of SPDY/3.1, as far as `kubectl exec` before 1.30 uses them: streams, their data, pings.
+"""The frames of SPDY/3.1, as far as kubectl uses them: streams, their data, pings.
 
 Kubernetes' clients do not use SPDY's flow control, and neither does this.
 """
@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 _VERSION = 3
 _FIN = 0x01
@@ -36,6 +37,7 @@ DICTIONARY = b"".join(struct.pack(">I", len(word)) + word.encode() for word in _
 class _Kind(IntEnum):
     SYN_STREAM = 1
     SYN_REPLY = 2
+    RST_STREAM = 3
     PING = 6
     GOAWAY = 7
 
@@ -57,10 +59,20 @@ class Data:
     last: bool
 
 
+class Writer(Protocol):
+    """Where the frames go."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes in."""
+
+    async def drain(self) -> None:
+        """Wait until the client keeps up."""
+
+
 class SpdyConnection:
     """The server's end of a SPDY connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
         self._inflate = zlib.decompressobj(zdict=DICTIONARY)
@@ -86,6 +98,9 @@ class SpdyConnection:
                     headers = self._headers(body[10:])
                     await self._control(_Kind.SYN_REPLY, struct.pack(">I", stream) + self._no_headers())
                     yield Opened(stream, headers)
+                case _Kind.RST_STREAM:
+                    # Given up in both directions; what is left to do for it is to end.
+                    yield Data(int.from_bytes(body[:4]) & 0x7FFFFFFF, b"", last=True)
                 case _Kind.PING:
                     # The answer is its echo.
                     await self._control(_Kind.PING, body)

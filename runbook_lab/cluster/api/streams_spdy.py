@@ -28,7 +28,7 @@ async def serve_spdy(request: web.Request, target: Target) -> web.StreamResponse
     wanted = read_wanted(services(request).store, request.query, target)
     # Started before the upgrade, so that a container that is not there is an HTTP answer.
     async with joined(services(request).node, wanted) as session:
-        reader, writer = _take_over(request)
+        reader, writer = take_over(request, _PROTOCOL)
         try:
             client = _SpdyClient(SpdyConnection(reader, writer))
             if await client.has_opened(wanted):
@@ -41,7 +41,7 @@ async def serve_spdy(request: web.Request, target: Target) -> web.StreamResponse
     return web.Response()
 
 
-def _take_over(request: web.Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+def take_over(request: web.Request, protocol_version: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Answer the upgrade, and take the connection from the HTTP server (aiohttp itself upgrades to WebSockets only)."""
     transport, loop = request.transport, asyncio.get_running_loop()
     if transport is None:
@@ -53,7 +53,7 @@ def _take_over(request: web.Request) -> tuple[asyncio.StreamReader, asyncio.Stre
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     writer.write(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
-        b"X-Stream-Protocol-Version: " + _PROTOCOL.encode() + b"\r\n\r\n"
+        b"X-Stream-Protocol-Version: " + protocol_version.encode() + b"\r\n\r\n"
     )
     return reader, writer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,6 +109,9 @@ class Node(Protocol):
 
         Raises ContainerNotFoundError, and NodeError for one that does not run.
         """
+
+    async def dial(self, namespace: str, pod: str, port: int) -> tuple[StreamReader, StreamWriter]:
+        """Connect to a port of a pod, from the node. Raises ContainerNotFoundError, and OSError where nobody listens."""
 
     def usage(self, namespace: str | None = None) -> list[PodUsage]:
         """Give the last sample of each running pod (of one namespace, or of all)."""

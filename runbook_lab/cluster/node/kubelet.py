@@ -119,7 +119,7 @@ class Kubelet:
             present = self._present(pod["metadata"])
             if present is None or not self._start(present, machine):
                 return
-        self._workers[uid].pod = pod
+        self._workers[uid].follow(pod)
         if is_terminating(pod):
             self._workers[uid].end(grace_seconds=pod["metadata"].get("deletionGracePeriodSeconds", 0))
 
@@ -180,8 +180,7 @@ class Kubelet:
 
     def _all_containers(self) -> Iterator[Container]:
         for worker in self._workers.values():
-            yield from worker.containers
-            yield from worker.init_containers
+            yield from worker.all_containers
 
     def _kill_for_memory(self, container: Container, sample: Sample) -> None:
         killed = f"Killed process {container.main_pid} ({container.name}), anon-rss:{sample.memory_bytes // 1024}kB"
@@ -229,6 +228,13 @@ class Kubelet:
     async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Attachment:
         """Join the streams of a running container (see the protocol)."""
         return self._instance(namespace, pod, container).attach(stdin=stdin)
+
+    async def dial(self, namespace: str, pod: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a port of a pod (see the protocol)."""
+        for worker in self._workers.values():
+            if (worker.pod["metadata"]["namespace"], worker.pod["metadata"]["name"]) == (namespace, pod):
+                return await asyncio.open_connection(worker.ip, port)
+        raise ContainerNotFoundError(f'pod "{pod}" does not run on node {NODE_NAME}')
 
     def _instance(self, namespace: str, pod: str, container: str) -> Instance:
         instance = self._container(namespace, pod, container).instance

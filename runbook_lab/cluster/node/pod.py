@@ -36,10 +36,28 @@ class PodWorker:
         directory.mkdir(parents=True, exist_ok=True)
         self.init_containers = self._containers("initContainers")
         self.containers = self._containers("containers")
+        self.ephemeral_containers: list[Container] = []
+        self._visits: set[asyncio.Task[None]] = set()
+
+    @property
+    def all_containers(self) -> tuple[Container, ...]:
+        """All containers, those that came later included."""
+        return (*self.containers, *self.init_containers, *self.ephemeral_containers)
+
+    def follow(self, pod: Object) -> None:
+        """Take the pod as it is now, and start the ephemeral containers that were added to it."""
+        self.pod = pod
+        known = {container.name for container in self.ephemeral_containers}
+        for container in self._containers("ephemeralContainers"):
+            if container.name not in known and not self._ending:
+                self.ephemeral_containers.append(container)
+                visit = asyncio.create_task(container.run(restart="Never"))
+                self._visits.add(visit)
+                visit.add_done_callback(self._visits.discard)
 
     def container(self, name: str) -> Container | None:
         """Give a container by its name."""
-        return next((entry for entry in (*self.containers, *self.init_containers) if entry.name == name), None)
+        return next((entry for entry in self.all_containers if entry.name == name), None)
 
     async def run(self) -> None:
         """Run the containers until the pod's end is asked for; then end them, clean up, and take the pod out of the store."""
@@ -96,12 +114,13 @@ class PodWorker:
 
     async def _end(self, life: asyncio.Task[None], grace_seconds: float) -> None:
         self._ending = True
-        running = [entry for entry in (*self.containers, *self.init_containers) if entry.instance]
+        running = [entry for entry in self.all_containers if entry.instance]
         for container in running:
             self._machine.events.normal(self.pod, "Killing", f"Stopping container {container.name}", container=container.name)
         await asyncio.gather(*(container.stop(grace_seconds=grace_seconds) for container in running))
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
+        for task in (life, *self._visits):
+            task.cancel()
+        await asyncio.gather(life, *self._visits, return_exceptions=True)
         self._publish()
 
     def _publish(self) -> None:
@@ -116,6 +135,7 @@ class PodWorker:
                 present,
                 [entry.state for entry in self.containers],
                 init_states=[entry.state for entry in self.init_containers],
+                ephemeral_states=[entry.state for entry in self.ephemeral_containers],
                 addresses={"pod": self.ip, "host": self._network.node_ip},
                 started=self._started_at,
                 failed=self._failed,

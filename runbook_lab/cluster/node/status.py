@@ -86,6 +86,7 @@ def pod_status(
     states: Sequence[ContainerState],
     *,
     init_states: Sequence[ContainerState],
+    ephemeral_states: Sequence[ContainerState] = (),
     addresses: Mapping[str, str],
     started: datetime,
     failed: bool,
@@ -107,6 +108,8 @@ def pod_status(
     }
     if init_states:
         status["initContainerStatuses"] = [entry.as_status() for entry in init_states]
+    if ephemeral_states:
+        status["ephemeralContainerStatuses"] = [entry.as_status() for entry in ephemeral_states]
     status["conditions"] = _conditions(pod, states, init_states, present, timestamp(now))
     return status
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import termios
 import time
+import urllib.request
 
 import pytest
 
@@ -180,3 +181,39 @@ def test_a_client_attaches_to_a_pod_that_waits_for_input(kubectl):
     kubectl("wait", "pod/waiting", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s")
     assert kubectl("logs", "waiting") == "hello\nend\n"
     assert "cannot attach a container in a completed pod" in kubectl("attach", "waiting", code=1)
+
+
+# --- debug and port-forward
+
+
+def test_a_debug_container_joins_a_running_pod_and_leaves_it_alone(web, kubectl, lab, namespace):
+    target = kubectl("get", "pods", "-o", "name").strip()
+    script = "wget -q -O- http://web:8000/health; exit 4"
+    told = kubectl("debug", target, "-i", "--image=busybox", "--target=web", "-c", "look", "--", "sh", "-c", script)
+    assert "web-" in told
+    [found] = lab.pods(namespace)
+    [status] = until(lambda: _ended(lab, namespace))
+    assert (status["name"], status["state"]["terminated"]["exitCode"]) == ("look", 4)
+    assert (found["status"]["phase"], found["status"]["containerStatuses"][0]["restartCount"]) == ("Running", 0)
+    assert kubectl("logs", target, "-c", "look").startswith("web-")
+    assert "Ephemeral Containers:" in kubectl("describe", target)
+    assert 'targetContainerName: Not found: "nobody"' in kubectl("debug", target, "--image=busybox", "--target=nobody", code=1)
+
+
+def _ended(lab, namespace):
+    statuses = lab.pods(namespace)[0]["status"].get("ephemeralContainerStatuses") or ()
+    return [status for status in statuses if "terminated" in status["state"]]
+
+
+@pytest.mark.parametrize("protocol", [{}, {"KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}], ids=["websocket", "spdy"])
+def test_a_port_is_forwarded_as_often_as_it_is_connected_to(web, lab, namespace, protocol):
+    environment = {**os.environ, "KUBECONFIG": str(lab.cluster.kubeconfig), "HOME": str(lab.cluster.home), **protocol}
+    command = [str(shutil.which("kubectl")), "--context", "lab-operator", "--namespace", namespace, "port-forward", "svc/web"]
+    with subprocess.Popen([*command, ":8000"], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().split()[2]
+            for _ in range(3):
+                with urllib.request.urlopen(f"http://{address}/", timeout=10) as answer:
+                    assert answer.read().startswith(b"web-")
+        finally:
+            process.terminate()
