@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -20,13 +20,18 @@ from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 
 _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
+_NOTHING_FOUND = (
+    "no histogram or summary of this service's response times was found in Prometheus; set instrumentation.preset, .selector "
+    "or .metrics.latency_quantile"
+)
 _APART_OF_LIMIT = 0.5  # of the critical latency: by so much must one version or pod be slower than the next
 
 
 def latency(context: CheckContext) -> Finding:
     """The 50th, 95th and 99th percentile of the response time over the window: is p95 above its threshold, and since when?"""
     quantiles = {name: over_time(context, "latency_quantile", fine=True, quantile=value) for name, value in _QUANTILES.items()}
-    answers = ask({**quantiles, "rate": now(context, "request_rate")}, deadline_seconds=context.deadline_seconds)
+    others = {"rate": now(context, "request_rate"), "mean": now(context, "latency_mean")}
+    answers = ask({**quantiles, **others}, deadline_seconds=context.deadline_seconds)
     answer = answers.get("p95")
     if answer is None:
         return _unmeasured(context, answers)
@@ -43,6 +48,7 @@ def latency(context: CheckContext) -> Finding:
         command=answer.command,
         tables=(("Response time", _table(parts, level, answers.get("rate"))),),
         figure=_figure(summary, parts, level),
+        notes=tuple(_notes(context)),
         signals=(
             level.signal(
                 "latency_high",
@@ -91,11 +97,35 @@ def latency_breakdown(context: CheckContext) -> Finding:
     )
 
 
-def _unmeasured(context: CheckContext, answers: Answers) -> Finding:
-    reason = answers.why_missing("p95") or (
-        "no histogram or summary of this service's response times was found in Prometheus; set instrumentation.preset, .selector "
-        "or .metrics.latency_quantile"
+def _notes(context: CheckContext) -> Iterator[str]:
+    """What to know of percentiles that come from a summary; `latency` has had them, so that the expressions are there."""
+    expression = context.expressions().get("latency_quantile")
+    if expression is None or not expression.quantiles:
+        return
+    yield (
+        "The response time is exported as a summary: its percentiles cannot be added up over pods and routes, so that the worst "
+        "series counts, over the time that the service itself chose."
     )
+    others = [(name, got) for name, asked in _QUANTILES.items() if float(got := expression.quantile_for(asked)) != float(asked)]
+    if others:
+        told = ", ".join(f"in place of {name} stands quantile {got}" for name, got in others)
+        yield f"The summary has the quantiles {', '.join(expression.quantiles)}: {told}."
+
+
+def _mean_only(answers: Answers) -> str:
+    """What is known where no percentile is: an average hides the slow ones, so that it says nothing of the symptom."""
+    mean = answers.get("mean")
+    if mean is None or mean.empty:
+        return ""
+    average = written(float(mean["value"].iloc[-1]), "seconds")
+    return (
+        f"only sum and count are exported, which give an average ({average}) and no percentile; export buckets, as Spring Boot "
+        "does by management.metrics.distribution.percentiles-histogram.http.server.requests=true"
+    )
+
+
+def _unmeasured(context: CheckContext, answers: Answers) -> Finding:
+    reason = answers.why_missing("p95") or _mean_only(answers) or _NOTHING_FOUND
     text = f"The response time could not be measured: {reason}."
     url = context.service.components.application.url
     address = url.resolve().rstrip("/") if url is not None else f"http://{context.service.name}"

@@ -120,7 +120,7 @@ def _decode_json(body: bytes) -> Answer:
         said = answer.get("error") if isinstance(answer, dict) else None
         raise SourceAnswerInvalid(_NAME, f"the answer is not a success: {said or _beginning(body)}")
     try:
-        return Answer(tuple(_series(answer["data"])), _warnings(answer))
+        return Answer(tuple(_series(answer["data"])), (*_warnings(answer), *_native(answer["data"])))
     except (KeyError, TypeError, ValueError) as error:
         raise SourceAnswerInvalid(_NAME, f"the answer has another shape than a query's: {_beginning(body)}") from error
 
@@ -134,6 +134,12 @@ def _series(data: Mapping[str, Any]) -> list[Series]:
         for one in result
         if "values" in one or "value" in one  # a native histogram has neither: it is no number
     ]
+
+
+def _native(data: Mapping[str, Any]) -> list[str]:
+    """A word on series that are no numbers."""
+    count = sum("histogram" in one or "histograms" in one for one in data["result"] if isinstance(one, dict))
+    return [f"{count} native histogram(s) left out: take numbers of them, as by histogram_quantile"] if count else []
 
 
 def _of_samples(labels: Mapping[str, str], samples: Sequence[Sequence[Any]]) -> Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from runbook_lib.service.instrumentation.catalogue import Catalogue, accepted_names, pod_pattern
@@ -31,10 +31,14 @@ def scope(given: Mapping[str, str], labels: Iterable[str]) -> Matchers:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A duration that exists, and how its quantiles are asked for."""
+    """A duration that exists, and how its quantiles are asked for.
+
+    `none`: only its sum and count exist, as Micrometer exports it by default. quantiles: those that a summary has.
+    """
 
     duration: Duration
-    kind: Literal["classic", "native", "summary"]
+    kind: Literal["classic", "native", "summary", "none"]
+    quantiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +100,9 @@ class Finder:
                 if native and f"{metric}_count" in names:
                     continue  # a classic histogram or summary that shares the name
                 timing = next((found for duration in spec.durations if (found := _timing(duration, names))), None)
+                if timing is not None and timing.kind == "summary":
+                    known = self._catalogue.values("quantile", timing.duration.name, ANY if silent else matchers)
+                    timing = replace(timing, quantiles=tuple(sorted(filter(_is_number, known), key=float)))
                 yield Chosen(spec=spec, metric=metric, native=native, matchers=matchers, labels=labels, timing=timing)
 
     def owner(self, metric: str, spec: Requests, *, silent: bool = False) -> Matchers | None:
@@ -149,6 +156,11 @@ def _counts(spec: Requests) -> Iterator[tuple[str, bool]]:
 def _timing(duration: Duration, names: frozenset[str]) -> Timing | None:
     if f"{duration.name}_bucket" in names:
         return Timing(duration, "classic")
+    summed = {f"{duration.name}_sum", f"{duration.name}_count"} <= names
     if duration.name in names:
         return Timing(duration, "summary" if f"{duration.name}_count" in names else "native")
-    return None
+    return Timing(duration, "none") if summed else None
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[01](\.\d+)?|\.\d+", text) is not None

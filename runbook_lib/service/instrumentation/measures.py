@@ -29,6 +29,7 @@ MEASURES: dict[str, Measure] = {
     "latency_by_route": Measure("seconds", "response time at $quantile by route", ("route",)),
     "latency_by_pod": Measure("seconds", "response time at $quantile of each pod", ("pod",)),
     "latency_by_version": Measure("seconds", "response time at $quantile of each version", ("version",)),
+    "latency_mean": Measure("seconds", "response time on average, where nothing better is exported"),
     "pool_in_use": Measure("connections", "connections that are taken from the pool", ("pod",)),
     "pool_size": Measure("connections", "connections that the pool may open", ("pod",)),
     "pool_waiting": Measure("requests", "requests that wait for a connection", ("pod",)),

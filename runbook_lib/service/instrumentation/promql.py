@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["ANY", "Matchers", "quantile", "quote", "quotient", "rate", "vector"]
+__all__ = ["ANY", "Matchers", "mean", "quantile", "quote", "quotient", "rate", "vector"]
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -75,6 +75,15 @@ def quantile(name: str, matchers: Matchers, window: str, *, kind: str, by: str =
         return f"histogram_quantile($quantile, sum{f' by ({grouping})' if grouping else ''} ({rate(name, matchers, window)}))"
     buckets = f"sum by (le{f', {grouping}' if grouping else ''}) ({rate(f'{name}_bucket', matchers, window)})"
     return f"histogram_quantile($quantile, {buckets})"
+
+
+def mean(name: str, matchers: Matchers, window: str, *, kind: str) -> str:
+    """The average of a duration: its sum by its count."""
+    if kind == "native":
+        total, count = (f"sum (histogram_{part}({rate(name, matchers, window)}))" for part in ("sum", "count"))
+    else:
+        total, count = (f"sum ({rate(f'{name}_{part}', matchers, window)})" for part in ("sum", "count"))
+    return f"{total} / ({count} > 0)"
 
 
 def _label(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runbook_lib.durations import parse_duration
 from runbook_lib.errors import ConfigurationError
@@ -15,7 +15,7 @@ from runbook_lib.service.instrumentation.choosing import POD_LABELS, VERSION_LAB
 from runbook_lib.service.instrumentation.cluster_metrics import cluster_expressions
 from runbook_lib.service.instrumentation.measures import MEASURES
 from runbook_lib.service.instrumentation.presets import PRESETS, Breaker, Part, Pool, Preset, Requests
-from runbook_lib.service.instrumentation.promql import Matchers, quantile, quotient, rate, vector
+from runbook_lib.service.instrumentation.promql import Matchers, mean, quantile, quotient, rate, vector
 from runbook_lib.service.instrumentation.statement_metrics import statement_expressions
 from runbook_lib.service.models import Service
 
@@ -30,16 +30,25 @@ Found = Iterator[tuple[str, str, dict[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A measure as this service exports it. `labels` maps our label names to theirs; `unit` is that of the measure."""
+    """A measure as this service exports it. `labels` maps our label names to theirs; `unit` is that of the measure.
+
+    quantiles: those that it has, ascending, where it is a summary; empty where any can be computed.
+    """
 
     promql: str
     unit: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    quantiles: tuple[str, ...] = ()
 
     def promql_for(self, **values: str) -> str:
         """The PromQL with its placeholders filled in; `quantile` is 0.95 unless it is given."""
-        filled = {"quantile": "0.95", **values}
+        filled = {**values, "quantile": self.quantile_for(values.get("quantile", "0.95"))}
         return _PLACEHOLDER.sub(lambda found: filled.get(found[1], found[0]), self.promql)
+
+    def quantile_for(self, wanted: str) -> str:
+        """The quantile that is asked for: of a summary the next that it has, upwards, as it spells it."""
+        above = (known for known in self.quantiles if float(known) >= float(wanted))
+        return next(above, self.quantiles[-1] if self.quantiles else wanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,9 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
     ):
         for measure, promql, labels in found:
             known.setdefault(measure, Expression(promql, MEASURES[measure].unit, labels))
+    if requests and requests.timing and requests.timing.quantiles:
+        of_summary = [name for name in known if name == "latency_quantile" or name.startswith("latency_by_")]
+        known.update({name: replace(known[name], quantiles=requests.timing.quantiles) for name in of_summary})
     known.update(_overrides(service, requests.matchers if requests else Matchers(), window))
     counted = vector(requests.metric, requests.matchers) if requests else ""
     return Expressions(known=known, rate_window_seconds=seconds, chosen=tuple(_told(name, requests, known)), counted=counted)
@@ -142,14 +154,22 @@ def _request_expressions(chosen: Chosen, window: str) -> Found:
             yield "error_ratio_by_version", quotient(failed, every, by=version), {"version": version}
         if exception := chosen.label(spec.exception):
             yield "errors_by_exception", f"sum by ({exception}) ({failed})", {"exception": exception}
+    yield from _mean(chosen, window)
     yield from _latencies(chosen, window, "latency_quantile", {})
     for name, by in (("route", route), ("pod", pod), ("version", version)):
         if by:
             yield from _latencies(chosen, window, f"latency_by_{name}", {name: by})
 
 
+def _mean(chosen: Chosen, window: str) -> Found:
+    if chosen.timing is not None:
+        duration = chosen.timing.duration
+        promql = mean(duration.name, chosen.matchers, window, kind=chosen.timing.kind)
+        yield "latency_mean", promql if duration.seconds == 1 else f"{promql} * {duration.seconds:g}", {}
+
+
 def _latencies(chosen: Chosen, window: str, name: str, labels: dict[str, str]) -> Found:
-    if chosen.timing is None:
+    if chosen.timing is None or chosen.timing.kind == "none":
         return
     duration = chosen.timing.duration
     promql = quantile(duration.name, chosen.matchers, window, kind=chosen.timing.kind, by=next(iter(labels.values()), ""))

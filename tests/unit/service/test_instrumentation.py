@@ -274,3 +274,38 @@ def test_a_service_is_found_with_few_questions():
     catalogue = SeriesCatalogue([*prometheus_of(python), *prometheus_of(cluster)])
     resolve(orders(), catalogue)
     assert catalogue.asked < 250  # each different one goes to Prometheus once
+
+
+def summary_of(*quantiles: str) -> list[Sample]:
+    """A summary of the response time with these quantiles, its sum and its count."""
+    own = {**Place("orders", "shop").scraped, "code": "200"}
+    name = "http_request_duration_seconds"
+    values = [gauge(name, 0.1, **own, quantile=quantile) for quantile in quantiles]
+    return [*values, *(Sample({"__name__": f"{name}_{part}", **own}, 1) for part in ("count", "sum"))]
+
+
+@pytest.mark.parametrize(
+    ("has", "asked", "taken"),
+    [
+        (("0.5", "0.95", "0.99"), "0.95", "0.95"),
+        (("0.5", "0.9", "0.99"), "0.95", "0.99"),
+        (("0.5", "0.9"), "0.95", "0.9"),
+        (("0.50", "0.950"), "0.95", "0.950"),
+        (("0.5", "1"), "0.99", "1"),
+    ],
+)
+def test_a_summary_without_the_quantile_gives_the_next_one_that_it_has(has, asked, taken):
+    latency = found(summary_of(*has), orders()).known["latency_quantile"]
+    assert f'quantile="{taken}"' in latency.promql_for(quantile=asked)
+
+
+def test_sum_and_count_alone_give_an_average_and_no_percentile():
+    known = found(summary_of(), orders()).known
+    assert "latency_quantile" not in known
+    assert known["latency_mean"].promql.startswith("sum (rate(http_request_duration_seconds_sum{")
+
+
+def test_the_average_of_milliseconds_is_in_seconds_and_that_of_a_native_histogram_by_its_functions():
+    assert found(prometheus_of(EXPORTERS["milliseconds"].export), orders()).known["latency_mean"].promql.endswith("* 0.001")
+    native = [Sample({"__name__": "http_request_duration_seconds", "code": "200", **Place("orders", "shop").scraped}, 1)]
+    assert "sum (histogram_sum(rate(" in found(native, orders()).known["latency_mean"].promql
