@@ -31,7 +31,9 @@ from runbook_lab.cluster.image import Image
 from runbook_lab.cluster.metadata import Object, is_true, utc_now
 from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.dns import HostsFiles
+from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.kubelet import Kubelet
+from runbook_lab.cluster.node.name_server import NameServer
 from runbook_lab.cluster.node.network import KUBELET_PORT, PodNetwork
 from runbook_lab.cluster.node.node_object import NODE_NAME
 from runbook_lab.cluster.node.processes import Register
@@ -77,16 +79,18 @@ class Cluster:
         self.hosts = HostsFiles(self.store, self._directory / "dns")
         self._traffic = Traffic(self.store, self._directory / "data")
         self._proxy = ServiceProxy(self.store, self._traffic)
+        self._name_server = NameServer(self._addresses, self._traffic.asks)
+        gate = Gate(admits=self._proxy.admits, delay_seconds=self._traffic.delay_seconds)
+        self._traffic.on_change(gate.reconsider)
         self.kubelet = Kubelet(
             self.store,
             images=images,
             network=self.network,
             directory=self._directory,
             environment=self._pod_environment,
-            judge=self._proxy,
+            gate=gate,
             timing=timing,
         )
-        self._traffic.on_change(self.kubelet.gate.reconsider)
         self._api_socket = _listen("127.0.0.1", 0)
         self._api: ApiServer | None = None
         self._runners: list[web.AppRunner] = []
@@ -138,6 +142,7 @@ class Cluster:
             _log.warning("ended %d processes that an earlier run had left behind", left)
         for name in (*_NAMESPACES, self.namespace):
             self._ensure_namespace(name)
+        self.kubelet.gate.name_server = await self._name_server.start(self.network.node_ip)
         self._background = asyncio.create_task(self._run())
         self._background.add_done_callback(_report_failure)
         access = Access.issue(self._directory)
@@ -158,6 +163,7 @@ class Cluster:
             await self._api.stop()
         for runner in self._runners:
             await runner.cleanup()
+        self._name_server.close()
         self.network.close()
         self._api_socket.close()
         self._lock.release()
@@ -224,6 +230,11 @@ class Cluster:
             self.store.get("namespaces", name)
         except NotFound:
             self.store.create("namespaces", {"metadata": {"name": name}}, manager="runbook-lab")
+
+    def _addresses(self, name: str, source: str) -> list[str] | None:
+        """What a name means to the pod with an address."""
+        asking = self.store.list("pods", fields=f"status.podIP={source}")
+        return self.hosts.addresses(name, asking[-1]["metadata"]["namespace"] if asking else self.namespace)
 
     def _pod_environment(self, pod: Object) -> dict[str, str]:
         """Give the variables that the node sets for every container of a pod."""

@@ -139,6 +139,10 @@ FAULTS: dict[str, FaultType] = {
             "ttl": Kind(cache.draw_ttl, _LATENCY, "bad_deployment", "restore_configuration"),
         },
     ),
+    "network_delay": FaultType(
+        "the network of some pods of orders is slow",
+        {None: Kind(network.draw_delay, _LATENCY, "network_slow", "delete_pods")},
+    ),
     "healthy": FaultType("nothing is wrong, and nothing may be found", {None: Kind(_nothing, _ERRORS, None, None)}),
 }
 

@@ -13,11 +13,11 @@ import pandas as pd
 from runbook_lib.errors import ArchiveError
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
-from runbook_lib.sources.interface import HttpAnswer
+from runbook_lib.sources.interface import CommandResult, HttpAnswer
 
 __all__ = ["decoded", "encoded"]
 
-_RECORDS: dict[str, type[Any]] = {"SourceStatus": SourceStatus, "HttpAnswer": HttpAnswer}
+_RECORDS: dict[str, type[Any]] = {one.__name__: one for one in (SourceStatus, HttpAnswer, CommandResult)}
 _TAGS = ("$frame", "$time", "$number", "$mapping", *(f"${name}" for name in _RECORDS))
 
 

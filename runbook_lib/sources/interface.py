@@ -60,6 +60,15 @@ class Metrics(Source, Protocol):
         """A link that opens the query in the Prometheus UI."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CommandResult:
+    """What a command in a container gave: its exit code (127: the image has no such program), its output and its errors."""
+
+    code: int
+    out: str
+    error: str
+
+
 class Cluster(Source, Protocol):
     """One namespace of a Kubernetes cluster."""
 
@@ -124,6 +133,12 @@ class Cluster(Source, Protocol):
     def network_policies(self, labels: Mapping[str, str]) -> Frame:
         """Policies that select pods with these labels. Columns: policy, types, ingress, egress (both in words), spec (mapping,
         with `policyTypes` made explicit), updated_at (when its spec was last written)."""
+
+    def run_command(
+        self, pod: str, command: Sequence[str], *, container: str | None = None, seconds: float = 5.0
+    ) -> CommandResult:
+        """`kubectl exec`, with a command that only looks. `container` None: the pod's first. Raises SourceTimeout for a command
+        that does not end within `seconds`."""
 
     def pod_metrics(self, selector: str) -> Frame:
         """`kubectl top pods`. Columns: pod, container, cpu_cores, memory_bytes, time."""

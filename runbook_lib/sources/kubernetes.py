@@ -15,7 +15,9 @@ from runbook_lib.models.window import Window
 from runbook_lib.service.models import KubernetesConnection
 from runbook_lib.sources import kubernetes_access
 from runbook_lib.sources.configuration import CHANGE_COLUMNS, change_rows, config_map_facts
+from runbook_lib.sources.container import run_in_container
 from runbook_lib.sources.events import EVENT_COLUMNS, event_rows
+from runbook_lib.sources.interface import CommandResult
 from runbook_lib.sources.kubeconfig import open_client
 from runbook_lib.sources.kubernetes_api import Kind, KubernetesApi, Listing
 from runbook_lib.sources.managed_fields import keys_written
@@ -246,6 +248,14 @@ class KubernetesCluster:
         return self._table(
             policy_rows(self.api.list(_POLICIES).items, labels), POLICY_COLUMNS, "get", "networkpolicies", "-o", "yaml"
         )
+
+    def run_command(
+        self, pod: str, command: Sequence[str], *, container: str | None = None, seconds: float = 5.0
+    ) -> CommandResult:
+        """Run a command in a container of a pod, and wait for its end."""
+        name = container or str(self.api.get(PODS, pod)["spec"]["containers"][0]["name"])
+        place = {"namespace": self.namespace, "pod": pod, "container": name}
+        return run_in_container(self.api_client, **place, command=command, seconds=seconds)
 
     def pod_metrics(self, selector: str) -> Frame:
         """CPU and memory now. Raises SourceNotConfigured when the cluster has no metrics-server."""

@@ -22,10 +22,15 @@ class HostsFiles:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._changed = asyncio.Event()
+        self._addresses: dict[str, dict[str, list[str]]] = {}
 
     def path(self, namespace: str) -> Path:
         """Give the file for the processes of a namespace."""
         return self._directory / f"{namespace}.hosts"
+
+    def addresses(self, name: str, namespace: str) -> list[str] | None:
+        """Give the addresses of a name as seen from a namespace; None when there is no such name."""
+        return self._addresses.get(namespace, {}).get(name)
 
     async def run(self) -> None:
         """Follow services and endpoints, and write, until cancelled."""
@@ -46,11 +51,16 @@ class HostsFiles:
                 self._write(namespace)
 
     def _write(self, namespace: str) -> None:
-        lines = []
+        lines: list[str] = []
+        known: dict[str, list[str]] = {}
         for service in self._store.list("services"):
             name = service["metadata"]["name"]
             slices = self._store.list("endpointslices", namespace=service["metadata"]["namespace"], labels={_SERVICE_LABEL: name})
-            lines += [" ".join((ip, *names)) for ip, names in records(service, slices, seen_from=namespace)]
+            for ip, names in records(service, slices, seen_from=namespace):
+                lines.append(" ".join((ip, *names)))
+                for one in names:
+                    known.setdefault(one, []).append(ip)
+        self._addresses[namespace] = known
         text = "".join(f"{line}\n" for line in lines)
         path = self.path(namespace)
         if not path.exists() or path.read_text() != text:

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 # From linux/seccomp.h: struct seccomp_notif (id, pid, flags, then struct seccomp_data: nr, arch, ip, args), the answer to it
 # (id, value, error, flags), and the numbers of the three calls.
@@ -31,21 +30,12 @@ _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _CONTINUE = 1
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # the same on all architectures
 _BIND_ADDRESS_NO_PORT = 24  # of IPPROTO_IP: the port is chosen with the other end, of which there are more than ports
+_DOMAIN_PORT = 53
 _MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address in IPv6 sockets, as Java uses them
 # What a kernel does with a SYN that nobody answers (tcp_syn_retries) [s].
 _GIVES_UP_SECONDS = 127.0
 
 _kernel = ctypes.CDLL(None, use_errno=True)
-
-
-class Judge(Protocol):
-    """Who decides: whether a connection from a pod to an address passes, and how late it is."""
-
-    def admits(self, source: str, target: str, port: int) -> bool:
-        """Tell whether it may come about."""
-
-    def delay_seconds(self, source: str) -> float:
-        """Give how late what leaves the pod is at present."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +52,17 @@ class _Call:
 
 
 class Gate:
-    """Holds the connections of all pods, and lets them go as the judge says."""
+    """Holds the connections of all pods, and lets them go as it is told.
 
-    def __init__(self, judge: Judge, *, told: Callable[[str], None]) -> None:
-        self._judge = judge
-        self._told = told
-        self._said = False
+    `admits` says whether a pod's connection to an address passes, `delay_seconds` how late what leaves a pod is. `name_server` is
+    where resolvers are sent, and `on_failure` hears of a kernel on which none of this works.
+    """
+
+    def __init__(self, *, admits: Callable[[str, str, int], bool], delay_seconds: Callable[[str], float]) -> None:
+        self._admits = admits
+        self._delay_seconds = delay_seconds
+        self.name_server: tuple[str, int] | None = None
+        self.on_failure: Callable[[str], None] | None = None
         self._held: dict[tuple[int, int], tuple[_Call, str, int]] = {}
         self._listeners: set[int] = set()
         self._black_hole: list[socket.socket] = []
@@ -86,7 +81,7 @@ class Gate:
     def reconsider(self) -> None:
         """Ask again about the connections that are held: what may pass has changed."""
         for call, target, port in list(self._held.values()):
-            if self._judge.admits(call.source, target, port):
+            if self._admits(call.source, target, port):
                 self._release(call, 0, _CONTINUE)
 
     def close(self) -> None:
@@ -107,9 +102,9 @@ class Gate:
         for _, _, data in passed:
             descriptors.frombytes(data[:4])
         if not descriptors:
-            if word and not self._said:
-                self._said = True
-                self._told("this kernel lets no process wait in connect: network policies and slow links have no effect")
+            if word and self.on_failure:
+                self.on_failure("this kernel lets no process wait in connect: network policies and slow links have no effect")
+                self.on_failure = None  # once
             return
         [listener] = descriptors
         self._listeners.add(listener)
@@ -147,27 +142,37 @@ class Gate:
 
     def _decide(self, call: _Call) -> None:
         found = _address(call)
-        if found is None or not found[0].startswith("127."):
+        if found is None or (found[1] != _DOMAIN_PORT and not found[0].startswith("127.")):
             self._answer(call, 0, _CONTINUE)
             return
         target, port = found
         with _socket_of(call) as connecting:
             self._check(call)
-            if connecting.type != socket.SOCK_STREAM:  # such as a resolver's, which only asks for a route
-                self._answer(call, 0, _CONTINUE)
+            if connecting.type != socket.SOCK_STREAM:
+                self._turn_to_name_server(call, connecting, port)
                 return
-            admitted = self._judge.admits(call.source, target, port)
+            admitted = self._admits(call.source, target, port)
             _bind(connecting, call.source)
             if not admitted and _is_impatient(connecting):
                 self._lose(call, connecting)
                 return
         if not admitted:
             self._hold(call, target, port)
-        elif (late := self._judge.delay_seconds(call.source)) > 0:
+        elif (late := self._delay_seconds(call.source)) > 0:
             # Its thread waits, also where it had asked not to: nothing else makes a handshake late.
             asyncio.get_running_loop().call_later(late, self._answer, call, 0, _CONTINUE)
         else:
             self._answer(call, 0, _CONTINUE)
+
+    def _turn_to_name_server(self, call: _Call, connecting: socket.socket, port: int) -> None:
+        """Let a resolver ask the cluster's name server in place of the host's, whoever that is. Nothing outside is asked."""
+        if port != _DOMAIN_PORT or self.name_server is None:
+            self._answer(call, 0, _CONTINUE)
+            return
+        _bind(connecting, call.source)
+        host, number = self.name_server
+        connecting.connect((f"::ffff:{host}" if connecting.family == socket.AF_INET6 else host, number))
+        self._answer(call, 0, 0)
 
     def _lose(self, call: _Call, connecting: socket.socket) -> None:
         """Send the connection where nobody answers: it is under way for as long as its owner has patience."""
@@ -205,7 +210,7 @@ class Gate:
 
 
 def _address(call: _Call) -> tuple[str, int] | None:
-    """Read the address that the call was given; None for what is not IPv4."""
+    """Read the address and port that the call was given; None for what is not of the internet."""
     with Path(f"/proc/{call.thread}/mem").open("rb", buffering=0) as memory:
         raw = os.pread(memory.fileno(), min(call.length, 28), call.address_at)
     family, port = struct.unpack_from("=H", raw)[0], int.from_bytes(raw[2:4], "big")
@@ -213,6 +218,8 @@ def _address(call: _Call) -> tuple[str, int] | None:
         return socket.inet_ntoa(raw[4:8]), port
     if family == socket.AF_INET6 and raw[8:20] == _MAPPED:
         return socket.inet_ntoa(raw[20:24]), port
+    if family == socket.AF_INET6:
+        return socket.inet_ntop(socket.AF_INET6, raw[8:24]), port
     return None
 
 

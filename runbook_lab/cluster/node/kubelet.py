@@ -20,7 +20,7 @@ from runbook_lab.cluster.node.backoff import Timing
 from runbook_lab.cluster.node.child import Child
 from runbook_lab.cluster.node.container import Container, Machine
 from runbook_lab.cluster.node.cpu_limit import Account, CpuLimits
-from runbook_lab.cluster.node.gate import Gate, Judge
+from runbook_lab.cluster.node.gate import Gate
 from runbook_lab.cluster.node.instance import Instance
 from runbook_lab.cluster.node.interface import ContainerNotFoundError, NodeError, PodUsage
 from runbook_lab.cluster.node.logs import LogFile
@@ -48,7 +48,7 @@ class Kubelet:
         network: PodNetwork,
         directory: Path,
         environment: Callable[[Object], Mapping[str, str]],
-        judge: Judge,
+        gate: Gate,
         timing: Timing | None = None,
     ) -> None:
         self._store = store
@@ -57,7 +57,8 @@ class Kubelet:
         self._directory = directory
         self._environment = environment
         self._timing = timing or Timing()
-        self.gate = Gate(judge, told=self._warn_of_network)
+        self.gate = gate
+        gate.on_failure = self._warn_of_network
         self._events = Recorder(store, "kubelet", host=NODE_NAME)
         # What the kernel does to a container is told by the node problem detector, as an event of the node.
         self._kernel_events = Recorder(store, "kernel-monitor", host=NODE_NAME)

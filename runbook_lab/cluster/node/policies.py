@@ -27,24 +27,33 @@ class End:
     namespace_labels: Mapping[str, str] | None = None
 
 
-def lets_through(policies: Sequence[Object], source: End, target: End, port: int) -> bool:
-    """Tell whether a TCP connection passes the egress of its source and the ingress of its target.
+def lets_through(policies: Sequence[Object], source: End, target: End, port: int, protocol: str = "TCP") -> bool:
+    """Tell whether a connection passes the egress of its source and the ingress of its target.
 
     What is no pod has no policies of its own. The node and what runs beside the cluster reach every pod, as a kubelet must.
     """
     if source.pod is None:
         return True
-    leaves = _allowed("egress", policies, of=source, other=target, target=target, port=port)
-    return leaves and _allowed("ingress", policies, of=target, other=source, target=target, port=port)
+    place = _Place(target, port, protocol)
+    leaves = _allowed("egress", policies, of=source, other=target, place=place)
+    return leaves and _allowed("ingress", policies, of=target, other=source, place=place)
 
 
-def _allowed(direction: Direction, policies: Iterable[Object], *, of: End, other: End, target: End, port: int) -> bool:
+@dataclass(frozen=True)
+class _Place:
+    """Where a connection goes."""
+
+    end: End
+    port: int
+    protocol: str
+
+
+def _allowed(direction: Direction, policies: Iterable[Object], *, of: End, other: End, place: _Place) -> bool:
     selecting = [policy for policy in policies if of.pod is not None and _selects(policy, direction, of.pod)]
     rules = [(policy, rule) for policy in selecting for rule in policy["spec"].get(direction) or ()]
     side = "from" if direction == "ingress" else "to"
     return not selecting or any(
-        _names_peer(rule.get(side) or (), other, policy["metadata"]["namespace"])
-        and _names_port(rule.get("ports") or (), target, port)
+        _names_peer(rule.get(side) or (), other, policy["metadata"]["namespace"]) and _names_port(rule.get("ports") or (), place)
         for policy, rule in rules
     )
 
@@ -77,18 +86,18 @@ def _is_peer(peer: Object, other: End, namespace: str) -> bool:
     return is_near and parse_label_selector(peer.get("podSelector"))(other.pod)
 
 
-def _names_port(ports: Iterable[Object], target: End, port: int) -> bool:
+def _names_port(ports: Iterable[Object], place: _Place) -> bool:
     """Without ports a rule is about all of them. A port by name is that of the target's containers."""
     ports = list(ports)
-    return not ports or any(_is_port(entry, target, port) for entry in ports)
+    return not ports or any(_is_port(entry, place) for entry in ports)
 
 
-def _is_port(entry: Object, target: End, port: int) -> bool:
-    if entry.get("protocol", "TCP") != "TCP":
+def _is_port(entry: Object, place: _Place) -> bool:
+    if entry.get("protocol", "TCP") != place.protocol:
         return False
     first = entry.get("port")
     if first is None:
         return True
     if isinstance(first, str):
-        return target.pod is not None and target_port(first, target.pod) == port
-    return int(first) <= port <= int(entry.get("endPort") or first)
+        return place.end.pod is not None and target_port(first, place.end.pod) == place.port
+    return int(first) <= place.port <= int(entry.get("endPort") or first)

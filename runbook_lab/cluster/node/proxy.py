@@ -48,10 +48,6 @@ class ServiceProxy:
         ways = next((listener.targets for listener in listeners if listener), [(target, port)])
         return any(self._traffic.passes(source, ip, number) for ip, number in ways)
 
-    def delay_seconds(self, source: str) -> float:
-        """Give how late what leaves a pod is at present."""
-        return self._traffic.delay_seconds(source)
-
     async def _follow(self, plural: str) -> None:
         async for _, obj in follow(self._store, plural):
             namespace, name = key_of(obj)

@@ -18,6 +18,12 @@ from runbook_lab.cluster.store import Store
 _FOLLOWED = ("networkpolicies", "namespaces", "pods")
 _LOOK_SECONDS = 0.25
 _OVER = ("Succeeded", "Failed")
+# There is no such pod here. Policies name it in one of these ways.
+_NAME_SERVER = End(
+    "10.96.0.10",
+    {"metadata": {"namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}, "spec": {"containers": []}},
+    {"kubernetes.io/metadata.name": "kube-system"},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,13 @@ class Traffic:
         """Draw how late something is that leaves an address now."""
         link = self._links.get(source)
         return max(0.0, link.delay_seconds + self._chance.uniform(-1, 1) * link.jitter_seconds) if link else 0.0
+
+    def asks(self, source: str) -> float | None:
+        """Give how late an answer of the cluster's name server is; None where a policy denies a pod to ask it."""
+        end = self._end(source)
+        if self._policies and not lets_through(self._policies, end, _NAME_SERVER, 53, "UDP"):
+            return None
+        return self.delay_seconds(source)
 
     async def changes(self) -> None:
         """Wait until what may pass has changed."""

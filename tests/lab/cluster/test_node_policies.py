@@ -222,3 +222,20 @@ def test_a_slow_link_makes_connecting_and_each_round_trip_late_and_a_new_pod_has
 
     shop.client = until(successor)
     assert max(times()) < 0.25
+
+
+_LOOK_UP = "import socket, sys; print(socket.gethostbyname(sys.argv[1]), file=sys.stderr)"
+
+
+@pytest.mark.lab
+def test_a_resolver_in_a_pod_knows_the_names_of_services_and_no_others(shop):
+    for name in ("web", f"web.{shop.namespace}.svc.cluster.local"):
+        assert shop.run(_LOOK_UP, name)[1].strip() == shop.address[0]
+    assert "Name or service not known" in shop.run(_LOOK_UP, "nobody.example.com")[1]
+
+
+@pytest.mark.lab
+def test_a_policy_without_a_rule_for_names_leaves_a_resolver_without_an_answer(shop):
+    shop.deny("client", "Egress")
+    code, _, seconds = shop.run(f"import os; os.environ['RES_OPTIONS'] = 'timeout:1 attempts:1'; {_LOOK_UP}", "web")
+    assert (code, seconds >= 1.0) == (1, True)
