@@ -21,7 +21,7 @@ _ADMITTED: tuple[list[dict[str, Any]], ...] = (
     [],
 )
 _DNS: dict[str, Any] = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
-_LEAST_SECONDS, _MORE_SECONDS = 0.18, 0.12
+_LEAST_SECONDS, _MORE_SECONDS = 0.24, 0.05
 _JITTER = 0.15  # of the delay
 
 

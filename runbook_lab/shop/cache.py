@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from prometheus_client import CollectorRegistry, Counter
@@ -20,6 +22,7 @@ _log = logging.getLogger("shop.cache")
 _TIMEOUT_SECONDS = 0.5
 _TELL_EVERY_SECONDS = 1.0
 Reply = bytes | int | list["Reply"] | None
+Connection = tuple[socket.socket, BinaryIO]
 
 
 class CacheError(Exception):
@@ -27,38 +30,45 @@ class CacheError(Exception):
 
 
 class Redis:
-    """One connection, made when it is needed and again when it broke. Threads take turns: a command is fast."""
+    """A connection for each command that is under way, made when it is needed and kept until it breaks."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
-        self._lock = threading.Lock()
-        self._connection: tuple[socket.socket, BinaryIO] | None = None
+        self._idle: deque[Connection] = deque()
 
     def command(self, *words: str | bytes | int) -> Reply:
         """Send a command and give its reply. Raises CacheError."""
         encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
         request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
-        with self._lock:
-            try:
-                sending, receiving = self._connection or self._connect()
+        try:
+            with self._connection() as (sending, receiving):
                 sending.sendall(request)
                 return _reply(receiving)
-            except (OSError, ValueError) as error:
-                self._close()
-                raise CacheError(f"redis at {self._address[0]}:{self._address[1]}: {error or type(error).__name__}") from error
+        except (OSError, ValueError) as error:
+            raise CacheError(f"redis at {self._address[0]}:{self._address[1]}: {error or type(error).__name__}") from error
 
-    def _connect(self) -> tuple[socket.socket, BinaryIO]:
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except (OSError, ValueError):
+            for part in reversed(connection):
+                part.close()
+            raise
+        except CacheError:  # an answer all the same
+            self._idle.append(connection)
+            raise
+        self._idle.append(connection)
+
+    def _connect(self) -> Connection:
         host, port = self._address
         connected = socket.create_connection((resolve(host), port), timeout=_TIMEOUT_SECONDS)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connection = (connected, connected.makefile("rb"))
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection:
-            for part in reversed(self._connection):
-                part.close()
-        self._connection = None
+        return connected, connected.makefile("rb")
 
 
 def _reply(receiving: BinaryIO) -> Reply:

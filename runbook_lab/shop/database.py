@@ -120,10 +120,10 @@ class Database:
             raise
         if self._chance.random() < self._conditions.now.lost_connection_ratio:
             # Kept alive, its transaction open, by something that still refers to it: what a forgotten `close` leads to.
+            connection.execute("BEGIN")
             connection.execute("SELECT 1")
             self._lost.append(connection)
             return
-        connection.commit()
         self._pool.putconn(connection)
 
     def _connection_arguments(self) -> dict[str, Any]:
@@ -137,6 +137,7 @@ class Database:
             "password": settings.password,
             "application_name": "orders",
             "connect_timeout": _CONNECT_SECONDS,
+            "autocommit": True,  # each of its statements is a transaction, and takes one round trip
             "row_factory": dict_row,
         }
 
