@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
@@ -17,6 +18,9 @@ from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 
+# By so much must calls take longer than before, to every service alike: more than a busy second, less than what a limit allows.
+_TIMES_AS_LONG, _LONGER_SECONDS = 3.0, 0.05
+_USUAL = 0.1
 _SHARE_OF_LIMIT = 0.5  # of the critical latency: a call that takes so long leaves its request no time
 
 
@@ -53,7 +57,7 @@ def downstream_latency(context: CheckContext) -> Finding:
         command=answer.command if answer is not None else "",
         tables=(("Calls to other services", _table(calls)),) if calls else (),
         figure=_figure(calls, limit, summary),
-        signals=(_signal(calls, slow, limit, answers),),
+        signals=(_signal(calls, slow, limit, answers), *_together(context, calls, answers)),
         sources=answers.sources,
     )
 
@@ -125,3 +129,41 @@ def _signal(calls: list[_Calls], slow: list[_Calls], limit: float, answers: Answ
             name=name, presence=Presence.UNKNOWN, text=f"how long calls to other services take is not known: {_why(answers)}"
         )
     return Signal(name=name, presence=Presence.ABSENT, text=f"no call takes longer than {written(limit, 'seconds')} (p95)")
+
+
+def _together(context: CheckContext, calls: list[_Calls], answers: Answers) -> tuple[Signal, Signal]:
+    """Whether calls to every service take longer, since about the same moment - what they have in common is the way to them - or
+    those to one do."""
+    measured = [one for one in calls if len(one.series)]
+    if not measured:
+        text = f"whether all calls take longer is not known: {_why(answers)}"
+        return _alike(Presence.UNKNOWN, text), _differ(Presence.UNKNOWN, text)
+    if len(measured) < 2:
+        text = "calls to one service only are measured"
+        return _alike(Presence.UNKNOWN, f"whether all calls take longer is not known: {text}"), _differ(Presence.PRESENT, text)
+    longer = {one.name: _longer(context, one.series) for one in measured}
+    onsets = [episode.onset for episode in longer.values() if episode is not None]
+    if len(onsets) < len(measured) or max(onsets) - min(onsets) > 2 * context.tolerance:
+        text = "calls do not take longer to every service alike"
+        return _alike(Presence.ABSENT, text), _differ(Presence.PRESENT, text)
+    rises = ", ".join(
+        f"{service} {written(episode.baseline, 'seconds')} to {written(episode.peak, 'seconds')}"
+        for service, episode in longer.items()
+        if episode is not None
+    )
+    text = f"calls to every service take longer since {format_instant(min(onsets))} (p95: {rises})"
+    return _alike(Presence.PRESENT, text, min(onsets)), _differ(Presence.ABSENT, text)
+
+
+def _alike(presence: Presence, text: str, since: datetime | None = None) -> Signal:
+    return Signal(name="all_calls_take_longer", presence=presence, text=text, since=since)
+
+
+def _differ(presence: Presence, text: str) -> Signal:
+    return Signal(name="calls_differ", presence=presence, text=text)
+
+
+def _longer(context: CheckContext, series: pd.Series) -> Episode | None:
+    """The stretch in which calls take several times as long as they usually do; the low end of the window is what is usual."""
+    usual = float(series.quantile(_USUAL))
+    return _episode(context, series, max(_TIMES_AS_LONG * usual, usual + _LONGER_SECONDS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runbook_lib.checks.cache import cache_health
 from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.connectivity import connectivity
 from runbook_lib.checks.cpu import cpu
 from runbook_lib.checks.database import database_connections
 from runbook_lib.checks.database_activity import database_activity
@@ -76,9 +77,21 @@ _NEW_CODE_IS_SLOW = Conjunction(
         "statements_regressed",
         "pool_saturated",
         "cache_misses_high",
+        "connects_slow",
     ),
     text="requests take long since the code was changed, and nothing that they wait for does",
     close_in_time=True,
+)
+# What a try shows at present is tied to the symptom by what is measured all the time: the calls, or the answers of each pod.
+_NETWORK_OF_ALL_CALLS = Conjunction(
+    name="network_slows_calls",
+    all_of=("connects_slow", "all_calls_take_longer"),
+    text="connecting takes long, and calls take longer to every service alike",
+)
+_NETWORK_OF_SOME_PODS = Conjunction(
+    name="network_slows_pods",
+    all_of=("connects_slow", "slow_pods_answer_late"),
+    text="connecting takes long from just the pods that answer late",
 )
 _BY_A_CHANGE = (
     "diff_explains_pool", "rollout_shrank_pool", "configuration_shrank_pool", "diff_explains_calls", "diff_explains_cache",
@@ -109,6 +122,12 @@ PLAYBOOK = Playbook(
         CheckStep(name="node_pressure", title="Nodes", run=node_pressure, needs=("kubernetes",)),
         CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
         CheckStep(name="downstream_latency", title="Calls to other services", run=downstream_latency, needs=("prometheus",)),
+        CheckStep(
+            name="connectivity",
+            title="Connections from inside the pods",
+            run=connectivity,
+            needs=("kubernetes", "prometheus"),
+        ),
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
         CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
         CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
@@ -126,6 +145,8 @@ PLAYBOOK = Playbook(
         _NEW_CODE_BROUGHT_STATEMENTS,
         _NEW_VERSION_IS_SLOW,
         _NEW_CODE_IS_SLOW,
+        _NETWORK_OF_ALL_CALLS,
+        _NETWORK_OF_SOME_PODS,
     ),
     causes=(
         CauseRule(
@@ -187,9 +208,20 @@ PLAYBOOK = Playbook(
             ),
         ),
         CauseRule(
+            name="network_slow",
+            title="The network of the pods is slow",
+            mechanism=(("network_slows_calls", "network_slows_pods"),),
+            supports=("retransmits_rose",),
+            # A pod that gets no processor connects slowly, too.
+            explained_by=(ExplainedBy(cause="cpu_exhaustion"),),
+            remedies=(Remedy(action="delete_pods"),),
+        ),
+        CauseRule(
             name="downstream_slow",
             title="A downstream service takes long",
-            mechanism=(("downstream_takes_time",),),
+            # What slows the calls to every service alike is the way to them, unless connecting is seen to be quick.
+            mechanism=(("downstream_takes_time",), ("calls_differ", "connects_quick")),
+            onset=("downstream_takes_time",),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_calls",)),
                 # Who stands still while an answer waits measures a slow answer.
@@ -210,6 +242,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="slow_statements"),
                 ExplainedBy(cause="cpu_exhaustion", unless=("connections_held_beyond_request",)),
                 ExplainedBy(cause="downstream_slow", unless=("connections_held_beyond_request",)),
+                ExplainedBy(cause="network_slow"),
             ),
             remedies=(
                 Remedy(action="restart_pods", when=("connections_held_beyond_request",)),
@@ -255,6 +288,7 @@ PLAYBOOK = Playbook(
         "Keep KEYS, large Lua scripts and FLUSHALL from Redis in production by its ACL; they stop or empty it for everybody.",
         "Scale automatically on latency or on requests in flight, not on CPU alone.",
         "Put a timeout well below your own on every downstream call.",
+        "Alert on TCP retransmits of the nodes, and on the time that connecting takes.",
     ),
     not_this_issue=(
         ("requests that fail, rather than take long", "high_error_rate"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runbook_lib.checks.availability import availability, availability_symptom
 from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.connectivity import connectivity
 from runbook_lib.checks.crash_logs import crash_logs
 from runbook_lib.checks.database_readiness import database_readiness
 from runbook_lib.checks.endpoints import endpoints
@@ -121,6 +122,9 @@ PLAYBOOK = Playbook(
             name="database_readiness", title="Database readiness", run=database_readiness, needs=("postgres", "kubernetes")
         ),
         CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
+        CheckStep(
+            name="connectivity", title="Connections from inside the pods", run=connectivity, needs=("kubernetes", "prometheus")
+        ),
         CheckStep(name="endpoints", title="Endpoints", run=endpoints, needs=("kubernetes",)),
         CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
     ),
@@ -182,10 +186,17 @@ PLAYBOOK = Playbook(
             title="The way to the service, or to what it needs, is closed",
             mechanism=(
                 ("service_leads_nowhere", "port_leads_nowhere", "clients_are_denied", "egress_is_denied"),
-                ("no_endpoints", "requests_silent", "log_downstream_errors", "log_cache_errors", *_DATABASE_ERRORS),
+                (
+                    "no_endpoints",
+                    "requests_silent",
+                    "connects_fail",
+                    "log_downstream_errors",
+                    "log_cache_errors",
+                    *_DATABASE_ERRORS,
+                ),
             ),
             onset=("service_selects_no_pod", "service_port_unknown", "policy_denies_clients", "policy_denies_egress"),
-            supports=("requests_silent",),
+            supports=("requests_silent", "connects_fail"),
             remedies=(
                 Remedy(action="fix_service_selector", when=("service_leads_nowhere",)),
                 Remedy(action="delete_network_policy", when=("policy_removable",), unless=("service_leads_nowhere",)),

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from runbook_lib.durations import parse_duration
 from runbook_lib.errors import UsageError
-from runbook_lib.service.fields import AbsolutePath, Count, Fields, FilePath, KubernetesName, Name, Selector, UrlPath
+from runbook_lib.service.fields import AbsolutePath, Count, Fields, FilePath, HostAndPort, KubernetesName, Name, Selector, UrlPath
 from runbook_lib.service.reference import Reference, SecretReference
 
 __all__ = [
@@ -109,6 +109,8 @@ class DatabaseComponent(Fields):
     """Product and version."""
     name: Name
     """Database name."""
+    address: HostAndPort | None = None
+    """Where a pod of the service connects to, such as `postgres:5432`; None: what its config map says."""
     application_name: str | None = None
     """`application_name` (or user) by which this service's sessions are known in pg_stat_activity; a pattern with *."""
     user: str | None = None
@@ -151,6 +153,8 @@ class CacheComponent(Fields):
 
     type: str = "Redis"
     """Product and version."""
+    address: HostAndPort | None = None
+    """Where a pod of the service connects to, such as `redis:6379`; None: what its config map says."""
     usage: str = ""
     """What is cached, and for how long."""
     eviction_policy: str = ""
@@ -170,6 +174,8 @@ class QueueComponent(Fields):
 
     type: str = "RabbitMQ"
     """Product and version."""
+    address: HostAndPort | None = None
+    """Where a pod of the service connects to, such as `rabbitmq:5672`; None: what its config map says."""
     queues: tuple[str, ...] = ()
     """The queues and what they carry."""
     retention: str = ""

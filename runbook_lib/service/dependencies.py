@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from runbook_lib.service.fields import Fields, Name, Ratio, Seconds, Selector, UrlPath, require_unique
+from runbook_lib.service.fields import Fields, HostAndPort, Name, Ratio, Seconds, Selector, UrlPath, require_unique
 from runbook_lib.service.reference import Reference, SecretReference
 
 __all__ = ["CircuitBreaker", "Dependencies", "Downstream", "External", "Upstream"]
@@ -59,6 +59,8 @@ class Downstream(Fields):
     """What this service does while it is down."""
     health_url: Reference | None = None
     """Address that answers 2xx while it is well."""
+    address: HostAndPort | None = None
+    """Where a pod of this service connects to, such as `payments:8080`; None: what the settings of `setting_keys` say."""
     label: str | None = None
     """Its name in the label of the downstream metrics, when it differs from `name`."""
     setting_keys: tuple[str, ...] = ()
@@ -74,6 +76,8 @@ class External(Fields):
     """How long this service waits for an answer."""
     fallback: str = ""
     """What happens while it is down."""
+    address: HostAndPort | None = None
+    """Where a pod of this service connects to, such as `api.cards.example.com:443`; None: it is not tried."""
     status_url: Reference | None = None
     """The provider's status page or health address."""
 

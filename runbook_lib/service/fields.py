@@ -19,6 +19,7 @@ __all__ = [
     "DurationOrAuto",
     "Fields",
     "FilePath",
+    "HostAndPort",
     "KubernetesName",
     "Name",
     "Ratio",
@@ -75,6 +76,13 @@ def _file_path(text: str, info: ValidationInfo) -> str:
         raise ValueError(f"must be the path of a file: {error}") from error
 
 
+def _host_and_port(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("must be a host and a port, as a pod of the service connects to it, such as postgres:5432")
+    return text
+
+
 def require_unique(names: Sequence[str], what: str) -> None:
     """Refuse a list that has a name twice; `what` says what it lists."""
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -91,6 +99,7 @@ Selector = Annotated[str, AfterValidator(_selector)]
 KubernetesName = Annotated[str, AfterValidator(_kubernetes_name)]
 UrlPath = Annotated[str, AfterValidator(_absolute_path)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 FilePath = Annotated[str, AfterValidator(_file_path)]
 Name = Annotated[str, Field(min_length=1)]
 Severity = Literal["SEV-1", "SEV-2", "SEV-3", "SEV-4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from runbook_lib.errors import SourceMissingObject
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.selectors import selects
 from runbook_lib.models.window import Window
-from runbook_lib.sources.interface import Cluster
+from runbook_lib.sources.interface import Cluster, CommandResult
 from runbook_lib.testing.records import CONFIG_COLUMNS, DIFF_COLUMNS, EVENT_COLUMNS, POLICY_COLUMNS, pods, revisions
 from runbook_lib.testing.series import ago
 from runbook_lib.testing.sickness import Fake, Sick, given
@@ -27,7 +28,8 @@ class FakeCluster(Fake):
     `config_edit`. deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector;
     the database has one. endpoints: of any Service, else the given pods. services, secrets: what replaces the answer for an
     object of this name; None: there is none. absent: names of config maps that are gone. policies: as `policy` makes them.
-    Any of them may be a `Sick`.
+    connects: for pods by name, the seconds that connecting to an address takes, or what goes wrong; 1 ms otherwise. settings: the
+    data of every config map. Any of them may be a `Sick`.
     """
 
     name = "kubernetes"
@@ -49,12 +51,15 @@ class FakeCluster(Fake):
         absent: Sequence[str] = (),
         policies: Answer = None,
         nodes: Answer = None,
+        connects: Mapping[str, Mapping[str, float | str]] | Sick | None = None,
+        settings: Mapping[str, str] | None = None,
         namespace: str = "shop",
     ) -> None:
         self.namespace = namespace
         self._others = {_DATABASE: _database_pods(), **(others or {})}
         self._endpoints, self._policies, self._absent = endpoints, policies, absent
         self._nodes = nodes
+        self._connects, self._settings = connects, dict(settings or {})
         self._services, self._secrets = services or {}, secrets or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
         self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
@@ -122,10 +127,10 @@ class FakeCluster(Fake):
         return known.get((old, new), frame([], columns=DIFF_COLUMNS))
 
     def config_map(self, name: str) -> Mapping[str, Any]:
-        """An empty config map."""
+        """A config map with the given settings."""
         if name in self._absent:
             raise SourceMissingObject(self.name, f"there is no configmap {name} in namespace {self.namespace}")
-        return {"name": name, "data": {}, "resource_version": "1", "updated_at": None, "last_applied": None}
+        return {"name": name, "data": self._settings, "resource_version": "1", "updated_at": None, "last_applied": None}
 
     def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
         """The given edits."""
@@ -180,6 +185,16 @@ class FakeCluster(Fake):
         rows = [row for row in _rows(found) if selects(row["spec"]["podSelector"], labels)]
         return frame(rows, columns=POLICY_COLUMNS, source=self.name)
 
+    def run_command(
+        self, pod: str, command: Sequence[str], *, container: str | None = None, seconds: float = 5.0
+    ) -> CommandResult:
+        """What connecting to the addresses among the command's words came to."""
+        del container, seconds
+        known = (given(self._connects, self.name) or {}).get(pod, {})
+        places = [word for word in command if re.fullmatch(r"[\w.-]+:\d+", word)]
+        lines = ["self\t0\t0.10\t", *(_tried(place, known.get(place, 0.001)) for place in places)]
+        return CommandResult(code=0, out="".join(f"{line}\n" for line in lines * 3), error="")
+
     def pod_metrics(self, selector: str) -> Frame:
         """None."""
         del selector
@@ -196,6 +211,10 @@ class FakeCluster(Fake):
     def _or(self, answer: Answer, healthy: Frame) -> Frame:
         known = given(answer, self.name)
         return healthy if known is None else known  # the given frame itself, for what its attrs say
+
+
+def _tried(place: str, came: float | str) -> str:
+    return f"{place}\t1.00\t{1000 * came:.2f}\t" if isinstance(came, float) else f"{place}\t1.00\t\t{came}"
 
 
 def _rows(found: Frame | None) -> list[dict[Any, Any]]:

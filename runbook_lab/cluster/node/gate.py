@@ -31,6 +31,7 @@ _CONTINUE = 1
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # the same on all architectures
 _BIND_ADDRESS_NO_PORT = 24  # of IPPROTO_IP: the port is chosen with the other end, of which there are more than ports
 _DOMAIN_PORT = 53
+_LOCALHOST = "127.0.0.1"  # what a pod says to itself does not leave it
 _MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address in IPv6 sockets, as Java uses them
 # What a kernel does with a SYN that nobody answers (tcp_syn_retries) [s].
 _GIVES_UP_SECONDS = 127.0
@@ -158,7 +159,7 @@ class Gate:
                 return
         if not admitted:
             self._hold(call, target, port)
-        elif (late := self._delay_seconds(call.source)) > 0:
+        elif target not in (_LOCALHOST, call.source) and (late := self._delay_seconds(call.source)) > 0:
             # Its thread waits, also where it had asked not to: nothing else makes a handshake late.
             asyncio.get_running_loop().call_later(late, self._answer, call, 0, _CONTINUE)
         else:

@@ -54,6 +54,7 @@ def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> 
     yield from _deployment(service, catalogue)
     yield from pods.ready()
     yield from _nodes(catalogue, window)
+    yield from _retransmits(catalogue, window)
 
 
 class _Pods:
@@ -160,6 +161,15 @@ def _nodes(catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[s
         names = f"max by (instance, nodename) ({named})"
         busy = f"(1 - avg by (instance) ({idle})) * on (instance) group_left (nodename) {names}"
         yield "node_cpu_ratio", busy, {"node": "nodename"}
+
+
+def _retransmits(catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """The network of the nodes, as node_exporter tells of it: of all nodes, since a pod's own is not known here."""
+    again, sent = "node_netstat_Tcp_RetransSegs", "node_netstat_Tcp_OutSegs"
+    if {again, sent} <= catalogue.names():
+        node = next((label for label in ("node", "nodename") if label in _labels(catalogue, again)), "instance")
+        part, whole = (f"sum by ({node}) ({rate(metric, Matchers(()), window)})" for metric in (again, sent))
+        yield "tcp_retransmit_ratio", f"{part} / ({whole} > 0)", {"node": node}
 
 
 def _labels(catalogue: Catalogue, metric: str) -> frozenset[str]:

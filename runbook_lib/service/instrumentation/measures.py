@@ -54,6 +54,7 @@ MEASURES: dict[str, Measure] = {
     "cpu_throttled_ratio": Measure("ratio", "scheduling periods in which the container was held back, to all", ("pod",)),
     "cpu_pressure_ratio": Measure("ratio", "time in which something in the pod waited for a processor, to all", ("pod",)),
     "node_cpu_ratio": Measure("ratio", "processor time of each node in use, to all that it has", ("node",)),
+    "tcp_retransmit_ratio": Measure("ratio", "TCP segments that a node had to send again, to all that it sent", ("node",)),
     "restarts": Measure("restarts", "restarts of the container since its pod was made", ("pod",)),
     "oom_kills": Measure("pods", "1 where the container's last end was an OOM kill", ("pod",)),
     "replicas_available": Measure("pods", "pods of the Deployment that are available"),

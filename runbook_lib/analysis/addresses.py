@@ -1,0 +1,68 @@
+"""Where a service's pods connect to: what its file says, else the URLs among its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from runbook_lib.service.models import Service
+
+__all__ = ["Address", "addresses"]
+
+# The schemes by which each kind of server is known in the URLs of settings, and its usual port. A JDBC URL has one more in front.
+_DATABASE = {"postgresql": 5432, "postgres": 5432}
+_CACHE = {"redis": 6379, "rediss": 6379}
+_QUEUE = {"amqp": 5672, "amqps": 5671}
+_HTTP = {"http": 80, "https": 443, "grpc": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a pod connects to: `name` as people call it, and `place` as `host:port`."""
+
+    name: str
+    place: str
+
+    @property
+    def host(self) -> str:
+        """The host alone."""
+        return self.place.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port alone."""
+        return int(self.place.rpartition(":")[2])
+
+
+def addresses(service: Service, settings: Mapping[str, str]) -> tuple[Address, ...]:
+    """Database, cache, queue, downstream and external services, each once; those whose address nobody says are left out."""
+    components, dependencies = service.components, service.dependencies
+    found: list[tuple[str, str | None]] = []
+    if components.database is not None:
+        found.append((f"database {components.database.name}", components.database.address or _among(settings, _DATABASE)))
+    if components.cache is not None:
+        found.append(("cache", components.cache.address or _among(settings, _CACHE)))
+    if components.queue is not None:
+        found.append(("queue", components.queue.address or _among(settings, _QUEUE)))
+    for called in dependencies.downstream:
+        own = {key: settings[key] for key in called.setting_keys if key in settings}
+        found.append((called.name, called.address or _among(own, _HTTP)))
+    found += [(outside.name, outside.address) for outside in dependencies.external]
+    places = {place: Address(name, place) for name, place in reversed(found) if place is not None}
+    return tuple(reversed(places.values()))
+
+
+def _among(settings: Mapping[str, str], schemes: Mapping[str, int]) -> str | None:
+    """The first setting that is a URL with one of the schemes, as host and port."""
+    return next((place for value in settings.values() for place in _places(value, schemes)), None)
+
+
+def _places(value: str, schemes: Mapping[str, int]) -> Iterator[str]:
+    try:
+        url = urlsplit(value.strip().removeprefix("jdbc:"))
+        host, port = url.hostname, url.port
+    except ValueError:  # such as a port that a template left open
+        return
+    if url.scheme in schemes and host:
+        yield f"[{host}]:{port or schemes[url.scheme]}" if ":" in host else f"{host}:{port or schemes[url.scheme]}"

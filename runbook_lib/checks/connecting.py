@@ -1,0 +1,68 @@
+"""Asking pods to connect to what they need, each in its own container with what its image has."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from runbook_lib.analysis.addresses import Address
+from runbook_lib.analysis.connecting import OWN, Attempt
+from runbook_lib.errors import SourceAnswerInvalid
+from runbook_lib.sources.interface import Cluster, CommandResult
+
+__all__ = ["attempts_of", "by_hand"]
+
+_TRIES = 4
+_TRY_SECONDS = 1.0
+_RESERVE_SECONDS = 1.0  # of the time for a pod: to start the program and bring its answer back
+_NO_SUCH_PROGRAM = 127
+
+
+@cache
+def _program(name: str) -> str:
+    return (files("runbook_lib.checks") / "probes" / name).read_text(encoding="utf-8")
+
+
+def attempts_of(cluster: Cluster, pod: str, *, container: str | None, places: Sequence[str], seconds: float) -> list[Attempt]:
+    """Let one pod connect to each place several times. Raises a SourceError: exec is refused, nothing in the image can do it."""
+    budget = max(_TRY_SECONDS, seconds - _RESERVE_SECONDS - _TRY_SECONDS)
+    words = [str(_TRIES), f"{_TRY_SECONDS:g}", f"{budget:g}", *places]
+    python, node = _program("connect.py"), _program("connect.js")
+    # An image without a shell may still have what its own process runs on.
+    ways = (
+        ["sh", "-c", _program("connect.sh"), "connect", python, node, *words],
+        ["python3", "-c", python, *words],
+        ["node", "-e", node, *words],
+    )
+    for command in ways:
+        result = cluster.run_command(pod, command, container=container, seconds=seconds)
+        if result.code != _NO_SUCH_PROGRAM:
+            break
+    return _read(pod, result)
+
+
+def _read(pod: str, result: CommandResult) -> list[Attempt]:
+    found = []
+    for line in result.out.splitlines():
+        place, named, connected, problem, *rest = [*line.split("\t"), "", "", ""]
+        if not any(rest) and (place == OWN or ":" in place):
+            found.append(Attempt(pod, place, _seconds(named), _seconds(connected), problem))
+    if not found:
+        reason = result.error.splitlines()[-1][:200] if result.error else f"exit code {result.code} and no output"
+        raise SourceAnswerInvalid("kubernetes", f"no connection could be tried in pod/{pod}: {reason}")
+    return found
+
+
+def _seconds(milliseconds: str) -> float | None:
+    try:
+        return float(milliseconds) / 1000
+    except ValueError:
+        return None
+
+
+def by_hand(namespace: str, pod: str, address: Address) -> str:
+    """What a person would type for the same."""
+    words = ("exec", pod, "--", "sh", "-c", f"time nc -zv -w 3 {address.host} {address.port}")
+    return shlex.join(("kubectl", "-n", namespace, *words))
