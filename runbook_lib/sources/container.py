@@ -19,6 +19,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
+from runbook_lib.importing import one_import_at_a_time
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.interface import CommandResult
 from runbook_lib.sources.kubernetes_errors import NAME
@@ -91,8 +92,9 @@ def run_in_container(
 
 def _opened(client: ApiClient, path: str, query: list[tuple[str, str]], what: str) -> Any:
     """The WebSocket; or the answer, when the cluster says at once that there is no such program."""
-    from kubernetes.stream.ws_client import create_websocket, get_websocket_url
-    from websocket import WebSocketBadStatusException, WebSocketException
+    with one_import_at_a_time:
+        from kubernetes.stream.ws_client import create_websocket, get_websocket_url
+        from websocket import WebSocketBadStatusException, WebSocketException
 
     configuration = client.configuration
     token = (configuration.auth_settings().get("BearerToken") or {}).get("value")
@@ -107,7 +109,8 @@ def _opened(client: ApiClient, path: str, query: list[tuple[str, str]], what: st
 
 
 def _read(socket: Any, output: _Output, what: str) -> None:
-    from websocket import ABNF, WebSocketException
+    with one_import_at_a_time:
+        from websocket import ABNF, WebSocketException
 
     try:
         while output.code is None:
