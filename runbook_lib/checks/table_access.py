@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_sessions import why_unknown
@@ -11,6 +17,8 @@ from runbook_lib.models.frame import Frame
 _LARGE_ROWS = 10_000  # below that reading all of a table is what the planner should do
 _MANY_ROWS = 100_000.0  # a second: what a processor reads in some hundredths of one
 _DEAD_RATIO = 0.2  # PostgreSQL's own autovacuum_vacuum_scale_factor: above it a vacuum is due
+_STALE_RATIO = 0.2  # of the rows changed: twice autovacuum_analyze_scale_factor, above which ANALYZE is due
+_MORE = 3.0  # times as many rows read sequentially as on average before the onset
 _LOW_HIT_RATIO = 0.9
 
 
@@ -30,7 +38,7 @@ def table_access(context: CheckContext) -> Finding:
         command=access.command,
         tables=(("Tables, as they are read now", access.head(20)),) if len(access) else (),
         notes=_notes(access, scanned),
-        signals=(_signal(scanned),),
+        signals=(_signal(context, access, scanned),),
         sources=answers.sources,
     )
 
@@ -66,19 +74,53 @@ def _notes(access: Frame, scanned: Frame) -> tuple[str, ...]:
         f"{row.schema}.{row.table} has {row.dead_rows:,.0f} dead rows beside {row.live_rows:,.0f} live ones: vacuum is due."
         for row in dead.itertuples()
     ]
+    stale = access[
+        (access["live_rows"] >= _LARGE_ROWS)
+        & ((access["modified_rows"] > _STALE_RATIO * access["live_rows"]) | access["last_analyze_at"].isna())
+    ]
+    notes += [
+        f"{_named(row)}: the planner may choose badly. ANALYZE {row['schema']}.{row['table']}" for row in stale.to_dict("records")
+    ]
     ratio = access.attrs.get("cache_hit_ratio")
     if ratio is not None and ratio < _LOW_HIT_RATIO:
         notes.append(f"Shared buffers answer only {ratio:.1%} of the page reads: what is read does not fit into them.")
     return tuple(notes)
 
 
-def _signal(scanned: Frame) -> Signal:
+def _named(row: Mapping[Hashable, Any]) -> str:
+    table = f"{row['schema']}.{row['table']}"
+    if pd.isna(row["last_analyze_at"]):
+        return f"{table} ({row['live_rows']:,.0f} rows) was never analyzed"
+    return f"{row['modified_rows']:,.0f} of {row['live_rows']:,.0f} rows of {table} have changed since it was analyzed"
+
+
+def _signal(context: CheckContext, access: Frame, scanned: Frame) -> Signal:
     name = "tables_scanned"
-    if len(scanned):
-        subject = f"{scanned.iloc[0]['schema']}.{scanned.iloc[0]['table']}"
-        rows = float(scanned.iloc[0]["sequential_rows"])
-        return Signal(name=name, presence=Presence.PRESENT, text=_told(scanned), subject=subject, value=rows, unit="rows/s")
-    return Signal(name=name, presence=Presence.ABSENT, text="no large table is read sequentially")
+    if not len(scanned):
+        return Signal(name=name, presence=Presence.ABSENT, text="no large table is read sequentially")
+    first = scanned.iloc[0]
+    rows = float(first["sequential_rows"])
+    since = _since(context, rows, float(first["sequential_rows_before"]), access.attrs.get("reset_at"))
+    text = _told(scanned) + (f", more than {_MORE:g} times as many as before the symptom" if since else "")
+    subject = f"{first['schema']}.{first['table']}"
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=subject, value=rows, unit="rows/s")
+
+
+def _since(context: CheckContext, rate: float, total: float, reset_at: Any) -> datetime | None:
+    """When a table began to be read so much, as far as counters tell it; None when it always was, or may have been.
+
+    Read at this rate since the symptom's onset, the counter has so much left for the time before: much less a second than now. A
+    counter that is too small even for that says that it began later.
+    """
+    onset = context.symptom().onset_at
+    if onset is None or reset_at is None or rate <= 0:
+        return None
+    began = context.now - timedelta(seconds=total / rate)
+    if began > onset:
+        return began
+    before_seconds = (onset - pd.Timestamp(reset_at).to_pydatetime()).total_seconds()
+    left = total - rate * (context.now - onset).total_seconds()
+    return onset if before_seconds > 0 and left / before_seconds * _MORE <= rate else None
 
 
 def _unknown(context: CheckContext, answers: Answers) -> Finding:

@@ -160,6 +160,7 @@ PLAYBOOK = Playbook(
             name="slow_statements",
             title="Statements of the database take long",
             mechanism=(("statements_slow", "statements_regressed"),),
+            onset=("statements_slow", "statements_regressed", "tables_scanned"),
             supports=("tables_scanned", "index_missing"),
             explained_by=(
                 ExplainedBy(cause="lock_contention", unless=("index_missing",)),

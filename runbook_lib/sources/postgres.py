@@ -53,6 +53,7 @@ _TABLE_COLUMNS = {
 _ACCESS_COLUMNS = {
     "schema": "text", "table": "text", "live_rows": "number", "dead_rows": "number", "sequential_scans": "number",
     "sequential_rows": "number", "index_scans": "number", "last_autovacuum_at": "time", "last_analyze_at": "time",
+    "modified_rows": "number", "sequential_rows_before": "number",
 }  # fmt: skip
 _MOST_TABLES = 2_000
 
@@ -179,6 +180,7 @@ class PostgresDatabase:
         before = next(iter(first.values()), (0,) * 11)[9:]
         hits, reads = (pages[place] - before[place] for place in (0, 1))
         built.attrs["cache_hit_ratio"] = hits / (hits + reads) if hits + reads > 0 else None
+        built.attrs["reset_at"] = next((row[12] for row in last.values()), None)
         return built
 
     def statements(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
@@ -244,7 +246,7 @@ def _twice(
 def _rated(row: Row, before: Row, seconds: float) -> Row:
     """A table's counters as rates; a reset of the statistics in between counts as nothing."""
     rates = [max(0.0, (row[place] - before[place]) / seconds) for place in (4, 5, 6)]
-    return (*row[:4], *rates, *row[7:9])
+    return (*row[:4], *rates, *row[7:9], row[11], before[5])
 
 
 def _text(sql: str) -> Any:

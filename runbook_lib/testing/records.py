@@ -65,7 +65,9 @@ _ACCESS: dict[str, Any] = {
     "sequential_rows": 0.0,
     "index_scans": 50.0,
     "last_autovacuum_at": None,
-    "last_analyze_at": None,
+    "last_analyze_at": _A_WEEK,
+    "modified_rows": 0.0,
+    "sequential_rows_before": 0.0,
 }
 _CHAIN: dict[str, Any] = {
     "blocked_pid": 100,
@@ -175,7 +177,7 @@ def looks(count: int = 1, *, samples: int = 8, hidden: int = 0, others: Sequence
 def access(table: str = "orders", *, cache_hit_ratio: float | None = 0.99, **values: Any) -> Frame:
     """How one table is read: by its index, unless `values` say otherwise."""
     built = frame([{**_ACCESS, "table": table, **values}], source="postgres")
-    built.attrs["cache_hit_ratio"] = cache_hit_ratio
+    built.attrs.update({"cache_hit_ratio": cache_hit_ratio, "reset_at": _A_WEEK})
     return built
 
 

@@ -40,6 +40,7 @@ FRAMES = {
     "database: `connections`": postgres._CONNECTION_COLUMNS,
     "database: `sessions`": postgres._SESSION_COLUMNS,
     "database: `blocking_chains`": postgres._BLOCKING_COLUMNS,
+    "database: `table_access`": postgres._ACCESS_COLUMNS,
     "database: `statements`": postgres_statistics.STATISTIC_COLUMNS,
     "database: `statement_plans`": postgres_plans.PLAN_COLUMNS,
     "database: `table_sizes`": postgres._TABLE_COLUMNS,

@@ -10,7 +10,9 @@ SELECT
     s.last_autovacuum AS last_autovacuum_at,
     greatest(s.last_analyze, s.last_autoanalyze) AS last_analyze_at,
     d.blks_hit,
-    d.blks_read
+    d.blks_read,
+    s.n_mod_since_analyze AS modified_rows,
+    coalesce(d.stats_reset, pg_postmaster_start_time()) AS reset_at
 FROM pg_catalog.pg_stat_user_tables AS s
 CROSS JOIN pg_catalog.pg_stat_database AS d
 WHERE d.datname = current_database()

@@ -167,6 +167,27 @@ def test_the_full_pool_of_slow_statements_is_their_consequence() -> None:
     assert seen.consequences == {"db_pool_exhausted": "slow_statements"}
 
 
+def test_where_no_pool_is_measured_the_counters_of_the_table_date_it() -> None:
+    new = access("orders", live_rows=1e5, sequential_scans=3.0, sequential_rows=3e5, sequential_rows_before=3e5 * 640)
+    seen = look(slow(pool_in_use=None), database=scanning(access=new))
+    assert seen.roots == ["slow_statements"]
+    assert seen.cause("slow_statements").since == ONSET
+
+
+def test_a_table_that_was_read_so_all_week_is_no_news() -> None:
+    week = access("orders", live_rows=1e5, sequential_scans=3.0, sequential_rows=3e5, sequential_rows_before=3e5 * 7 * 86_400)
+    seen = look(slow(pool_in_use=None), database=scanning(access=week))
+    assert seen.roots == []
+    assert seen.verdicts["slow_statements"] is Verdict.SUSPECTED
+
+
+def test_statistics_that_are_stale_are_told() -> None:
+    stale = access("orders", live_rows=1e5, modified_rows=4e4)
+    assert any(
+        "ANALYZE public.orders" in note for note in look(slow(), database=scanning(access=stale)).findings["table_access"].notes
+    )
+
+
 def test_code_that_brought_the_statement_is_the_release() -> None:
     seen = look(slow(pool_in_use=BUSY), database=scanning(), cluster=release())
     assert seen.roots == ["bad_deployment"]
