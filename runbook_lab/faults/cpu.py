@@ -7,8 +7,8 @@ import random
 from runbook_lab.faults.declaration import PodConditions, Step
 from runbook_lab.faults.deployment import container_rollout
 
-# Three pods may search some 16 times a second beside what else they do; five of them 29 times.
-_LEAST_SEARCHES, _MORE_SEARCHES = 18.5, 3.5
+# Three pods may search some 12 times a second beside what else they do; five of them 22 times.
+_LEAST_SEARCHES, _MORE_SEARCHES = 13.5, 3.0
 _LIMITS = ("50m", "60m")
 _REASONS = (
     "requests and limits as measured over the weekend",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,65 +25,83 @@ _SECONDS = 45.0  # an estimate: scheduling, image, start, readiness
 
 
 def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal:
-    """Run half as many pods more, or `replicas`; where an autoscaler decides, its minimum is raised."""
+    """Run half as many pods more, or `replicas`; where an autoscaler decides, its minimum is raised.
+
+    An autoscaler that runs as many as it may has its maximum raised as well.
+    """
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
     scaler = _autoscaler(cluster, workload.name)
-    wanted = replicas if replicas is not None else max(workload.replicas + 1, math.ceil(workload.replicas * _FACTOR))
+    wanted = replicas if replicas is not None else _more(workload, scaler)
     if wanted <= workload.replicas:
         reason = f"deployment/{workload.name} has {workload.replicas} replicas; {wanted} would not be more"
         return Refusal(by="target", reason=reason, mend="this action only scales up")
-    if scaler is not None and wanted > int(scaler["spec"]["maxReplicas"]):
+    if scaler is not None and workload.replicas < int(scaler["spec"]["maxReplicas"]) < wanted:
         name, most = scaler["metadata"]["name"], scaler["spec"]["maxReplicas"]
         reason = f"hpa/{name} allows {most} replicas at most; {wanted} are more"
         return Refusal(by="limits", reason=reason, mend=f"scale to {most} at most, or raise maxReplicas of hpa/{name}")
-    return _planned(context, workload, scaler, wanted)
+    return _planned(context, workload, scaler, {name: max(wanted, level) for name, level in _levels(workload, scaler).items()})
 
 
-def _planned(context: ActionContext, workload: Workload, scaler: Object | None, wanted: int) -> Plan:
-    """wanted: the replicas; with an autoscaler its minimum, which may also be lowered again."""
-    resource, found, before = _what(workload, scaler)
+def _more(workload: Workload, scaler: Object | None) -> int:
+    """Half as many again; no more than the autoscaler allows, unless it has no more to give."""
+    wanted = max(workload.replicas + 1, math.ceil(workload.replicas * _FACTOR))
+    most = int(scaler["spec"]["maxReplicas"]) if scaler is not None else wanted
+    return min(wanted, most) if workload.replicas < most else wanted
+
+
+def _planned(context: ActionContext, workload: Workload, scaler: Object | None, levels: Mapping[str, int]) -> Plan:
+    """levels: the replicas; with an autoscaler its minimum and maximum, which may also be lowered again."""
+    resource, found = (DEPLOYMENTS, workload.found) if scaler is None else (AUTOSCALERS, scaler)
     name = str(found["metadata"]["name"])
-    command = _command(context, resource, name)
+    before = _levels(workload, scaler)
+    wanted, most = min(levels.values()), before.get("maxReplicas")
     more = wanted - workload.replicas
+    raised = (
+        f" (and up to {levels['maxReplicas']}: {most} is its maximum)" if most not in (None, levels.get("maxReplicas")) else ""
+    )
     return Plan(
         action="scale_deployment",
-        title=f"Scale {workload.name} from {before} to {wanted} replicas" + (" at least" if scaler is not None else ""),
+        title=f"Scale {workload.name} from {min(before.values())} to {wanted} replicas"
+        + (f" at least{raised}" if scaler is not None else ""),
         target=Target(kind=resource.kind, name=name, namespace=context.namespace),
-        before=f"{_field(resource)}: {before}",
-        after=f"{_field(resource)}: {wanted}",
-        command=f"{command}{_value(resource, wanted)}",
+        before=_text(before, levels),
+        after=_text(levels, before),
+        command=_command(context, resource, name, _changed(levels, before)),
         risk="low" if more > 0 else "medium",
         affects=f"{more} more pods on the nodes, and as many more users of the database's connections" if more > 0
         else "fewer pods: those that go finish their requests first",
-        undo=f"{command}{_value(resource, before)}",
+        undo=_command(context, resource, name, _changed(before, levels)),
         seen_by=f"{wanted} replicas are available, and the symptom is below its threshold",
         seconds_until_effect=_SECONDS,
         bound_to=binding(resource, found),
-        arguments={"wanted": wanted, "before": before, "resource": resource.kind, "name": name},
+        arguments={"wanted": dict(levels), "before": before, "resource": resource.kind, "name": name},
         warnings=tuple(_warnings(context, workload, found, wanted)),
-        uses={"replicas": wanted},
+        uses={"replicas": max(_changed(levels, before).values(), default=wanted)},
     )  # fmt: skip
 
 
-def _what(workload: Workload, scaler: Object | None) -> tuple[Resource, Object, int]:
+def _levels(workload: Workload, scaler: Object | None) -> dict[str, int]:
+    """What decides how many pods run now, by the field's name."""
     if scaler is None:
-        return DEPLOYMENTS, workload.found, workload.replicas
-    return AUTOSCALERS, scaler, int(scaler["spec"].get("minReplicas") or 1)
+        return {"replicas": workload.replicas}
+    return {"minReplicas": int(scaler["spec"].get("minReplicas") or 1), "maxReplicas": int(scaler["spec"]["maxReplicas"])}
 
 
-def _field(resource: Resource) -> str:
-    return "minReplicas" if resource is AUTOSCALERS else "replicas"
+def _changed(levels: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    """The levels that are not as in the others."""
+    return {name: level for name, level in levels.items() if level != others[name]}
 
 
-def _command(context: ActionContext, resource: Resource, name: str) -> str:
+def _text(levels: Mapping[str, int], others: Mapping[str, int]) -> str:
+    return "\n".join(f"{name}: {level}" for name, level in _changed(levels, others).items())
+
+
+def _command(context: ActionContext, resource: Resource, name: str, levels: Mapping[str, int]) -> str:
     if resource is AUTOSCALERS:
-        return f"kubectl -n {context.namespace} patch hpa/{name} --type=merge -p "
-    return f"kubectl -n {context.namespace} scale deployment/{name} --replicas="
-
-
-def _value(resource: Resource, replicas: int) -> str:
-    return f'\'{{"spec":{{"minReplicas":{replicas}}}}}\'' if resource is AUTOSCALERS else str(replicas)
+        patch = json.dumps({"spec": dict(levels)}, separators=(",", ":"))
+        return f"kubectl -n {context.namespace} patch hpa/{name} --type=merge -p '{patch}'"
+    return f"kubectl -n {context.namespace} scale deployment/{name} --replicas={levels['replicas']}"
 
 
 def _warnings(context: ActionContext, workload: Workload, found: Object, wanted: int) -> list[str]:
@@ -109,18 +128,18 @@ def _undo(context: ActionContext, plan: Plan) -> Plan | Refusal:
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
     scaler = _autoscaler(cluster, workload.name)
-    resource, _, present = _what(workload, scaler)
+    present, resource = _levels(workload, scaler), DEPLOYMENTS if scaler is None else AUTOSCALERS
     if resource.kind != plan.arguments["resource"] or present != plan.arguments["wanted"]:
-        reason = f"{workload.name} was scaled by somebody else since: {_field(resource)} is {present}"
-        return Refusal(by="undo", reason=reason, mend="look at it by hand")
-    return _planned(context, workload, scaler, int(plan.arguments["before"]))
+        told = ", ".join(f"{name} is {level}" for name, level in present.items())
+        return Refusal(by="undo", reason=f"{workload.name} was scaled by somebody else since: {told}", mend="look at it by hand")
+    return _planned(context, workload, scaler, plan.arguments["before"])
 
 
 def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
     cluster, arguments = operator(context), plan.arguments
     resource = AUTOSCALERS if arguments["resource"] == AUTOSCALERS.kind else DEPLOYMENTS
-    path = pointer("spec", _field(resource))
-    wanted = int(arguments["wanted"])
+    wanted, before = arguments["wanted"], arguments["before"]
+    replicas = min(wanted.values())
     return [
         ObjectPatch(
             cluster,
@@ -128,10 +147,10 @@ def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
             arguments["name"],
             plan.bound_to,
             # `add` replaces what is there, and an autoscaler need not say its minimum.
-            [{"op": "add", "path": path, "value": wanted}],
-            [{"op": "add", "path": path, "value": arguments["before"]}],
-            f"scale {resource.kind}/{arguments['name']} to {wanted}",
-            effect=partial(_available, cluster, context.deployment, wanted),
+            [{"op": "add", "path": pointer("spec", name), "value": level} for name, level in _changed(wanted, before).items()],
+            [{"op": "add", "path": pointer("spec", name), "value": level} for name, level in _changed(before, wanted).items()],
+            f"scale {resource.kind}/{arguments['name']} to {replicas}",
+            effect=partial(_available, cluster, context.deployment, replicas),
             watches=[DEPLOYMENTS.may("get", context.deployment)],
         )
     ]

@@ -14,7 +14,9 @@ from runbook_lib.actions.audit import AuditLog, verify_chain
 from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.interface import ActionContext, Gauge
+from runbook_lib.actions.pod_deletion import DELETE_PODS
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
+from runbook_lib.actions.resources import SET_RESOURCES
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.actions.rollback import ROLLBACK_DEPLOYMENT
 from runbook_lib.service import Service
@@ -104,6 +106,29 @@ def test_a_restart_replaces_every_pod_and_returns_when_the_old_ones_are_gone(
     assert len(after) == 3
     assert not before & after
     assert verify_chain(context.audit.path).intact
+
+
+def test_the_pods_that_are_named_leave_and_the_others_stay(lab: RunningCluster, shop: str, connect: Connect) -> None:
+    first, second, third = sorted(until(lambda: len(names := pod_names(lab, shop)) == 3 and names))
+    proposal = propose(DELETE_PODS, connect(), pods=[first, third])
+    assert proposal.approve is not None, proposal.outcome.text
+    outcome = proposal.approve(None)
+    assert outcome.status == "executed", outcome.text
+    after = pod_names(lab, shop)
+    assert second in after
+    assert not after & {first, third}
+
+
+def test_another_cpu_limit_reaches_the_pods(lab: RunningCluster, shop: str, connect: Connect) -> None:
+    proposal = propose(SET_RESOURCES, connect(), cpu_limit="500m", cpu_request="50m")
+    assert proposal.approve is not None, proposal.outcome.text
+    outcome = proposal.approve(None)
+    assert outcome.status == "executed", outcome.text
+    given = [pod["spec"]["containers"][0]["resources"] for pod in lab.pods(shop)]
+    assert given == [{"limits": {"cpu": "500m"}, "requests": {"cpu": "50m"}}] * 3
+    assert proposal.undo is not None
+    assert proposal.undo().status == "undone"
+    assert not any(pod["spec"]["containers"][0].get("resources") for pod in lab.pods(shop))
 
 
 def test_a_rollback_brings_the_earlier_image_back_and_forward_again(lab: RunningCluster, shop: str, connect: Connect) -> None:

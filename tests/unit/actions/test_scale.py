@@ -85,6 +85,33 @@ def test_more_than_the_autoscaler_allows_is_refused(tmp_path: Path, api: ApiClie
     assert "raise maxReplicas of hpa/orders" in outcome.text
 
 
+def test_an_autoscaler_at_its_maximum_has_that_raised_and_lowered_again(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, scaler: dict[str, Any]
+) -> None:
+    scaler["spec"]["maxReplicas"] = 3
+    proposal = proposed(tmp_path, api)
+    assert proposal.plan is not None
+    assert "and up to 5: 3 is its maximum" in proposal.plan.title
+    assert proposal.plan.after == "minReplicas: 5\nmaxReplicas: 5"
+    assert proposal.plan.command.endswith("""-p '{"spec":{"minReplicas":5,"maxReplicas":5}}'""")
+    assert proposal.plan.undo.endswith("""-p '{"spec":{"minReplicas":2,"maxReplicas":3}}'""")
+    assert spec(cluster, "horizontalpodautoscalers")["maxReplicas"] == 3
+
+
+def test_what_the_autoscaler_still_allows_is_enough_and_its_maximum_uses_nothing_of_the_policy(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, scaler: dict[str, Any]
+) -> None:
+    scaler["spec"]["maxReplicas"] = 4
+    plan = proposed(tmp_path, api).plan
+    assert plan is not None
+    assert (plan.after, plan.uses) == ("minReplicas: 4", {"replicas": 4})
+    assert spec(cluster)["replicas"] == 3
+    scaler["spec"]["maxReplicas"] = 50
+    plan = proposed(tmp_path, api, policy={"replicas_maximum": 6}).plan
+    assert plan is not None
+    assert plan.uses == {"replicas": 5}
+
+
 def test_undo_is_refused_when_somebody_scaled_since(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     proposal = proposed(tmp_path, api)
     assert proposal.approve is not None
