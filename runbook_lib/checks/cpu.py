@@ -56,7 +56,7 @@ def cpu(context: CheckContext) -> Finding:
         deadline_seconds=context.deadline_seconds,
     )
     parts = {name: split(answers.get(name), "pod") if answers.get(name) is not None else {} for name in names}
-    used = {name: series for name, series in parts["cpu_usage"].items() if len(series)}
+    used = _present(context, parts["cpu_usage"])
     pods = sorted((_pod(context, name, parts) for name in used), key=lambda pod: -pod.used)
     summary = _summary(pods, answers)
     return Finding(
@@ -71,6 +71,12 @@ def cpu(context: CheckContext) -> Finding:
         signals=(_short_signal(pods, answers), _throttled_signal(pods, answers), autoscaler_signal(answers)),
         sources=answers.sources,
     )
+
+
+def _present(context: CheckContext, used: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """The pods that are there at the end of the window; what others used is over."""
+    latest = max((series.index[-1] for series in used.values() if len(series)), default=None)
+    return {name: series for name, series in used.items() if len(series) and latest - series.index[-1] <= context.gap}
 
 
 def _pod(context: CheckContext, name: str, parts: Mapping[str, Mapping[str, pd.Series]]) -> _Pod:

@@ -133,7 +133,8 @@ def _summary(context: CheckContext, nodes: list[_Node], waiting: Mapping[str, st
         return f"The nodes could not be looked at: {answers.why_missing('nodes')}."
     fullest = max(nodes, key=lambda node: node.cpu or 0.0)
     use = f"; {fullest.name} uses {fullest.cpu:.0%} of its CPU" if fullest.cpu is not None else ""
-    return f"All {len(nodes)} nodes with pods of the service are well{use}."
+    well = f"All {len(nodes)} nodes with pods of the service are" if len(nodes) > 1 else "The node of all pods of the service is"
+    return f"{well} well{use}."
 
 
 def _is_short(context: CheckContext, node: _Node) -> bool:

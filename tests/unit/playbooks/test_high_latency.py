@@ -343,6 +343,13 @@ def test_where_no_node_takes_more_pods_scaling_is_not_advised() -> None:
     assert "scale_deployment" not in seen.cause("cpu_exhaustion").actions
 
 
+def test_pods_that_are_gone_are_not_counted() -> None:
+    busy = each_pod(0.2, 0.99, at=ONSET)
+    gone = line(0.9, pod="shop-old")
+    seen = look(slow(cpu_usage=together(busy, Frame(gone[gone["time"] < ago(20)]))))
+    assert seen.findings["cpu"].summary.startswith("3 of 3 pods use all the CPU they may")
+
+
 def test_high_use_without_slow_requests_is_no_cause() -> None:
     seen = look(FakeMetrics({"cpu_usage": each_pod(0.2, 0.99, at=ONSET), "cpu_throttled_ratio": each_pod(0.0, 0.7, at=ONSET)}))
     assert seen.roots == []
