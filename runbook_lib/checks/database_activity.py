@@ -23,6 +23,7 @@ _SHARE_OF_LIMIT = 0.5  # of the critical latency: a statement that takes so long
 _SHORT_SECONDS = 5.0  # transactions younger than this are not what the waiting began with
 _LONG_SECONDS = 5.0  # nobody's request waits that long for a statement: it is a report, a batch, or a mistake
 _BUSIER = 1.0  # connections more than before
+_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def database_activity(context: CheckContext) -> Finding:
     """What the service's statements do, looked at eight times within two seconds: what they wait for, and whom they wait for."""
     database = context.sources.database
     answers = ask(
-        {"activity": Question(database, database.activity), "in_use": over_time(context, "pool_in_use")},
+        {"activity": Question(database, database.activity), "in_use": over_time(context, "pool_in_use", fine=True)},
         deadline_seconds=context.deadline_seconds,
     )
     seen = answers.get("activity") if context.live else None
@@ -72,7 +73,7 @@ def database_activity(context: CheckContext) -> Finding:
         signals=(
             _lock_signal(context, found, answers),
             _blocker_signal(found),
-            _slow_signal(found, answers),
+            _slow_signal(context, found, answers),
             _long_signal(found),
         ),
         sources=answers.sources,
@@ -160,10 +161,21 @@ def _told(statement: LongStatement) -> str:
     return f"{statement} has been at one statement for {written(statement.seconds, 'seconds')}"
 
 
-def _busier_since(answers: Answers) -> datetime | None:
-    """When the service began to hold more connections: statements that take longer keep theirs for longer (Little's law)."""
-    in_use = answers.get("in_use")
-    return step_up(as_series(in_use), at_least=_BUSIER) if in_use is not None else None
+def _busier_since(context: CheckContext, answers: Answers) -> datetime | None:
+    """When the service began to hold more connections: statements that take longer keep theirs for longer (Little's law).
+
+    Where the rise is too short or too noisy for a change point, what is held since the symptom's onset is compared with before.
+    """
+    if (in_use := answers.get("in_use")) is None:
+        return None
+    held, onset = as_series(in_use), context.symptom().onset_at
+    rise = step_up(held, at_least=_BUSIER)
+    if rise is not None or onset is None:
+        return rise
+    before, after = held[held.index < onset], held[held.index >= onset]
+    if len(before) < _SAMPLES or len(after) < _SAMPLES:
+        return None
+    return onset if float(after.mean()) - float(before.median()) >= _BUSIER else None
 
 
 def _lock_signal(context: CheckContext, found: Activity, answers: Answers) -> Signal:
@@ -189,7 +201,7 @@ def _began(context: CheckContext, blocker: Blocker | None, answers: Answers) -> 
         age = context.now - blocker.transaction_start
         if age > timedelta(seconds=_SHORT_SECONDS):
             return blocker.transaction_start
-    busier, session = _busier_since(answers), blocker.backend_start if blocker is not None else None
+    busier, session = _busier_since(context, answers), blocker.backend_start if blocker is not None else None
     return busier if busier is not None and (session is None or busier >= session) else session
 
 
@@ -203,12 +215,12 @@ def _blocker_signal(found: Activity) -> Signal:
     return Signal(name=name, presence=Presence.PRESENT, text=f"{blocker} holds the lock while it works on a statement")
 
 
-def _slow_signal(found: Activity, answers: Answers) -> Signal:
+def _slow_signal(context: CheckContext, found: Activity, answers: Answers) -> Signal:
     name, seconds = "statements_slow", written(found.slow_seconds, "seconds")
     if found.slow < _WAITING:
         return _absent(name, f"no statement works for longer than {seconds}", found)
     text = f"{found.slow:.1f} sessions work on one statement for longer than {seconds}, without waiting for a lock"
-    since = _busier_since(answers) or (found.own_longest.query_start if found.own_longest is not None else None)
+    since = _busier_since(context, answers) or (found.own_longest.query_start if found.own_longest is not None else None)
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, value=found.slow, unit="sessions")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from runbook_lib.testing import (
     ago,
     changed,
     config_edit,
+    curve,
     each_pod,
     examine,
     line,
@@ -503,3 +505,12 @@ def test_a_statement_that_waits_for_a_lock_takes_longer_and_is_no_second_cause()
     seen = look(slow(pool_in_use=BUSY, statement_latency=history), database=locked())
     assert seen.roots == ["lock_contention"]
     assert seen.consequences == {"slow_statements": "lock_contention"}
+
+
+def test_a_short_and_noisy_rise_of_connections_is_dated_by_the_symptom() -> None:
+    begun, noise = ago(0.7), itertools.cycle((0.0, 2.0, 1.0, 3.0, 0.0))
+    slow_since = line(0.2, 1.6, at=begun)
+    busy = curve(lambda at: (4.0 if at >= begun else 2.0) + next(noise), pod="shop-1")
+    metrics = FakeMetrics({"latency_quantile": slow_since, "pool_in_use": busy})
+    seen = look(metrics, database=scanning(access=access("orders")))
+    assert seen.roots == ["slow_statements"]
