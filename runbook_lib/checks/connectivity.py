@@ -28,7 +28,7 @@ from runbook_lib.sources.interface import Cluster
 _SAMPLED = 6  # pods: enough to tell one from the others, few enough for a service with hundreds
 # Of all segments: below this TCP makes up for losses without anybody noticing.
 _LOSSES, _TIMES_AS_MANY, _USUAL = 0.01, 3.0, 0.1
-_SHARE_FOR_LISTS = 0.4  # of the deadline: the pods and the settings must be known before anything can be tried
+_SHARE_FOR_LISTS = 0.5  # of the deadline: the pods and the settings must be known before anything can be tried
 
 
 def connectivity(context: CheckContext) -> Finding:

@@ -53,6 +53,10 @@ class Passage:
                 continue
             target.write(data)
             await target.drain()
-        await asyncio.sleep(max(0.0, due - loop.time()))
+        if due > loop.time():
+            # In the row with all that is still late: a sleep of the same length may end before the last piece is sent.
+            sent = asyncio.Event()
+            loop.call_at(due + _LEAST_SECONDS, sent.set)
+            await sent.wait()
         if target.can_write_eof():
             target.write_eof()
