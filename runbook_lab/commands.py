@@ -144,9 +144,14 @@ def faults(as_json: AsJson = False) -> None:
     if as_json:
         _say(json.dumps(rows, indent=2))
         return
-    for row in rows:
-        name = f"{row['fault']}:{row['kind']}" if row["kind"] else str(row["fault"])
-        _say(f"{name:<29}{row['runbook']:<17}{row['fixed_by'] or '-':<23}{row['what']}")
+    shown = [(_spelled(row), str(row["runbook"]), row["fixed_by"] or "-", str(row["what"])) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for line in shown:
+        _say("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _spelled(row: dict[str, str | None]) -> str:
+    return f"{row['fault']}:{row['kind']}" if row["kind"] else str(row["fault"])
 
 
 @lab.command()

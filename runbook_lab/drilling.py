@@ -21,6 +21,8 @@ PAIRS = (
     "memory_leak+downstream_timeout",
     "bad_deployment:code+downstream_timeout",
     "lock_contention+downstream_slow",
+    "slow_query:missing_index+downstream_slow",
+    "cache_miss:full+lock_contention",
     "database_down:scaled+bad_config:image",
     "network_partition:selector+database_down:scaled",
 )
