@@ -26,6 +26,7 @@ from runbook_lib.actions.scale import SCALE_DEPLOYMENT
 from runbook_lib.actions.service_selector import FIX_SERVICE_SELECTOR
 from runbook_lib.actions.session import TERMINATE_SESSION
 from runbook_lib.actions.statement import CANCEL_STATEMENT
+from runbook_lib.actions.test_pod import RUN_TEST_POD
 
 __all__ = ["ACTIONS"]
 
@@ -44,6 +45,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             RESTART_DATABASE,
             FIX_SERVICE_SELECTOR,
             DELETE_NETWORK_POLICY,
+            RUN_TEST_POD,
             TAKE_HEAP_DUMP,
             RAISE_MEMORY_LIMIT,
             SCALE_DEPLOYMENT,

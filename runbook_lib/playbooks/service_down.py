@@ -241,6 +241,7 @@ PLAYBOOK = Playbook(
         "restart_database",
         "fix_service_selector",
         "delete_network_policy",
+        "run_test_pod",
     ),
     prevention=(
         "Give every container a readiness probe that needs what a request needs, and a liveness probe that needs nothing else.",

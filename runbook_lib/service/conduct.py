@@ -53,6 +53,8 @@ class Policy(Fields):
     """How many pods an action may take down together."""
     pool_size_maximum: Count | None = None
     """No action raises the connection pool beyond this."""
+    test_pod_image: Name = "busybox:stable"
+    """What a test pod runs: an image with sh, and wget or curl, that the cluster may pull."""
     verify_within_seconds: Seconds = 300
     """How long verification waits for the symptom to recover."""
 

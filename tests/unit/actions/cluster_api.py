@@ -29,7 +29,7 @@ class Cluster:
     """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`.
 
     `evictions`: whether it serves them. `leaving` holds the pods that were made to leave, in order, and `asked` the options of
-    each request for that.
+    each request for that. `becomes`: the status of a pod that somebody makes.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,7 @@ class Cluster:
         self.evictions = True
         self.leaving: list[str] = []
         self.asked: list[dict[str, Any]] = []
+        self.becomes: dict[str, Any] = {"phase": "Pending"}
         self._version = 100
         self._uid = 0
 
@@ -136,6 +137,8 @@ class Cluster:
         """A pod leaves, and its controller makes another one, which is ready unless the cluster is stuck."""
         pod = self.objects.pop(("pods", name))
         self.leaving.append(name)
+        if "ownerReferences" not in pod["metadata"]:
+            return
         owner = pod["metadata"]["ownerReferences"][0]["name"]
         ready = {"waiting": {"reason": "ImagePullBackOff"}} if self.stuck else {"running": {}}
         self._pod(f"{owner}-next-{len(self.leaving)}", owner, ready)
@@ -257,11 +260,15 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(201, {"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}})
 
     def _make(self, pod: dict[str, Any]) -> None:
-        """A pod that is made for a rehearsal alone."""
-        assert "dryRun=All" in self.path, "no action makes pods"
+        """A pod that is made, or one for a rehearsal alone."""
+        self.state.requests.append(("POST", self.path))
         if self.state.fails.get("POST pods") == "quota":
             return self._status(403, 'pods "orders" is forbidden: exceeded quota: team, requested: limits.cpu=1')
-        return self._answer(201, pod)
+        if "dryRun=All" in self.path:
+            return self._answer(201, pod)
+        name = pod["metadata"]["name"]
+        made = self.state.put("pods", name, **{**pod, "status": copy.deepcopy(self.state.becomes)})
+        return self._answer(201, made)
 
     def do_PATCH(self) -> None:
         self.state.requests.append(("PATCH", self.path))
