@@ -79,7 +79,7 @@ class _Answer:
 class PostgresDatabase:
     """One database; see `Database` in interface.py for what each method answers.
 
-    Every call opens a connection and closes it, two at once at most, also through PgBouncer in transaction mode. Statements of
+    Every call opens a connection and closes it, four at once at most, also through PgBouncer in transaction mode. Statements of
     other sessions are shown with `?` for their constants, which may be personal data. `attrs["hidden"]` counts the sessions
     whose details this role may not see, `attrs["notes"]` says so in sentences.
     """

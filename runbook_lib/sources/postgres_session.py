@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["OWN_NAME", "ReadOnlySessions"]
 
 OWN_NAME = "runbook"
-_AT_ONCE = 2  # connections: a server that is full must not be filled by who looks at it
+# Connections: a server that is full must not be filled by who looks at it. Those that look at counters twice hold theirs for
+# seconds; fewer would make the others wait until their checks have no time left.
+_AT_ONCE = 4
 _LOCK_SECONDS = 1.0
 
 # As a SELECT it takes the transaction's snapshot, after which nobody can turn it into one that writes.
@@ -41,7 +43,7 @@ _Result = TypeVar("_Result")
 
 
 class ReadOnlySessions:
-    """Runs work in read-only transactions, two at once at most, each within connect + statement timeout + 1 s."""
+    """Runs work in read-only transactions, four at once at most, each within connect + statement timeout + 1 s."""
 
     def __init__(self, connection: PostgresConnection) -> None:
         self._connection = connection
