@@ -57,7 +57,7 @@ def downstream_latency(context: CheckContext) -> Finding:
         command=answer.command if answer is not None else "",
         tables=(("Calls to other services", _table(calls)),) if calls else (),
         figure=_figure(calls, limit, summary),
-        signals=(_signal(calls, slow, limit, answers), *_together(context, calls, answers)),
+        signals=(_signal(calls, slow, limit, answers), *_together(context, calls, slow, answers)),
         sources=answers.sources,
     )
 
@@ -131,18 +131,21 @@ def _signal(calls: list[_Calls], slow: list[_Calls], limit: float, answers: Answ
     return Signal(name=name, presence=Presence.ABSENT, text=f"no call takes longer than {written(limit, 'seconds')} (p95)")
 
 
-def _together(context: CheckContext, calls: list[_Calls], answers: Answers) -> tuple[Signal, Signal]:
+def _together(context: CheckContext, calls: list[_Calls], slow: list[_Calls], answers: Answers) -> tuple[Signal, Signal]:
     """Whether calls to every service take longer, since about the same moment - what they have in common is the way to them - or
     those to one do."""
     measured = [one for one in calls if len(one.series)]
     if not measured:
         text = f"whether all calls take longer is not known: {_why(answers)}"
         return _alike(Presence.UNKNOWN, text), _differ(Presence.UNKNOWN, text)
+    longer = {one.name: _longer(context, one.series) for one in measured}
+    onsets = [episode.onset for episode in longer.values() if episode is not None]
+    if not onsets and not slow:
+        text = "no call takes longer than usual"
+        return _alike(Presence.ABSENT, text), _differ(Presence.ABSENT, text)
     if len(measured) < 2:
         text = "calls to one service only are measured"
         return _alike(Presence.UNKNOWN, f"whether all calls take longer is not known: {text}"), _differ(Presence.PRESENT, text)
-    longer = {one.name: _longer(context, one.series) for one in measured}
-    onsets = [episode.onset for episode in longer.values() if episode is not None]
     if len(onsets) < len(measured) or max(onsets) - min(onsets) > 2 * context.tolerance:
         text = "calls do not take longer to every service alike"
         return _alike(Presence.ABSENT, text), _differ(Presence.PRESENT, text)

@@ -20,6 +20,8 @@ __all__ = ["FakeCluster"]
 Answer = Frame | Sick | None
 _DATABASE = "app=postgres"
 
+_SETTINGS = {"DATABASE_URL": "postgresql://postgres:5432/shop"}
+
 
 class FakeCluster(Fake):
     """One namespace with one Deployment of three ready pods, rolled out a week ago and unchanged since.
@@ -29,7 +31,7 @@ class FakeCluster(Fake):
     the database has one. endpoints: of any Service, else the given pods. services, secrets: what replaces the answer for an
     object of this name; None: there is none. absent: names of config maps that are gone. policies: as `policy` makes them.
     connects: for pods by name, the seconds that connecting to an address takes, or what goes wrong; 1 ms otherwise. settings: the
-    data of every config map. Any of them may be a `Sick`.
+    data of every config map; an address of a database otherwise. Any of them may be a `Sick`.
     """
 
     name = "kubernetes"
@@ -59,7 +61,8 @@ class FakeCluster(Fake):
         self._others = {_DATABASE: _database_pods(), **(others or {})}
         self._endpoints, self._policies, self._absent = endpoints, policies, absent
         self._nodes = nodes
-        self._connects, self._settings = connects, dict(settings or {})
+        self._connects = connects
+        self._settings = dict(_SETTINGS if settings is None else settings)
         self._services, self._secrets = services or {}, secrets or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
         self._events, self._deployment, self._autoscaler = events, deployment, autoscaler

@@ -71,6 +71,7 @@ def _healthy(downstream: tuple[str, ...], window: Window) -> dict[str, Frame]:
         "cpu_throttled_ratio": pods(0.0),
         "cpu_pressure_ratio": pods(0.02),
         "node_cpu_ratio": one(0.5, node="node-1"),
+        "tcp_retransmit_ratio": one(0.0001, node="node-1"),
         "restarts": pods(0.0),
         "oom_kills": pods(0.0),
         "replicas_available": one(3.0),
