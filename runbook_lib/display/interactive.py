@@ -85,14 +85,14 @@ def _layout(title: str, unit: str, *, legend: bool) -> dict[str, Any]:
     axis = {"gridcolor": "rgba(128,128,128,0.2)", "zeroline": False, "linecolor": "rgba(128,128,128,0.5)"}
     return {
         "title": {"text": _plain(title), "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top", "font": {"size": 13}},
-        "height": 340,
-        "margin": {"l": 64, "r": 24, "t": 92, "b": 44},
+        "height": 368 if legend else 340,
+        "margin": {"l": 64, "r": 24, "t": 92, "b": 72 if legend else 44},
         "font": _FONT | {"color": GREY},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": PALETTE[0]},
         "showlegend": legend,
-        "legend": {"orientation": "h", "y": -0.22, "x": 0},
+        "legend": {"orientation": "h", "y": -0.28, "x": 0, "yanchor": "top"},  # below the axis and its title
         "xaxis": dict(axis),
         "yaxis": axis | {"title": {"text": unit}, "rangemode": "tozero", "automargin": True},
     }

@@ -28,14 +28,8 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LOG_LINES = tuple(f"line {number}\n".encode() for number in range(1, 6))
 
 
-class _Open:
-    """Lets every connection pass."""
-
-    def admits(self, source: str, target: str, port: int) -> bool:
-        return True
-
-    def delay_seconds(self, source: str) -> float:
-        return 0.0
+def _open_gate() -> Gate:
+    return Gate(admits=lambda source, target, port: True, delay_seconds=lambda source: 0.0)
 
 
 @dataclass
@@ -59,7 +53,7 @@ class FakeNode:
         if pod == "gone":
             raise ContainerNotFoundError(f"container {container} not found in pod {pod}")
         launch = Launch(tuple(command), os.environ, Path.cwd(), "127.0.0.1")
-        return await Child.start(launch, Gate(_Open(), told=print), stdin=stdin, tty=tty)
+        return await Child.start(launch, _open_gate(), stdin=stdin, tty=tty)
 
     async def attach(self, namespace: str, pod: str, container: str, *, stdin: bool = False) -> Child:
         return await self.exec(namespace, pod, container, ("cat",), stdin=stdin)
