@@ -55,10 +55,11 @@ def test_a_container_uses_no_more_than_its_limit(lab, namespace, busy):
 
 def test_a_command_in_a_container_that_is_held_back_runs_and_ends(lab, namespace, busy):
     async def run():
-        process = await lab.cluster.kubelet.exec(namespace, "busy", "web", ["echo", "here"])
-        return (await process.communicate())[0]
+        child = await lab.cluster.kubelet.exec(namespace, "busy", "web", ["echo", "here"], stdin=False)
+        out = await child.outputs["stdout"].read()
+        return out, await child.wait()
 
-    assert lab.call(run()) == b"here\n"
+    assert lab.call(run()) == (b"here\n", 0)
 
 
 def test_a_container_that_is_held_back_ends_when_it_is_told_to(lab, namespace, busy):
