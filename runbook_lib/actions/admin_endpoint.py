@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from runbook_lib.actions.cluster import PODS, operator
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
 from runbook_lib.errors import ActionFailed, ConfigurationError, SourceError
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
 from runbook_lib.service.reference import Reference
 
@@ -143,7 +143,7 @@ class AdminClient:
 
     def _client(self, seconds: float) -> httpx.Client:
         # Late: most incidents never call an admin endpoint.
-        with one_import_at_a_time:
+        with importing("httpx"):
             import httpx
 
         headers = {"Authorization": f"Bearer {self._token.resolve()}"} if self._token is not None else {}
@@ -153,7 +153,7 @@ class AdminClient:
 
     @contextmanager
     def _calling(self, method: str, url: str) -> Iterator[None]:
-        with one_import_at_a_time:
+        with importing("httpx"):
             import httpx
 
         try:

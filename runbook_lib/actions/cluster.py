@@ -21,7 +21,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Operator:
         accept: str = "application/json",
         write: bool = False,
     ) -> dict[str, Any]:
-        with one_import_at_a_time:
+        with importing("urllib3"):
             from urllib3 import Timeout
             from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 

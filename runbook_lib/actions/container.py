@@ -22,7 +22,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -102,7 +102,7 @@ class Container:
             )
 
     def _output(self, command: Sequence[str], ending: _Ending, idle_seconds: float, stdin: bytes = b"") -> Iterator[bytes]:
-        with one_import_at_a_time:
+        with importing("websocket"):
             from websocket import ABNF, WebSocketException, WebSocketTimeoutException
 
         socket = _within(self.seconds, lambda: self._connected(command, stdin=bool(stdin)), f"no connection to {self}")
@@ -128,7 +128,7 @@ class Container:
             raise SourceUnreachable(_NAME, f"{command[0]} in {self}: the connection ended before the command did")
 
     def _connected(self, command: Sequence[str], *, stdin: bool) -> Any:
-        with one_import_at_a_time:
+        with importing("kubernetes"):
             from kubernetes.stream import ws_client as typed
             from websocket import WebSocketBadStatusException, WebSocketException
 

@@ -10,7 +10,7 @@ from runbook_lib.actions.cluster import NODES, PODS, Operator
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.patching import pointer
 from runbook_lib.actions.workload import Workload, containers_of
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
 
 __all__ = ["ContainerResources", "amount", "container_resources", "quality_of_service", "requested", "without_room"]
@@ -67,7 +67,7 @@ def container_resources(context: ActionContext, workload: Workload) -> Container
 
 def amount(text: str | None) -> float | None:
     """A quantity of Kubernetes as a number (cores, bytes); None when it is none, or not above 0."""
-    with one_import_at_a_time:
+    with importing("kubernetes"):
         from kubernetes.utils.quantity import parse_quantity
 
     try:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 
 _MAXIMUM_POINTS = 2000
 _FLAT = 0.05  # of the rise: what varies less before it is one level
@@ -140,7 +140,7 @@ def _walk_back(before: pd.Series, *, baseline: float, peak: float, threshold: fl
 
 def _change_points(series: pd.Series) -> list[int]:
     """Positions at which the level changes, by penalised kernel change point detection on at most 2,000 points."""
-    with one_import_at_a_time:
+    with importing("ruptures"):
         import ruptures
 
     stride = max(1, len(series) // _MAXIMUM_POINTS)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame, frame
 
 PATTERN_COLUMNS = ["kind", "pattern", "count", "first_seen", "last_seen", "pods", "example"]
@@ -175,7 +175,7 @@ def _texts(errors: pd.DataFrame) -> list[str]:
 
 def _miner() -> Any:
     """A Drain miner in memory, with masks for what varies in every line (ids, addresses, numbers)."""
-    with one_import_at_a_time:
+    with importing("drain3"):
         from drain3 import TemplateMiner
         from drain3.masking import MaskingInstruction
         from drain3.template_miner_config import TemplateMinerConfig

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 
 _MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
 _SHORTEST_SIDE = 12  # samples
@@ -98,7 +98,7 @@ def growth(series: pd.Series, *, minimum_samples: int = 6) -> Growth | None:
     clean = series.dropna()
     if len(clean) < minimum_samples:
         return None
-    with one_import_at_a_time:
+    with importing("scipy"):
         from scipy.stats import theilslopes
 
     stride = max(1, len(clean) // _MAXIMUM_POINTS)

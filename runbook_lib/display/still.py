@@ -8,7 +8,7 @@ from typing import Any
 
 from runbook_lib.display.chart import bars_of, chart_of
 from runbook_lib.display.theme import MARKERS, PALETTE, SEVERITIES
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.figure import BarFigure, Figure, LineFigure
 
 Axes = Any  # matplotlib's own types take times for numbers
@@ -21,7 +21,7 @@ _WIDTH, _HEIGHT = 8.6, 3.1  # inches
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG of about 1,000 x 370 pixels. Uses no global state of matplotlib, so that threads may draw at once."""
-    with one_import_at_a_time:
+    with importing("matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Sheet
 
@@ -43,7 +43,7 @@ def png(figure: Figure) -> bytes:
 
 
 def _lines(axes: Axes, figure: LineFigure) -> None:
-    with one_import_at_a_time:
+    with importing("matplotlib"):
         from matplotlib import dates
 
     chart = chart_of(figure)

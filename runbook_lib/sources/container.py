@@ -19,7 +19,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.interface import CommandResult
 from runbook_lib.sources.kubernetes_errors import NAME
@@ -92,7 +92,7 @@ def run_in_container(
 
 def _opened(client: ApiClient, path: str, query: list[tuple[str, str]], what: str) -> Any:
     """The WebSocket; or the answer, when the cluster says at once that there is no such program."""
-    with one_import_at_a_time:
+    with importing("kubernetes"):
         from kubernetes.stream.ws_client import create_websocket, get_websocket_url
         from websocket import WebSocketBadStatusException, WebSocketException
 
@@ -109,7 +109,7 @@ def _opened(client: ApiClient, path: str, query: list[tuple[str, str]], what: st
 
 
 def _read(socket: Any, output: _Output, what: str) -> None:
-    with one_import_at_a_time:
+    with importing("websocket"):
         from websocket import ABNF, WebSocketException
 
     try:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import ConfigurationError
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.finding import SourceState, SourceStatus
 from runbook_lib.service.models import HttpConnection
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
@@ -39,7 +39,7 @@ class HttpEndpoints:
 
     def get(self, url: str, *, timeout_seconds: float | None = None) -> HttpAnswer:
         """Never raises for a sick server: the answer says what happened, and how long it took."""
-        with one_import_at_a_time:
+        with importing("httpx"):
             import httpx
 
         seconds = timeout_seconds or self._connection.timeout_seconds
@@ -94,7 +94,7 @@ class HttpEndpoints:
         return response, bytes(body[:_MAXIMUM_BYTES])
 
     def _credentials(self, url: str) -> dict[str, str]:
-        with one_import_at_a_time:
+        with importing("httpx"):
             import httpx
 
         token = self._connection.bearer_token
@@ -103,7 +103,7 @@ class HttpEndpoints:
         return {"Authorization": f"Bearer {token.resolve()}"}
 
     def _open(self) -> httpx.Client:
-        with one_import_at_a_time:
+        with importing("httpx"):
             import httpx
 
         with self._opening:

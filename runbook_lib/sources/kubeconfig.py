@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import ConfigurationError, SourceNotConfigured
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.service.models import KubernetesConnection
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_client(connection: KubernetesConnection, *, context: str | None, impers
     the kubeconfig names is run here. Raises SourceNotConfigured when there is nothing to log in with.
     """
     # Late: this import takes half a second, and most commands never need a cluster.
-    with one_import_at_a_time:
+    with importing("kubernetes"):
         from kubernetes import client
 
     configuration = client.Configuration()
@@ -49,7 +49,7 @@ def open_client(connection: KubernetesConnection, *, context: str | None, impers
 
 
 def _configure(configuration: Any, connection: KubernetesConnection, context: str | None) -> str:
-    with one_import_at_a_time:
+    with importing("kubernetes"):
         from kubernetes import config as typed
 
     config: Any = typed  # its functions carry no types
@@ -67,7 +67,7 @@ def _configure(configuration: Any, connection: KubernetesConnection, context: st
 
 
 def _load(config: Any, configuration: Any, connection: KubernetesConnection, context: str | None) -> str:
-    with one_import_at_a_time:
+    with importing("kubernetes"):
         from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
     value = connection.kubeconfig.resolve() if connection.kubeconfig is not None else KUBE_CONFIG_DEFAULT_LOCATION

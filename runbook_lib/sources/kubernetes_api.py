@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from runbook_lib.errors import SourceRefused
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.kubernetes_errors import NAME, Asked, failed, from_status, not_kubernetes
 
@@ -226,7 +226,7 @@ class KubernetesApi:
     def _send(self, question: _Question, deadline: Deadline) -> Any:
         """Send it; once more when a kept connection turns out to be closed, or the server asks to come back. Reads change
         nothing, so that this is safe."""
-        with one_import_at_a_time:
+        with importing("urllib3"):
             from urllib3.exceptions import ProtocolError
 
         try:
@@ -241,7 +241,7 @@ class KubernetesApi:
         return self._request(question, deadline)
 
     def _request(self, question: _Question, deadline: Deadline) -> Any:
-        with one_import_at_a_time:
+        with importing("urllib3"):
             from urllib3 import Timeout
 
         client = self.client
@@ -289,7 +289,7 @@ def _content(response: Any, deadline: Deadline) -> bytes:
 
 
 def _lines(response: Any, deadline: Deadline, maximum_bytes: int, enough: _Enough) -> _Lines:
-    with one_import_at_a_time:
+    with importing("urllib3"):
         from urllib3.exceptions import TimeoutError as ReadTimeout
 
     lines: list[bytes] = []

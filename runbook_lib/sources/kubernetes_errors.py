@@ -15,7 +15,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.sources.deadline import DeadlineError
 
 __all__ = ["NAME", "Asked", "failed", "from_status", "not_kubernetes"]
@@ -73,7 +73,7 @@ def not_kubernetes(body: bytes, *, asked: Asked, content_type: str, status: int 
 
 def failed(error: BaseException, *, asked: Asked, seconds: float, server: str) -> SourceError:
     """The error that a broken connection or a passed deadline stands for."""
-    with one_import_at_a_time:
+    with importing("urllib3"):
         from urllib3 import exceptions
 
     if isinstance(error, SourceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from runbook_lib.errors import RunbookError, SourceAnswerInvalid, SourceRefused, SourceTimeout, SourceUnreachable, UsageError
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.sources.deadline import DeadlineError
 
 __all__ = ["NAME", "failed"]
@@ -33,7 +33,7 @@ _NONSENSE = re.compile(
 
 def failed(error: BaseException, *, seconds: float, theirs: bool = False) -> RunbookError:
     """The error that psycopg's stands for. `theirs`: the statement is the engineer's own, whose mistakes are a UsageError."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         import psycopg
 
     if isinstance(error, RunbookError):
@@ -71,7 +71,7 @@ def _by_state(error: BaseException, state: str, *, theirs: bool) -> RunbookError
 
 def _at_the_door(error: BaseException) -> RunbookError:
     """An error without a code: there was no connection, or it broke."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         import psycopg
 
     text = _words(error)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SourceError
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.sources.postgres_errors import failed
 from runbook_lib.sources.postgres_session import ReadOnlySessions
 from runbook_lib.sources.statements import named
@@ -35,7 +35,7 @@ def create_index(
     progress: Callable[[str], None],
 ) -> None:
     """See `DatabaseOperator.create_index` in runbook_lib/actions/database_operator.py."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         from psycopg import sql
 
     index, parts = sql.Identifier(name), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
@@ -48,7 +48,7 @@ def create_index(
 
 def drop_index(sessions: ReadOnlySessions, schema: str, name: str, oid: int) -> bool:
     """See `DatabaseOperator.drop_index` in runbook_lib/actions/database_operator.py."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         from psycopg import sql
 
     drop = sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(schema, name))
@@ -63,7 +63,7 @@ def drop_index(sessions: ReadOnlySessions, schema: str, name: str, oid: int) -> 
 @contextlib.contextmanager
 def _changing(sessions: ReadOnlySessions) -> Iterator[Connection[Any]]:
     """A session without a transaction. Its settings are taken back: a pooler may hand its connection on."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         import psycopg
 
     settings = {"lock_timeout": _LOCK_SECONDS, "statement_timeout": _BUILD_SECONDS}
@@ -84,7 +84,7 @@ def _changing(sessions: ReadOnlySessions) -> Iterator[Connection[Any]]:
 
 def _run(session: Connection[Any], statement: Any, values: Sequence[Any] | None = None) -> Any:
     """The first row of the answer, if there is one."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         import psycopg
 
     try:
@@ -96,7 +96,7 @@ def _run(session: Connection[Any], statement: Any, values: Sequence[Any] | None 
 
 def _followed(sessions: ReadOnlySessions, session: Connection[Any], statement: Any, progress: Callable[[str], None]) -> None:
     """Run a statement in a thread of its own and tell how far it is; whoever interrupts the waiting cancels it."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         import psycopg
 
     errors: list[SourceError] = []

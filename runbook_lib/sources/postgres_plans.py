@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SourceError
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame
 from runbook_lib.sources.postgres_errors import NAME, failed
 from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
@@ -151,7 +151,7 @@ def _plan_of(session: Connection[Any], sql: str) -> Mapping[str, Any]:
 
 def _checked(session: Connection[Any], result: Any) -> Any:
     """The answer, unless it is an error."""
-    with one_import_at_a_time:
+    with importing("psycopg"):
         from psycopg import errors, pq
 
     if result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runbook_lib.errors import ConfigurationError, SourceNotConfigured, SourceTimeout
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.deadline import Deadline, within
 from runbook_lib.sources.postgres_errors import NAME, failed
@@ -70,7 +70,7 @@ class ReadOnlySessions:
 
     def psql(self, sql: str) -> str:
         """The command that asks the same by hand; never with a password."""
-        with one_import_at_a_time:
+        with importing("psycopg"):
             from psycopg.conninfo import make_conninfo
 
         shown = ("host", "port", "dbname", "user", "sslmode")
@@ -78,7 +78,7 @@ class ReadOnlySessions:
         return f"{shlex.join(['psql', make_conninfo('', **where), '-c'])} {_double_quoted(sql)}"
 
     def _run(self, work: Callable[[Connection[Any]], _Result], opened: list[Connection[Any]]) -> _Result:
-        with one_import_at_a_time:
+        with importing("psycopg"):
             import psycopg
 
         # No prepared statements and nothing in `options`: PgBouncer would refuse the one and lose the other. All settings are
@@ -103,7 +103,7 @@ class ReadOnlySessions:
 
     def parameters(self) -> dict[str, Any]:
         """What libpq connects with. Raises SourceNotConfigured when a reference names nothing, without showing what it holds."""
-        with one_import_at_a_time:
+        with importing("psycopg"):
             from psycopg import ProgrammingError
             from psycopg.conninfo import conninfo_to_dict
 

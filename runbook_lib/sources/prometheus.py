@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import numpy as np
 
 from runbook_lib.errors import ConfigurationError, SourceAnswerInvalid, SourceError, SourceNotConfigured
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
@@ -128,7 +128,7 @@ class PrometheusMetrics:
     def _open(self) -> tuple[PrometheusConnect, str]:
         with self._opening:
             if self._opened is None:
-                with one_import_at_a_time:
+                with importing("prometheus_api_client"):
                     from prometheus_api_client import PrometheusConnect
 
                     from runbook_lib.sources.prometheus_session import PrometheusSession, retries

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.sources.key_families import families, family_of
 
@@ -99,7 +99,7 @@ def key_sample(client: Redis, *, limit: int) -> Frame:
 
 def _facts(client: Redis, keys: Sequence[str]) -> list[tuple[int, int, str]] | str:
     """Bytes, seconds to live (-1: for ever) and type of each key; of one that is gone meanwhile nothing. A text: why not."""
-    with one_import_at_a_time:
+    with importing("redis"):
         import redis
 
     batch: Any = client.pipeline(transaction=False)
@@ -144,7 +144,7 @@ def _setting(client: Redis, name: str) -> str | None:
 
 def _allowed(client: Redis, *words: str) -> Any:
     """The answer of a command; a text when this user may not run it, or this Redis has none of that name."""
-    with one_import_at_a_time:
+    with importing("redis"):
         import redis
 
     untyped: Any = client

@@ -13,7 +13,7 @@ from runbook_lib.errors import (
     SourceTimeout,
     SourceUnreachable,
 )
-from runbook_lib.importing import one_import_at_a_time
+from runbook_lib.importing import importing
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 
@@ -34,7 +34,7 @@ class RedisSessions:
 
     def run(self, work: Callable[[Redis], _Result]) -> _Result:
         """Raises SourceError."""
-        with one_import_at_a_time:
+        with importing("redis"):
             import redis
 
         seconds = self._connection.timeout_seconds
@@ -50,7 +50,7 @@ class RedisSessions:
             raise SourceAnswerInvalid(NAME, f"{type(error).__name__}: {error}") from error
 
     def _connected(self, work: Callable[[Redis], _Result]) -> _Result:
-        with one_import_at_a_time:
+        with importing("redis"):
             import redis
             from redis.backoff import NoBackoff
             from redis.retry import Retry
