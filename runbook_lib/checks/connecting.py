@@ -14,10 +14,16 @@ from runbook_lib.sources.interface import Cluster, CommandResult
 
 __all__ = ["attempts_of", "by_hand"]
 
-_TRIES = 4
+_TRIES = 3
 _TRY_SECONDS = 1.0
-_RESERVE_SECONDS = 1.0  # of the time for a pod: to start the program and bring its answer back
+_RESERVE_SECONDS = 2.0  # of the time for a pod: to start the program, end the last try, and bring its answer back
 _NO_SUCH_PROGRAM = 127
+# The exact ones first. An image without a shell may still have what its own process runs on.
+_WAYS = (
+    ("python3", "-c", "connect.py"),
+    ("node", "-e", "connect.js"),
+    ("sh", "-c", "connect.sh", "connect"),  # the word after the script is its name
+)
 
 
 @cache
@@ -27,16 +33,11 @@ def _program(name: str) -> str:
 
 def attempts_of(cluster: Cluster, pod: str, *, container: str | None, places: Sequence[str], seconds: float) -> list[Attempt]:
     """Let one pod connect to each place several times. Raises a SourceError: exec is refused, nothing in the image can do it."""
-    budget = max(_TRY_SECONDS, seconds - _RESERVE_SECONDS - _TRY_SECONDS)
+    budget = max(_TRY_SECONDS, seconds - _RESERVE_SECONDS)
     words = [str(_TRIES), f"{_TRY_SECONDS:g}", f"{budget:g}", *places]
-    python, node = _program("connect.py"), _program("connect.js")
-    # An image without a shell may still have what its own process runs on.
-    ways = (
-        ["sh", "-c", _program("connect.sh"), "connect", python, node, *words],
-        ["python3", "-c", python, *words],
-        ["node", "-e", node, *words],
-    )
-    for command in ways:
+    # One after the other, and not all in one script: the command is part of an address, which proxies hold to 8 KiB.
+    for program, option, name, *more in _WAYS:
+        command = [program, option, _program(name), *more, *words]
         result = cluster.run_command(pod, command, container=container, seconds=seconds)
         if result.code != _NO_SUCH_PROGRAM:
             break

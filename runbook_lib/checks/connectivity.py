@@ -30,6 +30,8 @@ _SAMPLED = 6  # pods: enough to tell one from the others, few enough for a servi
 _LOSSES, _TIMES_AS_MANY, _USUAL = 0.01, 3.0, 0.1
 _SHARE_FOR_LISTS = 0.5  # of the deadline: the pods and the settings must be known before anything can be tried
 
+_SHARE_FOR_TRIES = 0.8  # of what is left then: whatever came of the tries must be read, too
+
 
 def connectivity(context: CheckContext) -> Finding:
     """Can the pods connect to the database, the cache and what they call, how long does that take, and from which pods?"""
@@ -94,7 +96,7 @@ def _tries(context: CheckContext, pods: Sequence[str], wanted: Sequence[Address]
         return {}
     cluster, container = context.sources.cluster, context.service.components.application.container
     places = [address.place for address in wanted]
-    tries = partial(attempts_of, cluster, container=container, places=places, seconds=max(1.0, seconds - 1.0))
+    tries = partial(attempts_of, cluster, container=container, places=places, seconds=_SHARE_FOR_TRIES * seconds)
     return {pod: Question(cluster, partial(tries, pod)) for pod in pods}
 
 

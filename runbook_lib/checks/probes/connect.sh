@@ -1,9 +1,5 @@
-# The same as connect.py, with what a shell finds: $1 and $2 are the programs for Python and Node.js, the rest is as there.
-python=$1 node=$2
-shift 2
+# The same as connect.py, with what a shell finds, for images with neither Python nor Node.js.
 export RES_OPTIONS="timeout:1 attempts:1"
-command -v python3 >/dev/null 2>&1 && exec python3 -c "$python" "$@"
-command -v node >/dev/null 2>&1 && exec node -e "$node" "$@"
 tries=$1 limit=$2 budget=$3
 shift 3
 
@@ -39,7 +35,7 @@ while [ $turn -lt "$tries" ]; do
     case $silent in *" $one "*) continue ;; esac
     [ $(($(now) - began)) -le $((${budget%.*} * 1000)) ] || exit 0
     host=${one%:*} port=${one##*:} named= problem=
-    if command -v getent >/dev/null 2>&1; then
+    if [ "$turn" -eq 1 ] && command -v getent >/dev/null 2>&1; then
       since=$(now)
       getent hosts "$host" >/dev/null 2>&1 || problem="name: not found"
       named=$(($(now) - since))
