@@ -130,6 +130,7 @@ def go(place: Place) -> Iterator[Sample]:
     for share in ("0.5", "0.95", "0.99"):
         yield gauge("http_request_duration_seconds", SECONDS, **place.scraped, handler="/orders", quantile=share)
     yield counter("http_request_duration_seconds_count", RATE, **place.scraped, handler="/orders")
+    yield counter("http_request_duration_seconds_sum", RATE * SECONDS, **place.scraped, handler="/orders")
     yield gauge("go_sql_in_use_connections", 8, **place.scraped, db_name="orders")
     yield gauge("go_sql_max_open_connections", 10, **place.scraped, db_name="orders")
 
