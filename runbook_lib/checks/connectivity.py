@@ -161,14 +161,14 @@ def _table(found: Sequence[Reach], wanted: Sequence[Address]) -> Frame:
     rows: list[dict[str, Any]] = [
         {
             "pod": one.pod,
-            "to": names.get(one.place, one.place),
+            "to": names[one.place],
             "address": one.place,
             "name seconds": one.name_seconds,
             "connect seconds": one.connect_seconds,
             "tries": one.tries,
             "problem": one.problem,
         }
-        for one in found
+        for one in sorted(found, key=lambda one: (one.pod, list(names).index(one.place)))
     ]
     return frame(rows)
 
