@@ -15,12 +15,13 @@ help:  ## what there is
 
 setup: $(READY)  ## the virtual environment, with everything in it
 
-# uv when it is there, since it takes seconds where pip takes minutes. An environment that exists is used as it is.
+# uv when it is there, since it takes seconds where pip takes minutes; like pip it compiles what it installs, else every kernel would, where
+# PYTHONDONTWRITEBYTECODE is set. An environment that exists is used as it is.
 $(READY): pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
 		if command -v uv >/dev/null; then uv venv --quiet --seed $(VENV); else $(PYTHON) -m venv $(VENV); fi; \
 	fi
-	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -e '.[lab,dev]'; \
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[lab,dev]'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,dev]'; fi
 	@touch $@
 
