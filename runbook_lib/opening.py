@@ -21,6 +21,7 @@ from runbook_lib.models.window import Window, parse_duration, parse_instant
 from runbook_lib.playbooks import playbook
 from runbook_lib.service import Service, service_from
 from runbook_lib.service.instrumentation import Expressions
+from runbook_lib.sources.container import Container
 from runbook_lib.sources.discovery import discover
 from runbook_lib.sources.opening import open_sources
 from runbook_lib.sources.recorded import recording, replayed
@@ -88,6 +89,7 @@ def open_incident(
                 approvals=approvals,
                 dry_run=dry_run,
                 api_client=_operator_client(known),
+                open_container=Container,
                 database=_operator_of_database(known),
                 cache=_operator_of_cache(known),
             ),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runbook_lib.actions.audit import AuditLog
+from runbook_lib.actions.container import OpenContainer
 from runbook_lib.actions.database_operator import DatabaseOperator
 from runbook_lib.errors import UsageError
 from runbook_lib.models.cause import Diagnosis
@@ -119,12 +120,12 @@ class CacheOperator(Protocol):
 class ActionContext:
     """All that actions and the guard are given.
 
-    api_client: the operator's identity in the cluster; None when the service has no cluster. database, cache: the same
-    for those. missing_indexes: reads from statements' plans which indexes are missing, the one that is needed most first.
-    operator: who acts (a person's
-    account, or `alert`). symptom: what shows the effect; None when nothing does. connection_budget: how many connections the
-    database has for the service's pods together; None when unknown. heap_dumps: the incident's folder for them. now gives aware
-    times; sleep and progress are injected so that tests never wait.
+    api_client: the operator's identity in the cluster; None when the service has no cluster. open_container: opens one of its
+    containers for commands. database, cache: the operator's identity there. missing_indexes: reads from statements' plans which
+    indexes are missing, the one that is needed most first. operator: who acts (a person's account, or `alert`). symptom: what
+    shows the effect; None when nothing does. connection_budget: how many connections the database has for the service's pods
+    together; None when unknown. heap_dumps: the incident's folder for them. now gives aware times; sleep and progress are
+    injected so that tests never wait.
     """
 
     service: Service
@@ -137,6 +138,7 @@ class ActionContext:
     approvals: Approvals = field(default_factory=Approvals)
     dry_run: bool = False
     api_client: ApiClient | None = None
+    open_container: OpenContainer | None = None
     database: DatabaseOperator | None = None
     missing_indexes: Callable[[Frame], Sequence[IndexAdvice]] = lambda _: ()
     cache: CacheOperator | None = None

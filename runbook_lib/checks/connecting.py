@@ -10,7 +10,8 @@ from importlib.resources import files
 from runbook_lib.analysis.addresses import Address
 from runbook_lib.analysis.connecting import OWN, Attempt
 from runbook_lib.errors import SourceAnswerInvalid
-from runbook_lib.sources.interface import Cluster, CommandResult
+from runbook_lib.models.command import CommandResult
+from runbook_lib.sources.interface import Cluster
 
 __all__ = ["attempts_of", "by_hand"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.actions.audit import AuditLog
+from runbook_lib.actions.container import OpenContainer
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.interface import ActionContext, Approvals, CacheOperator, DatabaseOperator, Gauge, Mode
 from runbook_lib.actions.registry import ACTIONS
@@ -33,8 +34,8 @@ __all__ = ["Resolution", "ResolutionSettings", "Resolved"]
 class ResolutionSettings:
     """Who may change what. `operator` is the account that acts; `history` the folder of the service's other incidents.
 
-    api_client logs in with the operator's identity, and gives None when the service has no cluster. database and cache act
-    with the operator's rights; None when the service has none.
+    api_client logs in with the operator's identity, and gives None when the service has no cluster; open_container gives its
+    containers. database and cache act with the operator's rights; None when the service has none.
     """
 
     mode: Mode
@@ -43,6 +44,7 @@ class ResolutionSettings:
     approvals: Approvals = field(default_factory=Approvals)
     dry_run: bool = False
     api_client: Callable[[], ApiClient | None] = lambda: None
+    open_container: OpenContainer | None = None
     database: DatabaseOperator | None = None
     cache: CacheOperator | None = None
 
@@ -138,6 +140,7 @@ class Resolution:
             approvals=settings.approvals,
             dry_run=settings.dry_run,
             api_client=self._logged_in(),
+            open_container=settings.open_container,
             database=settings.database,
             missing_indexes=lambda plans: lacking(plans, scope.service).indexes,
             cache=settings.cache,

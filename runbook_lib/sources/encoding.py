@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.errors import ArchiveError
+from runbook_lib.models.command import CommandResult
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
-from runbook_lib.sources.interface import CommandResult, HttpAnswer
+from runbook_lib.sources.interface import HttpAnswer
 
 __all__ = ["decoded", "encoded"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from runbook_lib.models.command import CommandResult
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import Window
@@ -58,15 +59,6 @@ class Metrics(Source, Protocol):
 
     def url_for(self, promql: str) -> str:
         """A link that opens the query in the Prometheus UI."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommandResult:
-    """What a command in a container gave: its exit code (127: the image has no such program), its output and its errors."""
-
-    code: int
-    out: str
-    error: str
 
 
 class Cluster(Source, Protocol):

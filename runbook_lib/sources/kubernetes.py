@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runbook_lib.errors import SourceError, SourceMissingObject, SourceNotConfigured, SourceRefused
+from runbook_lib.models.command import CommandResult
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.selectors import selector_text
@@ -15,9 +16,8 @@ from runbook_lib.models.window import Window
 from runbook_lib.service.models import KubernetesConnection
 from runbook_lib.sources import kubernetes_access
 from runbook_lib.sources.configuration import CHANGE_COLUMNS, change_rows, config_map_facts
-from runbook_lib.sources.container import run_in_container
+from runbook_lib.sources.container import Container
 from runbook_lib.sources.events import EVENT_COLUMNS, event_rows
-from runbook_lib.sources.interface import CommandResult
 from runbook_lib.sources.kubeconfig import open_client
 from runbook_lib.sources.kubernetes_api import Kind, KubernetesApi, Listing
 from runbook_lib.sources.managed_fields import keys_written
@@ -265,8 +265,7 @@ class KubernetesCluster:
 
     def _run_command(self, pod: str, command: Sequence[str], container: str | None, seconds: float) -> CommandResult:
         name = container or str(self.api.get(PODS, pod)["spec"]["containers"][0]["name"])
-        place = {"namespace": self.namespace, "pod": pod, "container": name}
-        return run_in_container(self.api_client, **place, command=command, seconds=seconds)
+        return Container(self.api_client, self.namespace, pod, name, seconds).run(command)
 
     def pod_metrics(self, selector: str) -> Frame:
         """CPU and memory now. Raises SourceNotConfigured when the cluster has no metrics-server."""

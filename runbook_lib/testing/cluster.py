@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbook_lib.errors import SourceMissingObject
+from runbook_lib.models.command import CommandResult
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.selectors import selects
 from runbook_lib.models.window import Window
-from runbook_lib.sources.interface import Cluster, CommandResult
+from runbook_lib.sources.interface import Cluster
 from runbook_lib.testing.records import CONFIG_COLUMNS, DIFF_COLUMNS, EVENT_COLUMNS, POLICY_COLUMNS, pods, revisions
 from runbook_lib.testing.series import ago
 from runbook_lib.testing.sickness import Fake, Sick, given

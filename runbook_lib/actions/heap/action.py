@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from runbook_lib.actions.cluster import Operator, operator
-from runbook_lib.actions.container import Container, may_execute
+from runbook_lib.actions.container import Container
 from runbook_lib.actions.heap import endpoint
-from runbook_lib.actions.heap.dumping import Dumping, Fetching, Kept, file_name
+from runbook_lib.actions.heap.dumping import Dumping, Fetching, Kept, file_name, may_execute
 from runbook_lib.actions.heap.estimates import Estimate, estimate
 from runbook_lib.actions.heap.fetching import Fetch, Fetched
 from runbook_lib.actions.heap.room import bursts, directory_for, warnings
@@ -63,7 +63,7 @@ def _plan(
     if refusal := _may_not(cluster, dumped):
         return refusal
     preferred = [one for one in (directory, settings.directory, *dumped.scratch()) if one]
-    survey = look_around(_container(context, dumped), preferred)
+    survey = look_around(_container(context, dumped.name, dumped.container), preferred)
     process = _process(context, dumped, survey, pid)
     if isinstance(process, Refusal):
         return process
@@ -71,7 +71,7 @@ def _plan(
     if isinstance(choice, Refusal):
         return choice
     if choice.directory is not None and survey.directory(choice.directory) is None:
-        survey = look_around(_container(context, dumped), [*preferred, choice.directory])
+        survey = look_around(_container(context, dumped.name, dumped.container), [*preferred, choice.directory])
     needed = estimate(choice.way, process.resident_bytes)
     place = directory_for(survey, dumped, needed, only=choice.directory or directory, preferred=preferred)
     if isinstance(place, Refusal):
@@ -98,11 +98,12 @@ def _may_not(cluster: Operator, dumped: Dumped) -> Refusal | None:
     return Refusal(by="permissions", reason=reason, mend=mend)
 
 
-def _container(context: ActionContext, dumped: Dumped) -> Container:
+def _container(context: ActionContext, pod: str, name: str) -> Container:
     connection, client = context.service.connections.kubernetes, context.api_client
     assert connection is not None  # `operator` has said so
     assert client is not None
-    return Container(client, connection.namespace, dumped.name, dumped.container, connection.timeout_seconds)
+    assert context.open_container is not None  # who has logged in to a cluster knows how
+    return context.open_container(client, connection.namespace, pod, name, connection.timeout_seconds)
 
 
 def _process(context: ActionContext, dumped: Dumped, survey: Survey, pid: int | None) -> Process | Refusal:
@@ -208,11 +209,8 @@ def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
     arguments = plan.arguments
     if "endpoint" in arguments:
         return endpoint.changes(context, plan)
-    connection, client = context.service.connections.kubernetes, context.api_client
     cluster = operator(context)
-    assert connection is not None
-    assert client is not None
-    container = Container(client, connection.namespace, arguments["pod"], arguments["container"], connection.timeout_seconds)
+    container = _container(context, arguments["pod"], arguments["container"])
     process, choice = Process(**arguments["process"]), Choice(**arguments["choice"])
     kept = Kept(file=Path(arguments["file"]), folder=context.heap_dumps or Path(arguments["file"]).parent)
     dumping = Dumping(

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runbook_lib.actions.cluster import PODS, Operator
-from runbook_lib.actions.container import Container, may_execute
+from runbook_lib.actions.container import Container
 from runbook_lib.actions.heap.fetching import Fetch, Fetched
 from runbook_lib.actions.heap.survey import Process, look_around, script
 from runbook_lib.actions.heap.ways import Choice
@@ -28,6 +28,14 @@ _WARNING = (
 )
 _IDLE_SECONDS = 30.0  # the script says something every second
 _LONGEST_FACTOR, _LONGEST_SECONDS = 5.0, 300.0
+
+
+def may_execute(pod: str) -> list[Permission]:
+    """What the cluster must allow for commands in a pod.
+
+    The WebSocket is opened by a GET; from Kubernetes 1.35 on it is let through only to those that may create as well.
+    """
+    return [PODS.may(verb, pod, subresource="exec") for verb in ("get", "create")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 
 from runbook_lib.actions.container import Container
 from runbook_lib.actions.interface import ChangeRefused
-from runbook_lib.errors import SourceMissingObject
 from runbook_lib.models.heap import Runtime
 from runbook_lib.models.plan import Refusal
 
@@ -85,12 +84,7 @@ def script(name: str) -> str:
 
 def look_around(container: Container, directories: Sequence[str] = ()) -> Survey:
     """Look around by the container's own shell. Raises ChangeRefused when it has none, SourceError when it cannot be asked."""
-    try:
-        ran = container.run(["sh", "-c", script("survey.sh"), "sh", *directories])
-    except SourceMissingObject as missing:
-        if "not found in pod" in missing.reason or "pods" in missing.reason:
-            raise
-        raise ChangeRefused(_no_shell(container, missing.reason)) from missing
+    ran = container.run(["sh", "-c", script("survey.sh"), "sh", *directories])
     if ran.code in _NO_SHELL and not ran.out:
         raise ChangeRefused(_no_shell(container, ran.error))
     return parse_survey(ran.out.splitlines())

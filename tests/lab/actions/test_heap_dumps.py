@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import textwrap
@@ -12,21 +13,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from kubernetes import config
 
 from runbook_lab.cluster import Image
 from runbook_lib.actions.audit import AuditLog
-from runbook_lib.actions.container import Container, Ran
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.heap import TAKE_HEAP_DUMP
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.errors import SourceAnswerInvalid, SourceMissingObject, SourceRefused, SourceTimeout
 from runbook_lib.incident.heap import HeapExplorer
+from runbook_lib.models.command import CommandResult
 from runbook_lib.models.finding import Finding
 from runbook_lib.models.plan import Outcome, Proposal
 from runbook_lib.service import Service
+from runbook_lib.sources.container import Container
 from tests.lab.cluster import running
 from tests.lab.cluster.running import RunningCluster, container, pod, until
 
@@ -34,6 +37,13 @@ pytestmark = pytest.mark.lab
 
 namespace = running.namespace
 Connect = Callable[..., ActionContext]
+
+# The lab's pods see all processes of this machine, and tell their own by the pod's name; node's inspector has one port for all.
+# So that two runs at a time leave each other alone, both are of this run.
+POD = f"shop-{uuid4().hex[:8]}"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    INSPECTOR_PORT = free.getsockname()[1]
 
 # Keeps 20,000 orders, and 20,000 more whenever a file called `more` lies in its directory.
 _NODE = textwrap.dedent(
@@ -83,7 +93,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     (folder / "Shop.java").write_text(_JAVA)
     subprocess.run([program("javac"), "-d", str(folder), str(folder / "Shop.java")], check=True, timeout=120)
     images = {
-        "node:20": Image((program("node"), "-e", _NODE)),
+        "node:20": Image((program("node"), f"--inspect-port={INSPECTOR_PORT}", "-e", _NODE)),
         "node-signal:20": Image((program("node"), "--heapsnapshot-signal=SIGUSR2", "-e", _NODE)),
         "java:17": Image((program("java"), "-Xmx128m", "-cp", str(folder), "Shop")),
         "python:3": Image(("python3", "-c", "import time; time.sleep(600)")),
@@ -105,6 +115,7 @@ def connect(lab: RunningCluster, namespace: str, tmp_path: Path) -> Connect:
             sleep=time.sleep,
             operator="alice",
             api_client=config.new_client_from_config(str(lab.cluster.kubeconfig), context=user),
+            open_container=Container,
             heap_dumps=tmp_path / "heap",
         )
 
@@ -117,15 +128,15 @@ def a_service(namespace: str, **application: object) -> Service:
             "name": "shop",
             "environment": "test",
             "overview": {"purpose": "Sells.", "owner": "Shop team", "tier": 1},
-            "components": {"application": {"deployment": "shop", "selector": "app=shop", **application}},
+            "components": {"application": {"deployment": "shop", "selector": f"app={POD}", **application}},
             "connections": {"kubernetes": {"namespace": namespace}},
         }
     )
 
 
 def started(lab: RunningCluster, namespace: str, image: str, **fields: object) -> None:
-    """Run a pod `shop` of this image, and wait until it keeps its first orders."""
-    manifest = pod("shop", namespace, container(image, **fields))
+    """Run the pod with this image, and wait until it keeps its first orders."""
+    manifest = pod(POD, namespace, container(image, **fields))
     lab.apply(manifest)
     until(lambda: "kept 20000" in lab.log(lab.pods(namespace)[0]) if running_pod(lab, namespace) else False, seconds=60)
 
@@ -141,12 +152,12 @@ def leak_more(context: ActionContext, lab: RunningCluster, namespace: str, image
 
 def inside(context: ActionContext, namespace: str, image: str) -> Container:
     assert context.api_client is not None
-    return Container(context.api_client, namespace, "shop", image.partition(":")[0], 10.0)
+    return Container(context.api_client, namespace, POD, image.partition(":")[0], 10.0)
 
 
 def approved(proposal: Proposal) -> Outcome:
     assert proposal.approve is not None, proposal.outcome.text
-    return proposal.approve("pod/shop")
+    return proposal.approve(f"pod/{POD}")
 
 
 def explorer(context: ActionContext) -> HeapExplorer:
@@ -193,7 +204,7 @@ def test_two_dumps_of_a_leaking_process_show_what_grew(
 def left_over(context: ActionContext, namespace: str, image: str) -> list[str]:
     """Dumps that were left in the container."""
     listed = inside(context, namespace, image).run(["sh", "-c", "ls . /tmp"]).out.split()
-    return [name for name in listed if ("-shop." in name and "Z-" in name) or name.startswith("Heap.")]
+    return [name for name in listed if (f"-{POD}." in name and "Z-" in name) or name.startswith("Heap.")]
 
 
 def test_the_classes_of_a_jvm_are_counted_without_a_dump(lab: RunningCluster, namespace: str, connect: Connect):
@@ -222,7 +233,7 @@ def test_a_process_that_was_started_again_since_the_plan_is_left_alone(lab: Runn
 
 
 def test_what_cannot_be_dumped_is_refused_with_the_way_out(lab: RunningCluster, namespace: str, connect: Connect):
-    lab.apply(pod("shop", namespace, container("python:3")))
+    lab.apply(pod(POD, namespace, container("python:3")))
     until(lambda: running_pod(lab, namespace))
     assert "tracemalloc" in propose(TAKE_HEAP_DUMP, connect()).outcome.text
     assert "get pods/exec" in propose(TAKE_HEAP_DUMP, connect(user="lab-reader")).outcome.text
@@ -231,10 +242,10 @@ def test_what_cannot_be_dumped_is_refused_with_the_way_out(lab: RunningCluster, 
 
 
 def test_commands_in_a_container_are_bounded_and_tell_how_they_ended(lab: RunningCluster, namespace: str, connect: Connect):
-    lab.apply(pod("shop", namespace, container("python:3")))
+    lab.apply(pod(POD, namespace, container("python:3")))
     until(lambda: running_pod(lab, namespace))
     shop = inside(connect(), namespace, "python:3")
-    assert shop.run(["sh", "-c", "echo out; echo error >&2; exit 3"]) == Ran(3, "out\n", "error")
+    assert shop.run(["sh", "-c", "echo out; echo error >&2; exit 3"]) == CommandResult(code=3, out="out\n", error="error")
     data = b"".join(shop.stream(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' '\\377'"], idle_seconds=20))
     assert data == b"\xff" * 3_000_000
     assert b"".join(shop.stream(["sh", "-c", "read -r line; echo $line"], idle_seconds=20, stdin=b"hello\n")) == b"hello\n"
@@ -248,5 +259,6 @@ def test_commands_in_a_container_are_bounded_and_tell_how_they_ended(lab: Runnin
         replace(shop, pod="gone").run(["true"])
     with pytest.raises(SourceRefused):
         inside(connect(user="lab-reader"), namespace, "python:3").run(["true"])
-    with pytest.raises(SourceMissingObject):
-        shop.run(["no-such-program"])
+    assert shop.run(["no-such-program"]).code == 127
+    with pytest.raises(SourceAnswerInvalid, match="no-such-program"):
+        list(shop.stream(["no-such-program"], idle_seconds=20))

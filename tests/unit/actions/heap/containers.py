@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runbook_lib.actions.container import Ran
 from runbook_lib.errors import SourceAnswerInvalid, SourceUnreachable
+from runbook_lib.models.command import CommandResult
 
 _PIECE = 32 * 1024
 
@@ -27,10 +27,10 @@ class LocalContainer:
     name: str = "shop"
     namespace: str = "shop"
 
-    def run(self, command: Sequence[str], *, seconds: float | None = None) -> Ran:
+    def run(self, command: Sequence[str], *, seconds: float | None = None) -> CommandResult:
         self.commands.append(command[-1])
         done = subprocess.run(command, capture_output=True, cwd=self.directory, env=self._environment(), timeout=60, check=False)
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return CommandResult(code=done.returncode, out=done.stdout.decode(), error=done.stderr.decode())
 
     def stream(self, command: Sequence[str], *, idle_seconds: float, stdin: bytes = b"") -> Iterator[bytes]:
         self.commands.append(command[-1])
