@@ -78,7 +78,7 @@ def _plan_restart(context: ActionContext) -> Plan | Refusal:
     pods = f"{workload.replicas} pods"
     return Plan(
         action="restart_pods",
-        title=f"Restart the {pods} of {workload.name}, at most {workload.pods_at_once} down at a time",
+        title=f"Restart the {pods} of {workload.name}, {workload.pace}",
         target=deployment_target(context),
         before=f"revision {workload.revision}: {pods}",
         after=f"a new revision of the same template: {pods}, all started anew",

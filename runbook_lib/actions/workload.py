@@ -116,7 +116,13 @@ class Workload:
         if self.replicas and down >= self.replicas:
             return f"all {self.replicas} pods of {self.name} go down together: the service is away until new ones are ready"
         served = f"{self.replicas - down} of {self.replicas} keep serving"
-        return f"the {self.replicas} pods of {self.name}, one batch after the other, at most {down} down at a time; {served}"
+        return f"the {self.replicas} pods of {self.name}, one batch after the other, {self.pace}; {served}"
+
+    @property
+    def pace(self) -> str:
+        """How many pods a rollout takes down together, in words."""
+        down = self.pods_at_once
+        return f"at most {down} down at a time" if down else "each only once a new one is ready"
 
 
 def revision_of(found: Object) -> int | None:

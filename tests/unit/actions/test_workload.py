@@ -97,3 +97,13 @@ def test_the_new_pods_own_trouble_says_why_it_is_stuck() -> None:
     assert settling_of(a_deployment(updatedReplicas=1), SETS, pods).stuck == "pod a: ImagePullBackOff"
     condition = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "it has timed out progressing"}
     assert settling_of(a_deployment(updatedReplicas=1, conditions=[condition]), SETS, []).stuck == "it has timed out progressing"
+
+
+@pytest.mark.parametrize(
+    ("unavailable", "told"),
+    [(0, "each only once a new one is ready"), (1, "at most 1 down at a time"), ("50%", "at most 1 down")],
+)
+def test_how_a_rollout_takes_pods_down_is_said_as_a_person_would(unavailable: int | str, told: str) -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": unavailable}}
+    found = {"metadata": {"name": "orders"}, "spec": {"replicas": 3, "strategy": strategy, "template": {}}, "status": {}}
+    assert Workload(found).pace.startswith(told)
