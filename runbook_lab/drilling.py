@@ -20,9 +20,9 @@ PAIRS = (
     "db_pool_exhausted+downstream_timeout",
     "memory_leak+downstream_timeout",
     "bad_deployment:code+downstream_timeout",
-    "lock_contention+downstream_slow",
+    "lock_contention:import+downstream_slow",
     "slow_query:missing_index+downstream_slow",
-    "cache_miss:full+lock_contention",
+    "cache_miss:full+lock_contention:stubborn_import",
     "database_down:scaled+bad_config:image",
     "network_partition:selector+database_down:scaled",
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
-from runbook_lib.errors import ConfigurationError, SourceError, SourceNotConfigured
+from runbook_lib.errors import ConfigurationError, SourceError
 from runbook_lib.service import Reference, Service
-from runbook_lib.sources.interface import Cluster, Source, Sources
+from runbook_lib.service.called import measured_names, unmeasured
+from runbook_lib.sources.interface import Cluster, Metrics, Source, Sources
 
 __all__ = ["Examination", "examine", "examine_service", "usable"]
 
@@ -23,6 +24,7 @@ _MEND = {
     "refused": "check the credentials that its references give, and what their identity may do",
     "invalid_answer": "something else answers at this address, perhaps a proxy or a login page",
     "not_configured": "",
+    "not_found": "correct the name in the service file",
 }
 
 # What the checks read. Verb, group, resource, subresource.
@@ -39,11 +41,20 @@ _READS: tuple[tuple[str, str, str, str | None], ...] = (
     ("list", "networking.k8s.io", "networkpolicies", None),
     ("list", "metrics.k8s.io", "pods", None),
     ("list", "", "nodes", None),
+    ("get", "", "services", None),
 )
-# What the actions change, with the operator's identity.
+# What the actions change, with the operator's identity. Connections are tried from inside the pods by whoever may.
 _WRITES: tuple[tuple[str, str, str, str | None], ...] = (
     ("patch", "apps", "deployments", None),
     ("patch", "", "configmaps", None),
+    ("patch", "", "services", None),
+    ("patch", "autoscaling", "horizontalpodautoscalers", None),
+    ("delete", "networking.k8s.io", "networkpolicies", None),
+    ("delete", "", "pods", None),
+    ("create", "", "pods", None),
+    ("create", "", "pods", "eviction"),
+    ("get", "", "pods", "exec"),
+    ("create", "", "pods", "exec"),
 )
 # The metrics that runbooks read, by our names, and what is lost without them. Those that measure symptoms must be there.
 _SYMPTOM_METRICS = ("error_ratio", "request_rate")
@@ -75,14 +86,22 @@ def usable(examinations: Sequence[Examination]) -> bool:
 
 
 class Expression(Protocol):
-    """A metric as this service exports it."""
+    """A metric as this service exports it; `labels` maps our label names to theirs."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the answer."""
 
     def promql_for(self, **values: str) -> str:
         """Its PromQL."""
 
 
 class Expressions(Protocol):
-    """The service's metrics by our names."""
+    """The service's metrics by our names; `corrections` says where the service file could not be followed."""
+
+    @property
+    def corrections(self) -> Sequence[str]:
+        """In sentences."""
 
     def get(self, name: str) -> Expression | None:
         """The expression of this name, None when the service does not export it."""
@@ -117,7 +136,7 @@ def examine(
         yield from _objects(service, sources.cluster)
         yield from _operator_permissions(operator)
     if answers["prometheus"].state == "ok":
-        yield from _metrics(expressions)
+        yield from _metrics(service, sources.metrics, expressions)
 
 
 def _references(service: Service) -> Iterator[Examination]:
@@ -195,7 +214,7 @@ def _permissions(cluster: Cluster, needs: Sequence[tuple[str, str, str, str | No
 def _operator_permissions(operator: Callable[[], Cluster]) -> Iterator[Examination]:
     try:
         cluster = operator()
-    except SourceNotConfigured as error:
+    except SourceError as error:
         yield Examination(area="permission", name="actions", state="wrong", found=str(error), mend="correct operator_context")
     else:
         yield from _permissions(cluster, _WRITES, "actions")
@@ -214,6 +233,9 @@ def _objects(service: Service, cluster: Cluster) -> Iterator[Examination]:
     if application.config_map:
         name = application.config_map
         yield _object("config map", name, lambda: cluster.config_map(name), "components.application.config_map")
+    if application.kubernetes_service:
+        known_as = application.kubernetes_service
+        yield _object("service", known_as, lambda: cluster.service(known_as), "components.application.kubernetes_service")
 
 
 def _object(kind: str, name: str, read: Callable[[], Any], field: str) -> Examination:
@@ -236,7 +258,7 @@ def _pods(selector: str, cluster: Cluster) -> Examination:
     return Examination(area="object", name=f"pods {selector}", state="note", found="no pod has these labels", mend=mend)
 
 
-def _metrics(expressions: Callable[[], Expressions]) -> Iterator[Examination]:
+def _metrics(service: Service, metrics: Metrics, expressions: Callable[[], Expressions]) -> Iterator[Examination]:
     """Which of the metrics that runbooks read the service exports."""
     try:
         known = expressions()
@@ -246,6 +268,8 @@ def _metrics(expressions: Callable[[], Expressions]) -> Iterator[Examination]:
     except ConfigurationError as error:
         yield Examination(area="metric", name="instrumentation", state="wrong", found=str(error), mend="correct instrumentation")
         return
+    for correction in known.corrections:
+        yield Examination(area="metric", name="rate window", state="note", found=correction, mend="correct rate_window")
     for name in _SYMPTOM_METRICS:
         there = known.get(name) is not None
         mend = "" if there else f"set instrumentation.preset or .selector, or write it as instrumentation.metrics.{name}"
@@ -259,3 +283,25 @@ def _metrics(expressions: Callable[[], Expressions]) -> Iterator[Examination]:
             yield Examination(area="metric", name=what, state="note", found=found, mend=mend)
         else:
             yield Examination(area="metric", name=what, state="ok", found="exported")
+    yield from _called(service, metrics, known)
+
+
+def _called(service: Service, metrics: Metrics, known: Expressions) -> Iterator[Examination]:
+    """Whether the calls are measured by names that the service file means."""
+    downstream = service.dependencies.downstream
+    calls = known.get("downstream_rate")
+    if calls is None or not downstream:
+        return
+    try:
+        answer = metrics.instant(calls.promql_for())
+    except SourceError as error:
+        yield Examination(area="metric", name="names of calls", state="note", found=str(error), mend=_MEND[error.status])
+        return
+    label = calls.labels["downstream"]
+    measured = set(answer[label].dropna()) if label in answer.columns else set()
+    meant = set(measured_names(downstream, measured).values())
+    for one in downstream:
+        there = one.name in meant
+        found = "measured" if there else unmeasured(one, measured)
+        mend = "" if there else "set its `label` to the name that the metrics have, unless it is not called at present"
+        yield Examination(area="metric", name=f"calls to {one.name}", state="ok" if there else "note", found=found, mend=mend)

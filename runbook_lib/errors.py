@@ -22,6 +22,7 @@ __all__ = [
     "SourceNotConfigured",
     "SourceRefused",
     "SourceTimeout",
+    "SourceTrouble",
     "SourceUnreachable",
     "UsageError",
 ]
@@ -39,10 +40,14 @@ class ConfigurationError(RunbookError):
     """A file of the team (service file, alert routes, notebook) is wrong. The message names file, line, field, and the mend."""
 
 
+SourceTrouble = Literal["unreachable", "timeout", "refused", "invalid_answer", "not_configured", "not_found"]
+"""Why a source gave no answer, one for each SourceError."""
+
+
 class SourceError(RunbookError):
     """A real system could not be read. During an incident that is normal: the finding says so and the run goes on."""
 
-    status: Literal["unreachable", "timeout", "refused", "invalid_answer", "not_configured"] = "unreachable"
+    status: SourceTrouble = "unreachable"
 
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
@@ -77,7 +82,7 @@ class SourceAnswerInvalid(SourceError):
 class SourceMissingObject(SourceError):
     """The system answers, and has no object of this name. It was deleted, or the service file names it wrongly."""
 
-    status = "not_configured"
+    status = "not_found"
 
 
 class SourceNotConfigured(SourceError):

@@ -22,7 +22,9 @@ from runbook_lab.cluster.controllers.events import remove_old_events
 from runbook_lab.cluster.controllers.garbage import GarbageCollector
 from runbook_lab.cluster.controllers.replicaset import ReplicaSetController
 from runbook_lab.cluster.controllers.scheduler import Scheduler
+from runbook_lab.cluster.controllers.service_accounts import ServiceAccountController
 from runbook_lab.cluster.controllers.statefulset import StatefulSetController
+from runbook_lab.cluster.controllers.taints import TaintEviction
 from runbook_lab.cluster.exporters.cadvisor import CadvisorCollector
 from runbook_lab.cluster.exporters.kube_state import KubeStateCollector
 from runbook_lab.cluster.exporters.server import serve_metrics
@@ -213,6 +215,8 @@ class Cluster:
             ClusterIPController(self.store, take_ip=self.network.take_service_ip),
             Scheduler(self.store, node=NODE_NAME),
             GarbageCollector(self.store),
+            TaintEviction(self.store),
+            ServiceAccountController(self.store),
         )
         async with asyncio.TaskGroup() as tasks:
             for part in (self.kubelet, self._proxy, self._traffic, self.hosts, *controllers):

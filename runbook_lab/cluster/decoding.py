@@ -11,12 +11,25 @@ from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type,
 _GO_TYPES = {"string": "string", "integer": "int32", "number": "float64", "boolean": "bool", "time": "v1.Time"}
 
 
+class DecodeError(BadRequest):
+    """400: a value that its field cannot hold, or (when strict) an unknown field; `why` is the message without the kind."""
+
+    def __init__(self, preamble: str, why: str) -> None:
+        super().__init__(f"{preamble}: {why}")
+        self.why = why
+
+
 @dataclass
 class Decoded:
-    """An object with only known fields, and what was found unknown (`unknown field "spec.replica"`)."""
+    """An object with only known fields, and the paths of those that are not (`spec.replica`)."""
 
     object: dict[str, Any]
-    unknown: list[str] = field(default_factory=list)
+    unknown_fields: list[str] = field(default_factory=list)
+
+    @property
+    def unknown(self) -> list[str]:
+        """What was found unknown, in the words of warnings."""
+        return [f'unknown field "{path}"' for path in self.unknown_fields]
 
 
 def decode(resource: Resource, obj: Mapping[str, Any], *, field_validation: str = "Warn") -> Decoded:
@@ -33,11 +46,11 @@ def decode(resource: Resource, obj: Mapping[str, Any], *, field_validation: str 
     decoder = _Decoder(resource)
     kind = type_of(resource)
     decoded = decoder.object({key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}, kind, "")
-    if decoder.unknown and field_validation == "Strict":
-        listed = ", ".join(decoder.unknown)
-        raise BadRequest(f"{decoder.preamble}: strict decoding error: {listed}")
     identity = {"apiVersion": resource.api_version, "kind": resource.kind}
-    return Decoded(identity | decoded, [] if field_validation == "Ignore" else decoder.unknown)
+    result = Decoded(identity | decoded, [] if field_validation == "Ignore" else decoder.unknown)
+    if result.unknown and field_validation == "Strict":
+        raise DecodeError(decoder.preamble, f"strict decoding error: {', '.join(result.unknown)}")
+    return result
 
 
 def _check_identity(resource: Resource, obj: Any) -> None:
@@ -62,7 +75,7 @@ class _Decoder:
             at = f"{path}.{key}" if path else key
             declared = kind.fields.get(key)
             if declared is None:
-                self.unknown.append(f'unknown field "{at}"')
+                self.unknown.append(at)
             elif inner is not None or key == "creationTimestamp":
                 # null means "not set", but the API's own writers send `creationTimestamp: null`, and hashes are made of it.
                 result[key] = inner if inner is None else self.value(inner, declared, kind.name, at)
@@ -85,9 +98,9 @@ class _Decoder:
             raise self.mismatch(value, owner, path, _GO_TYPES.get(declared.simple or "", "resource.Quantity"))
         return str(value) if declared.simple == "quantity" else value
 
-    def mismatch(self, value: Any, owner: str, path: str, expected: str) -> BadRequest:
+    def mismatch(self, value: Any, owner: str, path: str, expected: str) -> DecodeError:
         where = f"{short_name(owner)}.{path} of type {expected}"
-        return BadRequest(f"{self.preamble}: json: cannot unmarshal {_json_name(value)} into Go struct field {where}")
+        return DecodeError(self.preamble, f"json: cannot unmarshal {_json_name(value)} into Go struct field {where}")
 
 
 def _fits(value: Any, simple: str) -> bool:

@@ -129,7 +129,12 @@ def _event(obj: Object) -> None:
 
 
 def _autoscaler(obj: Object) -> None:
-    _fill(obj.setdefault("spec", {}), minReplicas=1)
+    spec = obj.setdefault("spec", {})
+    _fill(spec, minReplicas=1)
+    if not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": 80}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    _fill(obj.setdefault("status", {}), currentReplicas=0, desiredReplicas=0)
 
 
 _BY_PLURAL = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runbook_lab.cluster.resources import RESOURCES, Resource
+from runbook_lab.cluster.resources import OTHER_VERSIONS, RESOURCES, Resource
 
 Object = dict[str, Any]
 
@@ -35,7 +35,7 @@ _METRICS = (
     Resource("nodes", "NodeMetrics", "metrics.k8s.io", "v1beta1", namespaced=False, verbs=("get", "list")),
     Resource("pods", "PodMetrics", "metrics.k8s.io", "v1beta1", verbs=("get", "list")),
 )
-SERVED: tuple[Resource, ...] = (*RESOURCES, *_REVIEWS, *_METRICS)
+SERVED: tuple[Resource, ...] = (*RESOURCES, *OTHER_VERSIONS, *_REVIEWS, *_METRICS)
 
 
 def server_version() -> Object:
@@ -159,7 +159,8 @@ def _groups() -> list[str]:
 
 
 def _versions(group_name: str) -> list[str]:
-    return sorted({resource.version for resource in SERVED if resource.group == group_name})
+    """Give a group's versions, the preferred one first."""
+    return list(dict.fromkeys(resource.version for resource in SERVED if resource.group == group_name))
 
 
 def _of(group_name: str, version: str) -> list[Resource]:

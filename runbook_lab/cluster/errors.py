@@ -2,7 +2,7 @@
 
 # ruff: noqa: N818 - they carry the names that Kubernetes gives them
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,12 @@ class Conflict(StoreError):
         return cls(f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}', resource=resource, name=name)
 
 
+class ApplyConflict(StoreError):
+    """409: an apply would change fields that others manage; each field is a cause, from which kubectl tells what can be done."""
+
+    code, reason = 409, "Conflict"
+
+
 class Gone(StoreError):
     """410: the history that was asked for is no longer kept; list again."""
 
@@ -157,6 +163,31 @@ class Invalid(StoreError):
         parts = [f"{cause.field}: {cause.message}" for cause in causes]
         text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
         return cls(f'{kind} "{name}" is invalid: {text}', resource=resource, name=name, causes=causes)
+
+
+class VersionTooLarge(StoreError):
+    """504: a version that there has not been yet. (A real server waits some seconds for it first.)"""
+
+    code, reason = 504, "Timeout"
+
+    @classmethod
+    def of(cls, asked: int, current: int) -> "VersionTooLarge":
+        """Say which version was asked for, in the words by which clients know to ask again."""
+        cause = Cause("", "ResourceVersionTooLarge", "Too large resource version")
+        return cls(f"Too large resource version: {asked}, current: {current}", causes=[cause], retry_after_seconds=1)
+
+
+class TypedPatchError(StoreError):
+    """500: the configuration to apply is no object of its kind. (A real server also calls it an error of its own.)"""
+
+    code, reason = 500, ""
+
+    @classmethod
+    def of(cls, resource: Resource, config: Mapping[str, Any], why: str) -> "TypedPatchError":
+        """Say what is wrong with the configuration of which object."""
+        metadata = config.get("metadata") or {}
+        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {resource.api_version}, Kind={resource.kind}"
+        return cls(f"failed to create typed patch object ({name}): {why}")
 
 
 class TooManyRequests(StoreError):

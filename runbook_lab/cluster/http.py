@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from runbook_lab.cluster import discovery
-from runbook_lab.cluster.access import Access
+from runbook_lab.cluster.access import Access, Identity
 from runbook_lab.cluster.api.context import IDENTITY, SERVICES, Services, answer, authorize, services
 from runbook_lab.cluster.api.eviction import serve_eviction
 from runbook_lab.cluster.api.logs import serve_logs
@@ -24,7 +24,7 @@ from runbook_lab.cluster.api.streams_websocket import serve_websocket
 from runbook_lab.cluster.api.target import Target, not_served, parse_target
 from runbook_lab.cluster.errors import BadRequest, NotAcceptable, StoreError
 from runbook_lab.cluster.node.interface import Node
-from runbook_lab.cluster.rbac import Attributes, install_roles
+from runbook_lab.cluster.rbac import Attributes, install_roles, require
 from runbook_lab.cluster.schema import openapi_v2
 from runbook_lab.cluster.schema.openapi import openapi_document, openapi_index
 from runbook_lab.cluster.store import Store
@@ -68,8 +68,21 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def _authentication(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.path.rstrip("/") not in _PUBLIC:
-        request[IDENTITY] = services(request).access.identify(request.headers.get("Authorization"))
+        sender = services(request).access.identify(request.headers.get("Authorization"))
+        request[IDENTITY] = _impersonated(request, sender)
     return await handler(request)
+
+
+def _impersonated(request: web.Request, sender: Identity) -> Identity:
+    """Tell whom a request is sent as (`kubectl --as`); Forbidden where the sender may not speak for others."""
+    user, groups = request.headers.get("Impersonate-User"), tuple(request.headers.getall("Impersonate-Group", ()))
+    if user is None:
+        if groups:
+            raise BadRequest("requested to impersonate groups without impersonating a user")
+        return sender
+    for resource, name in (("users", user), *(("groups", group) for group in groups)):
+        require(services(request).store, sender, Attributes("impersonate", resource=resource, name=name))
+    return Identity(user, (*groups, *sender.groups))
 
 
 # --- what the server is

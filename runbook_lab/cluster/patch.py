@@ -14,6 +14,7 @@ from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type,
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 SUPPORTED = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH)
 
 _DIRECTIVES = ("$patch", "$retainKeys")
@@ -42,7 +43,7 @@ def apply_patch(resource: Resource, obj: Mapping[str, Any], content_type: str, b
 
 
 def check_patch_type(content_type: str) -> None:
-    """Raise UnsupportedMediaType for any other kind of patch, such as server-side apply."""
+    """Raise UnsupportedMediaType for any other kind of patch. (An apply is none: `apply.py` does it.)"""
     if content_type not in SUPPORTED:
         raise UnsupportedMediaType(
             "the body of the request was in an unknown format - accepted media types include: " + ", ".join(SUPPORTED)

@@ -1,6 +1,6 @@
 """The kinds that the lab cluster serves: one table, from which discovery, routes, tables and the store take what they need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -90,6 +90,11 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("clusterrolebindings", "ClusterRoleBinding", _RBAC, namespaced=False),
     Resource("roles", "Role", _RBAC),
     Resource("rolebindings", "RoleBinding", _RBAC),
+)
+
+# Served beside the version that is stored, and converted to and from it.
+OTHER_VERSIONS: tuple[Resource, ...] = tuple(
+    replace(resource, version="v1") for resource in RESOURCES if resource.plural == "horizontalpodautoscalers"
 )
 
 BY_PLURAL: dict[str, Resource] = {resource.plural: resource for resource in RESOURCES}

@@ -15,6 +15,8 @@ from runbook_lab.cluster import managed_fields
 from runbook_lab.cluster.defaults import apply_defaults
 from runbook_lab.cluster.errors import AlreadyExists, BadRequest, Conflict, Gone, Invalid, NotFound, StoreError
 from runbook_lab.cluster.history import Change, History, Subscription
+from runbook_lab.cluster.managed_fields import Entries
+from runbook_lab.cluster.metadata import timestamp
 from runbook_lab.cluster.resources import BY_PLURAL, Resource
 from runbook_lab.cluster.selectors import SelectorError, parse_fields, parse_labels
 
@@ -34,7 +36,6 @@ _SERVER_FIELDS = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "generation",
-    "managedFields",
     "selfLink",
 )
 FOREGROUND_FINALIZER = "foregroundDeletion"
@@ -51,11 +52,6 @@ def _copy_value(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy_value(inner) for inner in value]
     return value
-
-
-def rfc3339(moment: datetime) -> str:
-    """Write a time as `metav1.Time` does: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Store:
@@ -128,15 +124,17 @@ class Store:
         manager: str = "controller",
         dry_run: bool = False,
         check: Check | None = None,
+        managed: Entries | None = None,
     ) -> Object:
         """Add an object, with its defaults, and give it as stored. AlreadyExists where the name is taken.
 
-        `check` may refuse the completed object by raising; with `dry_run` nothing is kept.
+        `check` may refuse the completed object by raising; with `dry_run` nothing is kept. `managed` are its managedFields, where
+        not all of it is the manager's.
         """
         resource = BY_PLURAL[plural]
         new = copy_json(obj)
         metadata = new.setdefault("metadata", {})
-        for field in (*_SERVER_FIELDS, "resourceVersion"):
+        for field in (*_SERVER_FIELDS, "resourceVersion", "managedFields"):
             metadata.pop(field, None)
         new |= {"apiVersion": resource.api_version, "kind": resource.kind}
         if resource.namespaced:
@@ -148,14 +146,16 @@ class Store:
         key = (metadata.get("namespace", ""), metadata["name"])
         if key in self._objects[plural]:
             raise AlreadyExists.of(resource, metadata["name"])
-        now = rfc3339(self._clock())
+        now = timestamp(self._clock())
         metadata |= {"uid": str(uuid.UUID(int=self._random.getrandbits(128), version=4)), "creationTimestamp": now}
         if "spec" in new:
             metadata["generation"] = 1
         apply_defaults(plural, new)
         if check:
             check(new, None)
-        metadata["managedFields"] = managed_fields.track(None, new, manager=manager, subresource=None, now=now)
+        if managed is None:
+            managed = managed_fields.track(resource, None, new, manager=manager, subresource=None, now=now)
+        metadata["managedFields"] = managed
         return new if dry_run else self._commit("ADDED", resource, key, new, previous=None)
 
     def update(
@@ -167,12 +167,13 @@ class Store:
         manager: str = "controller",
         dry_run: bool = False,
         check: Check | None = None,
+        managed: Entries | None = None,
     ) -> Object:
         """Replace an object, or a part of it by its `subresource`; an update of the whole leaves the status as it is.
 
         Conflict where `metadata.resourceVersion` is given and is not the stored one (leave it out to overwrite), or the uid
         differs. An update that changes nothing gives no event and no new version. An object that is being deleted is gone with
-        its last finalizer.
+        its last finalizer. `managed` are the object's managedFields, where an update does not just move what it changes.
         """
         resource = BY_PLURAL[plural]
         given = obj.get("metadata") or {}
@@ -181,13 +182,16 @@ class Store:
         new = self._merged(resource, old, obj, subresource)
         if check:
             check(new, old)
-        if _same(old, new):
+        entries = managed if managed is not None else managed_fields.given(given, old["metadata"], subresource)
+        if _same(old, new) and managed_fields.same_managers(entries, old["metadata"]["managedFields"]):
             return copy_json(old)
-        now = rfc3339(self._clock())
+        now = timestamp(self._clock())
         metadata = new["metadata"]
         if new.get("spec") != old.get("spec") and "generation" in metadata:
             metadata["generation"] += 1
-        metadata["managedFields"] = managed_fields.track(old, new, manager=manager, subresource=subresource, now=now)
+        if managed is None:
+            managed = managed_fields.track(resource, old, new, manager=manager, subresource=subresource, now=now, entries=entries)
+        metadata["managedFields"] = managed
         if dry_run:
             return copy_json(new)
         key = (metadata.get("namespace", ""), metadata["name"])
@@ -233,7 +237,7 @@ class Store:
         already = metadata.get("deletionGracePeriodSeconds")
         if already is None or grace < already:
             metadata["deletionGracePeriodSeconds"] = grace
-            metadata["deletionTimestamp"] = rfc3339(self._clock() + timedelta(seconds=grace))
+            metadata["deletionTimestamp"] = timestamp(self._clock() + timedelta(seconds=grace))
             # The generation tells controllers that something was asked of the object.
             if "generation" in metadata:
                 metadata["generation"] += 1
@@ -297,7 +301,7 @@ class Store:
             new.pop("status", None)
             if "status" in old:
                 new["status"] = copy_json(old["status"])
-        for field in (*_SERVER_FIELDS, "resourceVersion", "namespace"):
+        for field in (*_SERVER_FIELDS, "resourceVersion", "managedFields", "namespace"):
             new["metadata"].pop(field, None)
             if field in old["metadata"]:
                 new["metadata"][field] = _copy_value(old["metadata"][field])

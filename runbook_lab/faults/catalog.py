@@ -114,7 +114,10 @@ FAULTS: dict[str, FaultType] = {
     ),
     "lock_contention": FaultType(
         "a batch locks rows that orders need",
-        {None: Kind(locks.draw, _LATENCY, "lock_contention", "terminate_session")},
+        {
+            "import": Kind(locks.draw_import, _LATENCY, "lock_contention", "cancel_statement"),
+            "stubborn_import": Kind(locks.draw_stubborn_import, _LATENCY, "lock_contention", "terminate_session"),
+        },
     ),
     "cpu_exhaustion": FaultType(
         "orders has less processor time than its requests need",

@@ -9,7 +9,7 @@ from runbook_lab.faults.deployment import container_rollout
 
 # Three pods may search some 12 times a second beside what else they do; five of them 22 times.
 _LEAST_SEARCHES, _MORE_SEARCHES = 13.5, 3.0
-_LIMITS = ("50m", "60m")
+_LIMITS = ("20m", "24m", "28m")  # on a fast machine 40m is just about enough
 _REASONS = (
     "requests and limits as measured over the weekend",
     "limits as advised by the cost review",

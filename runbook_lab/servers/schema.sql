@@ -9,8 +9,9 @@ CREATE ROLE orders LOGIN PASSWORD $orders_password;
 -- Sees what every session does, and may read the shop's tables: who may not is not told by EXPLAIN how a statement reads them.
 CREATE ROLE runbook LOGIN PASSWORD $runbook_password IN ROLE pg_monitor;
 
--- Ends sessions that are in the way, and makes indexes as the tables' owner may, for those who act.
-CREATE ROLE runbook_operator LOGIN PASSWORD $runbook_password IN ROLE pg_monitor, pg_signal_backend;
+-- Ends sessions that are in the way, and makes indexes as the tables' owner may, for those who act. A superuser, because who
+-- works by hand here does so as `postgres`, and PostgreSQL lets nobody else end the sessions of a superuser.
+CREATE ROLE runbook_operator LOGIN SUPERUSER PASSWORD $runbook_password IN ROLE pg_monitor, pg_signal_backend;
 
 -- Writes new prices; logs in without a password, from the database's own pod.
 CREATE ROLE price_import LOGIN;

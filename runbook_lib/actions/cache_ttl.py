@@ -84,7 +84,7 @@ def _written_like(present: str, seconds: float, lifetime: CacheLifetime) -> str 
 def _planned(context: ActionContext, workload: Workload, setting: Setting, value: str, lifetime: CacheLifetime) -> Plan:
     before, after = (lifetime.seconds(text) or 0.0 for text in (setting.value, value))
     change = f"{written(after, 'seconds')}, not {written(before, 'seconds')}"
-    told = [*surroundings(operator(context), workload, what="the change"), *setting.warnings(context)]
+    told = [*surroundings(operator(context), workload, what="the change"), *setting.warnings()]
     told += _of_longer_life(context, after) if after > before else []
     told.append("entries that are kept already live on for as long as they were given")
     return Plan(

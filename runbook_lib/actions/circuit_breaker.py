@@ -112,7 +112,7 @@ def _planned(context: ActionContext, dependency: Downstream, wanted: _State, *, 
         command=curl(path, endpoints, token=token),
         risk="medium" if wanted == "open" else "low",
         affects=(
-            f"every request that needs {dependency.name}; the fallback: {fallback}"
+            f"every request that needs {dependency.name}; the fallback: {fallback}; pods that start later begin with it closed"
             if wanted == "open"
             else f"every request that needs {dependency.name} calls it again"
         ),

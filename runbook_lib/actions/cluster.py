@@ -7,6 +7,7 @@ exactly as it was read - the client's typed models would drop fields that they d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ FIELD_MANAGER = "runbook"
 """Under this name the cluster records who wrote a field."""
 
 _NAME = "kubernetes"
+# RBAC says: is forbidden: User "ci" cannot patch resource "deployments" in API group "apps".
+_BY_ADMISSION = re.compile(r"admission webhook|is forbidden: (?!User )")
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -96,7 +99,7 @@ DISRUPTION_BUDGETS = Resource("poddisruptionbudgets", "pdb", "policy")
 
 
 class PatchRejected(Exception):  # noqa: N818 - the caller turns it into a refusal
-    """The cluster did not accept a write (HTTP 400, 409 or 422); nothing was changed."""
+    """The cluster did not accept a write (HTTP 400, 409, 422; 403 by a quota or an admission webhook); nothing was changed."""
 
 
 class BudgetSpent(Exception):  # noqa: N818 - a reason to wait, and no error
@@ -155,7 +158,7 @@ class Operator:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         path = f"{resource.path(self.namespace, name)}?{urlencode(query)}"
         what = f"patch {resource.kind}/{name}"
-        return self._ask("PATCH", path, what=what, body=list(operations), content_type="application/json-patch+json", write=True)
+        return self._admitted("PATCH", path, what=what, body=list(operations), content_type="application/json-patch+json")
 
     def delete(self, resource: Resource, name: str, *, uid: str, version: str | None = None, dry_run: bool) -> None:
         """Delete an object, if it is still the one of this uid (and resourceVersion). Raises PatchRejected when it is not."""
@@ -193,9 +196,17 @@ class Operator:
         """Create an object. Raises PatchRejected when there is one of its name, or the cluster does not want it."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         path = f"{resource.path(self.namespace)}?{urlencode(query)}"
-        return self._ask(
-            "POST", path, what=f"create {resource.kind}/{manifest['metadata']['name']}", body=dict(manifest), write=True
-        )
+        what = f"create {resource.kind}/{manifest['metadata']['name']}"
+        return self._admitted("POST", path, what=what, body=dict(manifest))
+
+    def _admitted(self, method: str, path: str, **asked: Any) -> dict[str, Any]:
+        """Write an object. What RBAC allows, a quota or an admission webhook may still reject, with the same HTTP 403."""
+        try:
+            return self._ask(method, path, write=True, **asked)
+        except SourceRefused as refused:
+            if _BY_ADMISSION.search(refused.reason):
+                raise PatchRejected(refused.reason) from refused
+            raise
 
     def allowed(self, permission: Permission) -> bool:
         """Ask a SelfSubjectAccessReview, which every authenticated identity may."""
@@ -244,7 +255,7 @@ class Operator:
         except (ConnectTimeoutError, NewConnectionError) as error:
             raise SourceUnreachable(_NAME, f"{what}: {client.configuration.host} does not accept connections") from error
         except ReadTimeoutError as error:
-            raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:g} s") from error
+            raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:.3g} s") from error
         except HTTPError as error:
             raise SourceUnreachable(_NAME, f"{what}: {error}") from error
         return _answer(response.status, response.data, what, write=write)

@@ -14,10 +14,11 @@ from typing import Any
 
 from runbook_lib.actions.cluster import CONFIG_MAPS, DEPLOYMENTS, Operator, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import config_maps_of, shown_value
 from runbook_lib.actions.restart import paused_refusal, restart, seconds_of_rollout
-from runbook_lib.actions.workload import Workload, managers, surroundings
+from runbook_lib.actions.workload import Workload, surroundings
 from runbook_lib.errors import SourceError
 from runbook_lib.models.plan import Plan, Refusal, Target
 
@@ -152,7 +153,7 @@ def _planned(context: ActionContext, found: Object, edit: Edit) -> Plan | Refusa
 def _warnings(cluster: Operator, found: Object, workload: Workload, edit: Edit, *, reads: bool) -> list[str]:
     name = str(found["metadata"]["name"])
     warnings = surroundings(cluster, workload, what="the mark of the restart") if reads else []
-    warnings += [f"configmap/{name} is deployed by {tool}, whose next run writes it again" for tool in managers(found)]
+    warnings += taken_back("configmap", found, what="the change")
     if not reads:
         warnings.append(f"deployment/{workload.name} does not read configmap/{name}, so that nothing is restarted")
     if len(edit) > 1:

@@ -9,7 +9,8 @@ from typing import Any
 from runbook_lib.actions.cluster import NODES, PODS, Operator
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.patching import pointer
-from runbook_lib.actions.workload import Workload, containers_of
+from runbook_lib.actions.replacement import has_ended
+from runbook_lib.actions.workload import Workload, application_container, containers_of
 from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
 
@@ -47,8 +48,8 @@ class ContainerResources:
 
 
 def container_resources(context: ActionContext, workload: Workload) -> ContainerResources | Refusal:
-    """Find the application's container in the pod template; the first one, when the service file does not name it."""
-    wanted = context.service.components.application.container
+    """Find the application's container in the pod template."""
+    wanted = application_container(context, workload.template)
     for index, container in enumerate(containers_of(workload.template)):
         if wanted in (None, container.get("name")):
             resources = container.get("resources") or {}
@@ -106,7 +107,7 @@ def without_room(cluster: Operator, wanted: Mapping[str, float]) -> str:
     pods of all namespaces cannot be read."""
     taken: dict[str, dict[str, float]] = {}
     for pod in cluster.list_everywhere(PODS):
-        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        if has_ended(pod):
             continue
         on_node = taken.setdefault(str(pod["spec"].get("nodeName") or ""), dict.fromkeys(_MEASURED, 0.0))
         for name, value in requested(pod["spec"]).items():

@@ -103,7 +103,7 @@ def _start(context: ActionContext, owner: Object, ordinal: int) -> Plan:
         command=f"{scale}={replicas}",
         risk="high",
         affects="every service that uses this database: it takes connections again. Somebody has scaled it away: ask why",
-        undo=f"{scale}={before}",
+        undo=f"none is offered: {scale}={before} would take the database down again",
         seen_by=f"pod {_pod_name(context)} is ready, the database takes connections, and the symptom is below its threshold",
         seconds_until_effect=_SECONDS,
         reversible=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,16 +11,42 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
-from runbook_lib.errors import ActionFailed, SourceError
+from runbook_lib.errors import ActionFailed, ConfigurationError, SourceError
+from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Plan, Refusal
 from runbook_lib.models.window import format_instant
 
-__all__ = ["NO_DATABASE", "Signalling", "facts", "moment", "named", "no_way_back", "row_of", "waiters", "waiting_of"]
+__all__ = ["NO_DATABASE", "Signalling", "facts", "moment", "named", "no_way_back", "psql", "row_of", "waiters", "waiting_of"]
 
 NO_DATABASE = Refusal(
     by="target", reason="the service file names no database", mend="set connections.postgres in the service file"
 )
+
+
+def psql(context: ActionContext, *statements: str) -> str:
+    """The statements as a person types them, each by itself; with the address, since a pid means nothing on another server.
+
+    Never with a password.
+    """
+    words = (word for statement in statements for word in ("-c", statement))
+    return shlex.join(["psql", *_address(context), *words])
+
+
+def _address(context: ActionContext) -> list[str]:
+    with importing("psycopg"):
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    connection = context.service.connections.postgres
+    if connection is None:
+        return []
+    try:
+        given = conninfo_to_dict((connection.operator_dsn or connection.dsn).resolve())
+    except (ConfigurationError, ProgrammingError):
+        return []
+    shown = ("host", "port", "dbname", "user", "sslmode")
+    return [make_conninfo("", **{name: value for name, value in given.items() if name in shown and value is not None})]
 
 
 def waiting_of(seen: Frame) -> Frame:

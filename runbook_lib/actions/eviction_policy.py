@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runbook_lib.actions.interface import Action, ActionContext, CacheOperator, Change
-from runbook_lib.actions.redis_setting import CONFIG_MEND, RedisSetting
-from runbook_lib.errors import SourceError, SourceRefused
+from runbook_lib.actions.interface import Action, ActionContext, CacheOperator
+from runbook_lib.actions.redis_setting import cache_of, planned_change, present_value, put_back, setting_plan
+from runbook_lib.errors import SourceError
 from runbook_lib.models.cache import CacheMemory
 from runbook_lib.models.frame import Frame
-from runbook_lib.models.plan import Plan, Refusal, Target
+from runbook_lib.models.plan import Plan, Refusal
 from runbook_lib.models.units import written
 
 __all__ = ["SET_EVICTION_POLICY"]
@@ -23,11 +23,6 @@ _POLICIES = (
 _USUAL, _SPARING = "allkeys-lru", "volatile-lru"
 _ENOUGH_EXPIRES = 0.25  # of the memory: so much of it suffices to make room
 _LOST = frozenset(("stream", "list"))  # queues: what is thrown out of them was never a copy
-_SECONDS = 10.0
-
-
-def _target(context: ActionContext) -> Target:
-    return Target(kind="cache", name=f"of {context.service.name}")
 
 
 def _plan(context: ActionContext, policy: str | None = None) -> Plan | Refusal:
@@ -35,15 +30,12 @@ def _plan(context: ActionContext, policy: str | None = None) -> Plan | Refusal:
 
     Without one: the policy of the service file; else volatile-lru where what expires takes memory enough, else allkeys-lru.
     """
-    cache = context.cache
-    if cache is None:
-        mend = "set connections.redis in the service file"
-        return Refusal(by="target", reason="the service file names no cache", mend=mend)
-    if policy is not None and policy not in _POLICIES:
-        return Refusal(by="target", reason=f"there is no policy {policy!r}", mend=f"there are {', '.join(_POLICIES)}")
-    present = _present(cache)
+    present, cache = present_value(context, _SETTING), context.cache
     if isinstance(present, Refusal):
         return present
+    assert cache is not None  # it has told the value
+    if policy is not None and policy not in _POLICIES:
+        return Refusal(by="target", reason=f"there is no policy {policy!r}", mend=f"there are {', '.join(_POLICIES)}")
     info, keys = cache.info(), _keys(cache)
     memory = CacheMemory.of(info)
     wanted = policy if policy is not None else _usual(context, keys)
@@ -52,13 +44,6 @@ def _plan(context: ActionContext, policy: str | None = None) -> Plan | Refusal:
     return _impossible(info, memory, wanted) or _planned(
         context, present, wanted, (*_lasting(info), *_losses(wanted, memory, keys))
     )
-
-
-def _present(cache: CacheOperator) -> str | Refusal:
-    try:
-        return cache.setting(_SETTING)
-    except SourceRefused as error:
-        return Refusal(by="the cache", reason=error.reason, mend=CONFIG_MEND)
 
 
 def _keys(cache: CacheOperator) -> Frame | None:
@@ -98,22 +83,15 @@ def _impossible(info: Mapping[str, Any], memory: CacheMemory, wanted: str) -> Re
 
 
 def _planned(context: ActionContext, present: str, wanted: str, warnings: Sequence[str] = ()) -> Plan:
-    command = f"redis-cli config set {_SETTING}"
-    return Plan(
+    return setting_plan(
+        context,
+        _SETTING,
         action="set_eviction_policy",
         title=f"Let the cache evict by {wanted}, in place of {present}",
-        target=_target(context),
-        before=f"{_SETTING}: {present}",
-        after=f"{_SETTING}: {wanted}",
-        command=f"{command} {wanted}",
-        risk="medium",
         affects="everybody who keeps something in this Redis",
-        undo=f"{command} {present}",
-        seen_by="keys are written again, the hit ratio rises, and the symptom is below its threshold",
-        seconds_until_effect=_SECONDS,
-        bound_to={_SETTING: present},
-        arguments={"wanted": wanted, "before": present},
-        warnings=tuple(warnings),
+        present=present,
+        wanted=wanted,
+        warnings=warnings,
     )
 
 
@@ -153,29 +131,13 @@ def _named(keys: Frame | None) -> str:
     return f" ({', '.join(f'{row.family}: {row.types}' for row in held.rename(columns={'keys': 'family'}).itertuples())})"
 
 
-def _undo(context: ActionContext, plan: Plan) -> Plan | Refusal:
-    """Back to the policy of before, as long as nobody has changed it since."""
-    if context.cache is None:
-        return Refusal(by="target", reason="the service file names no cache")
-    present = context.cache.setting(_SETTING)
-    if present != plan.arguments["wanted"]:
-        reason = f"the policy is {present} now: somebody has changed it since"
-        return Refusal(by="undo", reason=reason, mend="look at it by hand")
-    return _planned(context, present, plan.arguments["before"])
-
-
-def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
-    assert context.cache is not None  # the plan has said so
-    return [RedisSetting(context.cache, _SETTING, plan.arguments["before"], plan.arguments["wanted"])]
-
-
 SET_EVICTION_POLICY = Action(
     name="set_eviction_policy",
     title="Choose what the cache throws out when it is full",
     risk="medium",
     repair=False,
     plan=_plan,
-    changes=_changes,
-    undo=_undo,
-    target=_target,
+    changes=lambda context, plan: planned_change(context, plan, _SETTING),
+    undo=lambda context, plan: put_back(context, plan, _SETTING, _planned),
+    target=cache_of,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -39,16 +40,17 @@ def propose(action: Action, context: ActionContext, **arguments: Any) -> Proposa
     stays a plan. Raises only what nobody planned.
     """
     plan = _planned(action, context, lambda: action.plan(context, **arguments))
-    if isinstance(plan, Refusal):
-        return Proposal(action=action.name, plan=None, outcome=_refused(action, None, context, plan))
-    plan = replace(plan, warnings=(*plan.warnings, *_circumstances(plan, context)))
-    case = Case(plan=plan, context=context)
-    proposal = Proposal(
+    causes = context.diagnosis.calling_for(action.name) if context.diagnosis else ()
+    proposed = partial(
+        Proposal,
         action=action.name,
-        plan=plan,
-        outcome=_proposed(plan, context),
-        recommended_for=tuple(cause.name for cause in case.causes),
+        recommended_for=tuple(cause.name for cause in causes),
+        recommended_titles=tuple(cause.title for cause in causes),
     )
+    if isinstance(plan, Refusal):
+        return proposed(plan=None, outcome=_refused(action, None, context, plan))
+    plan = replace(plan, warnings=(*plan.warnings, *_circumstances(plan, context)))
+    case, proposal = Case(plan=plan, context=context), proposed(plan=plan, outcome=_proposed(plan, context))
     approval = approval_without_asking(plan, context)
     if approval is not None:
         return _concluded(proposal, action, context, carry_out(action, plan, context, approval))
@@ -192,7 +194,8 @@ def _unreadable(error: SourceError) -> Refusal:
         "refused": "let somebody with the rights do it, or give the operator's role what the message names",
         "timeout": "try again in a moment",
         "unreachable": "check that the system runs, and its address",
-        "not_configured": "correct the name in the service file",
+        "not_configured": "add it under connections in the service file",
+        "not_found": "correct the name in the service file",
     }
     return Refusal(by="target", reason=error.reason, mend=mends.get(error.status, "look at it by hand"))
 

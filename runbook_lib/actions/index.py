@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from runbook_lib.actions.database_session import NO_DATABASE
+from runbook_lib.actions.database_session import NO_DATABASE, psql
 from runbook_lib.actions.index_change import Creating, Dropping, definition, not_allowed
 from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.models.index import IndexAdvice, index_name, quoted
@@ -38,12 +37,12 @@ def _plan(context: ActionContext, table: str | None = None, columns: str | Seque
         if not found:
             mend = 'name one: create_index(table="orders", columns="customer")'
             return Refusal(by="target", reason="no statement that is at work now lacks an index", mend=mend)
-        return not_allowed(found[0].table) or _planned(found[0])
+        return not_allowed(found[0].table) or _planned(context, found[0])
     if table is None or columns is None:
         mend = 'create_index(table="orders", columns="customer, created_at")'
         return Refusal(by="target", reason="an index needs both, table and columns", mend=mend)
     chosen = _named(context, table, columns.split(",") if isinstance(columns, str) else columns)
-    return chosen if isinstance(chosen, Refusal) else not_allowed(chosen.table) or _planned(chosen)
+    return chosen if isinstance(chosen, Refusal) else not_allowed(chosen.table) or _planned(context, chosen)
 
 
 def _named(context: ActionContext, table: str, columns: Sequence[str]) -> IndexAdvice | Refusal:
@@ -73,7 +72,7 @@ def _named(context: ActionContext, table: str, columns: Sequence[str]) -> IndexA
     )
 
 
-def _planned(advice: IndexAdvice) -> Plan:
+def _planned(context: ActionContext, advice: IndexAdvice) -> Plan:
     table, left = advice.table, advice.leftover
     schema = quoted(table.schema)
     first = [f"DROP INDEX CONCURRENTLY {schema}.{quoted(left.name)}"] if left else []
@@ -87,10 +86,10 @@ def _planned(advice: IndexAdvice) -> Plan:
         target=Target(kind="index", name=advice.name),
         before="\n".join((*there, *invalid)),
         after="\n".join((*there, f"index {advice.name} ({', '.join(advice.columns)})")),
-        command=_psql(*first, advice.sql),
+        command=psql(context, *first, advice.sql),  # each by itself: CONCURRENTLY is refused in a transaction
         risk=_risk(table.bytes),
         affects=f"statements on {table} are planned anew; nobody waits, but for schema changes and VACUUM of this table",
-        undo=_psql(f"DROP INDEX CONCURRENTLY {schema}.{quoted(advice.name)}"),
+        undo=psql(context, f"DROP INDEX CONCURRENTLY {schema}.{quoted(advice.name)}"),
         seen_by=f"statements find their rows by {advice.name}, and the symptom is below its threshold",
         seconds_until_effect=_LEAST_SECONDS + table.bytes / _BYTES_A_SECOND,
         repair=True,
@@ -105,11 +104,6 @@ def _planned(advice: IndexAdvice) -> Plan:
         },
         warnings=tuple(_warnings(advice)),
     )
-
-
-def _psql(*statements: str) -> str:
-    """Each by itself: CONCURRENTLY is refused within a transaction."""
-    return shlex.join(["psql", *(word for statement in statements for word in ("-c", statement))])
 
 
 def _risk(size: float) -> Risk:

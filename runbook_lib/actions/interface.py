@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -86,12 +86,16 @@ class Approval:
 
 @dataclass(frozen=True, kw_only=True)
 class Gauge:
-    """The symptom's own metric. `read()` measures it now, in `unit`; None when it cannot be measured."""
+    """The symptom's own metric. `read()` measures it now, in `unit`; None when it cannot be measured.
+
+    lag: how long after a change the metric shows it, since a rate looks back.
+    """
 
     title: str
     unit: str
     threshold: float
     read: Callable[[], float | None]
+    lag: timedelta = timedelta(0)
     better_when_lower: bool = True
 
     def recovered(self, value: float) -> bool:
@@ -123,9 +127,10 @@ class ActionContext:
     api_client: the operator's identity in the cluster; None when the service has no cluster. open_container: opens one of its
     containers for commands. database, cache: the operator's identity there. missing_indexes: reads from statements' plans which
     indexes are missing, the one that is needed most first. operator: who acts (a person's account, or `alert`). symptom: what
-    shows the effect; None when nothing does. connection_budget: how many connections the database has for the service's pods
-    together; None when unknown. heap_dumps: the incident's folder for them. now gives aware times; sleep and progress are
-    injected so that tests never wait.
+    shows the effect; None when nothing does. other_causes: titles of confirmed causes that neither this action nor one before
+    it is for, so that the symptom cannot be gone after it. connection_budget: how many connections the database has for the
+    service's pods together; None when unknown. heap_dumps: the incident's folder for them. now gives aware times; sleep and
+    progress are injected so that tests never wait.
     """
 
     service: Service
@@ -143,6 +148,7 @@ class ActionContext:
     missing_indexes: Callable[[Frame], Sequence[IndexAdvice]] = lambda _: ()
     cache: CacheOperator | None = None
     symptom: Gauge | None = None
+    other_causes: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
     heap_dumps: Path | None = None
     connection_budget: Callable[[], int | None] = lambda: None
@@ -183,12 +189,13 @@ class Settling:
     """Whether a change has taken effect on everything it is meant for.
 
     `text` says how far it is. `stuck` is a reason why it will not get there, empty while it may. Two equal values mean: no
-    progress.
+    progress. grace_seconds: how much longer than others it may make none, since something was given that time to end.
     """
 
     done: bool
     text: str
     stuck: str = ""
+    grace_seconds: float = 0.0
 
 
 class ChangeRefused(Exception):  # noqa: N818 - it carries a refusal, which is a value and no error

@@ -10,9 +10,10 @@ from typing import Any
 
 from runbook_lib.actions.cluster import NETWORK_POLICIES, Operator, PatchRejected, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, ChangeRefused, Permission, Settling
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.actions.patching import binding
-from runbook_lib.actions.workload import managers
 from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject
+from runbook_lib.models.network_policy import policy_types
 from runbook_lib.models.plan import Plan, Refusal, Target
 from runbook_lib.models.selectors import selector_text
 
@@ -37,6 +38,15 @@ def _target(context: ActionContext) -> Target:
     return Target(kind="networkpolicy", name=_blamed(context) or "(none)", namespace=context.namespace)
 
 
+def _opened(found: Object) -> str:
+    """What becomes possible without it."""
+    told = {
+        "Ingress": "what only this policy kept out can reach them",
+        "Egress": "they can reach what only this policy kept from them",
+    }
+    return "; ".join(told[one] for one in policy_types(found["spec"]) if one in told)
+
+
 def _plan(context: ActionContext, policy: str | None = None) -> Plan | Refusal:
     """Delete the policy that the diagnosis names, or the one given."""
     name = policy or _blamed(context)
@@ -54,15 +64,15 @@ def _plan(context: ActionContext, policy: str | None = None) -> Plan | Refusal:
         after="(deleted)",
         command=f"kubectl -n {context.namespace} delete networkpolicy {name}",
         risk="high",
-        affects=f"{selected}: what only this policy kept out can reach them, until it is put back",
-        undo=f"kubectl -n {context.namespace} apply -f - (with the manifest shown before)",
+        affects=f"{selected}: {_opened(found)}, until it is put back",
+        undo=f"kubectl -n {context.namespace} apply -f {name}.yaml  # the manifest that the plan shows",
         seen_by="requests arrive, and the symptom is below its threshold",
         seconds_until_effect=_SECONDS,
         bound_to=binding(NETWORK_POLICIES, found),
         arguments={"manifest": manifest, "create": False},
         warnings=(
             "a policy protects something: put it back with a rule that allows this way as soon as the service is up",
-            *(f"networkpolicy/{name} is deployed by {tool}, whose next run creates it again" for tool in managers(found)),
+            *taken_back("networkpolicy", found, what="the deletion"),
         ),
     )
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runbook_lib.actions.cluster import DEPLOYMENTS, PODS, REPLICA_SETS, Operator, PatchRejected, Resource
+from runbook_lib.actions.cluster import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    Operator,
+    PatchRejected,
+    Resource,
+)
 from runbook_lib.actions.interface import ChangeRefused, Permission, Settling
 from runbook_lib.actions.rollout_status import rollout_settling
 from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject, SourceRefused
@@ -17,16 +26,20 @@ __all__ = ["ObjectPatch", "binding", "pointer"]
 Operation = Mapping[str, Any]
 
 _MISSING = object()
+_LEVELS = ("minReplicas", "maxReplicas")  # of an autoscaler's spec
 
 
 def binding(resource: Resource, found: Mapping[str, Any]) -> dict[str, str]:
     """What a plan on this object is bound to: which object it is, and the version of what people write into it.
 
-    For a deployment that is the generation and not the resourceVersion, which moves with every status: while pods crash, no
-    plan would ever be fresh.
+    The resourceVersion moves with every status: of what has one, no plan would ever be fresh while pods crash, or while an
+    autoscaler looks at its metrics. There it is the generation; autoscalers have none, so it is what plans on them change.
     """
-    version = "generation" if resource is DEPLOYMENTS else "resourceVersion"
-    return {"uid": str(found["metadata"]["uid"]), version: str(found["metadata"][version])}
+    uid = {"uid": str(found["metadata"]["uid"])}
+    if resource is AUTOSCALERS:
+        return uid | {name: str(found["spec"][name]) for name in _LEVELS if name in found["spec"]}
+    version = "generation" if resource in (DEPLOYMENTS, STATEFUL_SETS) else "resourceVersion"
+    return uid | {version: str(found["metadata"][version])}
 
 
 def pointer(*parts: str | int) -> str:
@@ -103,7 +116,7 @@ class ObjectPatch:
             return Settling(done=False, text=f"the rollout cannot be seen: {error.reason}")
 
     def _patch(self, operations: Sequence[Operation], bound_to: Mapping[str, str], *, dry_run: bool) -> Mapping[str, Any]:
-        tests = [{"op": "test", "path": pointer("metadata", key), "value": _typed(key, value)} for key, value in bound_to.items()]
+        tests = [_test(key, value) for key, value in bound_to.items()]
         try:
             return self.operator.patch(self.resource, self.name, [*tests, *operations], dry_run=dry_run)
         except PatchRejected as rejected:
@@ -115,12 +128,12 @@ class ObjectPatch:
             now = binding(self.resource, self.operator.get(self.resource, self.name))
         except SourceError:
             now = dict(bound_to)
-        if now == dict(bound_to):
+        moved = [f"{key} {value} is now {now.get(key, 'not set')}" for key, value in bound_to.items() if now.get(key) != value]
+        if not moved:
             return Refusal(by="the cluster", reason=str(rejected), mend="see what its admission rules want")
-        moved = ", ".join(f"{key} {bound_to[key]} is now {now[key]}" for key in bound_to if now[key] != bound_to[key])
         return Refusal(
             by="unchanged since the plan",
-            reason=f"{self.resource.kind}/{self.name} was changed since the plan was made ({moved})",
+            reason=f"{self.resource.kind}/{self.name} was changed since the plan was made ({', '.join(moved)})",
             mend="run the cell again and read the new plan",
         )
 
@@ -142,9 +155,10 @@ class ObjectPatch:
         raise ActionFailed(f"{self.text}: the object changed, and not as planned ({lost.reason}); look at it by hand") from lost
 
 
-def _typed(key: str, value: str) -> str | int:
-    """A generation is a number in the object, and a JSON patch's test compares types too."""
-    return int(value) if key == "generation" else value
+def _test(key: str, value: str) -> Operation:
+    """What `binding` gave, as a JSON patch tests it; that compares types too, and generations and levels are numbers."""
+    path = pointer("spec" if key in _LEVELS else "metadata", key)
+    return {"op": "test", "path": path, "value": int(value) if key in ("generation", *_LEVELS) else value}
 
 
 def _at(found: Any, path: str) -> Any:

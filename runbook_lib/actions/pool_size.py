@@ -88,7 +88,7 @@ def _limits(context: ActionContext, workload: Workload, budget: int | None) -> d
 
 def _planned(context: ActionContext, workload: Workload, setting: Setting, size: int, *, warnings: Sequence[str] = ()) -> Plan:
     cluster = operator(context)
-    told = [*surroundings(cluster, workload, what="the change"), *setting.warnings(context), *warnings]
+    told = [*surroundings(cluster, workload, what="the change"), *setting.warnings(), *warnings]
     total = size * workload.replicas
     return Plan(
         action="raise_pool_size",

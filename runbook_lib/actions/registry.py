@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from runbook_lib.actions.cache_memory import RAISE_CACHE_MEMORY
 from runbook_lib.actions.cache_ttl import SET_CACHE_TTL
 from runbook_lib.actions.cache_warming import WARM_CACHE
 from runbook_lib.actions.circuit_breaker import CLOSE_CIRCUIT_BREAKER, OPEN_CIRCUIT_BREAKER
@@ -54,6 +55,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             TERMINATE_SESSION,
             CREATE_INDEX,
             SET_EVICTION_POLICY,
+            RAISE_CACHE_MEMORY,
             WARM_CACHE,
             SET_CACHE_TTL,
         )

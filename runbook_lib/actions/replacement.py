@@ -11,7 +11,7 @@ from runbook_lib.actions.interface import Permission
 from runbook_lib.models.plan import Refusal
 from runbook_lib.models.selectors import selector_text
 
-__all__ = ["Replacement", "is_leaving", "is_ready", "replacement_of"]
+__all__ = ["Replacement", "grace_seconds", "has_ended", "is_leaving", "is_ready", "replacement_of"]
 
 Object = Mapping[str, Any]
 
@@ -33,8 +33,18 @@ def is_ready(pod: Object) -> bool:
 
 def is_leaving(pod: Object) -> bool:
     """Whether a pod was told to end, or has ended."""
-    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return ended or bool(pod["metadata"].get("deletionTimestamp"))
+    return has_ended(pod) or bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether nothing of a pod runs any more. Evicted ones are such, and stay listed."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def grace_seconds(pod: Object) -> float:
+    """How long a pod may take to end once it was told to, in seconds."""
+    grace = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
+    return float(_GRACE_SECONDS if grace is None else grace)
 
 
 @dataclass(frozen=True)
@@ -106,8 +116,7 @@ def replacement_of(cluster: Operator, pod: Object) -> Replacement | Refusal:
     above = _controller(cluster.get(resource, owner["name"])) if resource is REPLICA_SETS else {}
     if str(above.get("kind", "")).lower() == DEPLOYMENTS.kind:
         resource, owner = DEPLOYMENTS, above
-    grace = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
-    return Replacement(cluster, resource, str(owner["name"]), float(_GRACE_SECONDS if grace is None else grace))
+    return Replacement(cluster, resource, str(owner["name"]), grace_seconds(pod))
 
 
 def _controller(found: Object) -> Object:

@@ -12,11 +12,11 @@ from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import missing_references, same_program, template_text, without_hash
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
+from runbook_lib.actions.revisions import choose_revision
 from runbook_lib.actions.workload import Workload, owned_by, revision_of, surroundings
 from runbook_lib.models.plan import Plan, Refusal
-from runbook_lib.models.window import format_instant
 
-__all__ = ["ROLLBACK_DEPLOYMENT", "choose_revision"]
+__all__ = ["ROLLBACK_DEPLOYMENT"]
 
 Object = Mapping[str, Any]
 
@@ -33,7 +33,9 @@ def _plan_rollback(context: ActionContext, revision: int | None = None) -> Plan 
     if paused is not None:
         return paused
     chosen = choose_revision(workload, history, wanted=revision, blamed=_blamed(context), onset=_onset(context))
-    return chosen if isinstance(chosen, Refusal) else _rollback_to(context, cluster, workload, history, chosen)
+    if isinstance(chosen, Refusal):
+        return chosen
+    return _rollback_to(context, cluster, workload, history, chosen.replica_set, doubts=chosen.doubts)
 
 
 def _undo_rollback(context: ActionContext, plan: Plan) -> Plan | Refusal:
@@ -51,7 +53,13 @@ def _undo_rollback(context: ActionContext, plan: Plan) -> Plan | Refusal:
 
 
 def _rollback_to(
-    context: ActionContext, cluster: Operator, workload: Workload, history: Sequence[Object], chosen: Object
+    context: ActionContext,
+    cluster: Operator,
+    workload: Workload,
+    history: Sequence[Object],
+    chosen: Object,
+    *,
+    doubts: Sequence[str] = (),
 ) -> Plan | Refusal:
     template = chosen["spec"]["template"]
     missing, unknown = missing_references(cluster, template)
@@ -81,55 +89,13 @@ def _rollback_to(
             "from_replica_set": running["metadata"]["name"] if running is not None else "",
         },
         warnings=(
+            *doubts,
             *surroundings(cluster, workload, what="the rollback"),
             *unknown,
             "a schema migration of the newer version is not taken back: check that the older one works on it",
         ),
         uses={"pods_at_once": workload.serving_at_once},
     )
-
-
-def choose_revision(
-    workload: Workload, history: Sequence[Object], *, wanted: int | None, blamed: int | None, onset: datetime | None
-) -> Object | Refusal:
-    """The replica set to go back to: `wanted`, else the newest before the blamed revision (the present one) and before the onset.
-
-    A revision whose pods would run like the present ones - a restart makes such - is never an answer.
-    """
-    by_revision = {number: one for one in history if (number := revision_of(one)) is not None}
-    kept = ", ".join(map(str, sorted(by_revision))) or "none"
-    if wanted is not None:
-        return _wanted(workload, by_revision, wanted, kept)
-    current = workload.revision or 0
-    culprit = by_revision.get(blamed) if blamed is not None else None
-    if culprit is not None and blamed != current and not same_program(culprit["spec"]["template"], workload.template):
-        reason = f"revision {blamed}, which the diagnosis blames, is no longer the present one: that is {current}"
-        return Refusal(by="target", reason=reason, mend="look again with incident.refresh(), or name a revision")
-    newest = min(current, blamed or current)
-    earlier = [
-        number
-        for number, one in by_revision.items()
-        if number < newest
-        and not same_program(one["spec"]["template"], workload.template)
-        and (onset is None or str(one["metadata"].get("creationTimestamp")) < format_instant(onset))
-    ]
-    if earlier:
-        return by_revision[max(earlier)]
-    return Refusal(
-        by="target",
-        reason=f"deployment/{workload.name} has no earlier revision that differs from the present one (kept: {kept})",
-        mend="deploy the last good version anew; more revisions are kept with revisionHistoryLimit",
-    )
-
-
-def _wanted(workload: Workload, by_revision: Mapping[int, Object], wanted: int, kept: str) -> Object | Refusal:
-    chosen = by_revision.get(wanted)
-    if chosen is None:
-        reason = f"deployment/{workload.name} keeps no revision {wanted} (kept: {kept})"
-        return Refusal(by="target", reason=reason, mend="choose one of those")
-    if wanted == workload.revision or same_program(chosen["spec"]["template"], workload.template):
-        return Refusal(by="target", reason=f"revision {wanted} runs already: pods of it would be like the present ones")
-    return chosen
 
 
 def _blamed(context: ActionContext) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, PODS, REPLICA_SETS, Operator
 from runbook_lib.actions.interface import Settling
+from runbook_lib.actions.replacement import grace_seconds, has_ended, is_leaving
 from runbook_lib.actions.workload import Workload, owned_by, revision_of
 
 __all__ = ["rollout_settling", "settling_of"]
@@ -45,10 +46,14 @@ def settling_of(deployment: Object, replica_sets: Sequence[Object], pods: Sequen
     new = {one["metadata"]["name"] for one in owned_by(deployment, replica_sets) if revision_of(one) == workload.revision}
     ours = {one["metadata"]["name"] for one in owned_by(deployment, replica_sets)}
     new_pods = [pod for pod in pods if _owner(pod) in new]
-    old_pods = [pod for pod in pods if _owner(pod) in ours - new]
+    old_pods = [pod for pod in pods if _owner(pod) in ours - new and not has_ended(pod)]
     text = f"deployment/{workload.name}: {updated} of {wanted} pods are new, {available} available, {len(old_pods)} old ones left"
-    done = updated >= wanted and available >= wanted and int(status.get("replicas") or 0) == updated and not old_pods
-    return Settling(done=done, text=text, stuck="" if done else _stuck(workload, status, new_pods))
+    through = updated >= wanted and available >= wanted and int(status.get("replicas") or 0) == updated
+    if through and not old_pods:
+        return Settling(done=True, text=text)
+    draining = through and all(is_leaving(pod) for pod in old_pods)
+    grace = max(map(grace_seconds, old_pods)) if draining else 0.0
+    return Settling(done=False, text=text, stuck=_stuck(workload, status, new_pods), grace_seconds=grace)
 
 
 def _stuck(workload: Workload, status: Object, new_pods: Sequence[Object]) -> str:

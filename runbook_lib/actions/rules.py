@@ -31,10 +31,9 @@ class Case:
     approval: Approval | None = None
 
     @property
-    def causes(self) -> list[Cause]:
+    def causes(self) -> tuple[Cause, ...]:
         """The confirmed root causes that this action helps against."""
-        roots = self.context.diagnosis.roots if self.context.diagnosis else ()
-        return [cause for cause in roots if self.plan.action in cause.actions]
+        return self.context.diagnosis.calling_for(self.plan.action) if self.context.diagnosis else ()
 
 
 Rule = Callable[[Case], Refusal | None]

@@ -10,9 +10,10 @@ from typing import Any
 
 from runbook_lib.actions.cluster import AUTOSCALERS, DEPLOYMENTS, Operator, Resource, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, Settling
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target
-from runbook_lib.actions.workload import Workload, managers
+from runbook_lib.actions.workload import Workload
 from runbook_lib.errors import SourceError
 from runbook_lib.models.plan import Plan, Refusal, Target
 
@@ -27,12 +28,14 @@ _SECONDS = 45.0  # an estimate: scheduling, image, start, readiness
 def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal:
     """Run half as many pods more, or `replicas`; where an autoscaler decides, its minimum is raised.
 
-    An autoscaler that runs as many as it may has its maximum raised as well.
+    An autoscaler that runs as many as it may has its maximum raised as well. Of no pods at all it becomes what the service needs.
     """
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
     scaler = _autoscaler(cluster, workload.name)
-    wanted = replicas if replicas is not None else _more(workload, scaler)
+    if not workload.replicas:
+        scaler = None  # at 0 replicas Kubernetes' autoscalers rest, whatever their minimum
+    wanted = replicas if replicas is not None else _more(context, workload, scaler)
     if wanted <= workload.replicas:
         reason = f"deployment/{workload.name} has {workload.replicas} replicas; {wanted} would not be more"
         return Refusal(by="target", reason=reason, mend="this action only scales up")
@@ -43,8 +46,10 @@ def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal
     return _planned(context, workload, scaler, {name: max(wanted, level) for name, level in _levels(workload, scaler).items()})
 
 
-def _more(workload: Workload, scaler: Object | None) -> int:
-    """Half as many again; no more than the autoscaler allows, unless it has no more to give."""
+def _more(context: ActionContext, workload: Workload, scaler: Object | None) -> int:
+    """Half as many again; no more than the autoscaler allows, unless it has no more to give. Of none: what the service needs."""
+    if not workload.replicas:
+        return max(context.service.components.application.replicas_minimum, 1)
     wanted = max(workload.replicas + 1, math.ceil(workload.replicas * _FACTOR))
     most = int(scaler["spec"]["maxReplicas"]) if scaler is not None else wanted
     return min(wanted, most) if workload.replicas < most else wanted
@@ -76,7 +81,7 @@ def _planned(context: ActionContext, workload: Workload, scaler: Object | None, 
         seconds_until_effect=_SECONDS,
         bound_to=binding(resource, found),
         arguments={"wanted": dict(levels), "before": before, "resource": resource.kind, "name": name},
-        warnings=tuple(_warnings(context, workload, found, wanted)),
+        warnings=tuple(_warnings(context, workload, resource, found, wanted)),
         uses={"replicas": max(_changed(levels, before).values(), default=wanted)},
     )  # fmt: skip
 
@@ -104,11 +109,8 @@ def _command(context: ActionContext, resource: Resource, name: str, levels: Mapp
     return f"kubectl -n {context.namespace} scale deployment/{name} --replicas={levels['replicas']}"
 
 
-def _warnings(context: ActionContext, workload: Workload, found: Object, wanted: int) -> list[str]:
-    warnings = [
-        f"{found['metadata']['name']} is deployed by {tool}, whose next run may take this back: change it there too"
-        for tool in managers(found)
-    ]
+def _warnings(context: ActionContext, workload: Workload, resource: Resource, found: Object, wanted: int) -> list[str]:
+    warnings = taken_back(resource.kind, found, what="the scaling")
     budget = context.connection_budget()
     if budget is not None and wanted > workload.replicas:
         warnings.append(f"the database has {budget} connections for all: see that {wanted} pools fit into them")

@@ -9,8 +9,9 @@ from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, PODS, SERVICES, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
-from runbook_lib.actions.workload import Workload, managers
+from runbook_lib.actions.workload import Workload
 from runbook_lib.models.plan import Plan, Refusal, Target
 from runbook_lib.models.selectors import selector_text
 
@@ -90,7 +91,7 @@ def _undo(context: ActionContext, plan: Plan) -> Plan | Refusal:
 
 def _planned(context: ActionContext, found: Object, chosen: Selector, *, warnings: Sequence[str] = ()) -> Plan:
     name, before = str(found["metadata"]["name"]), dict(found["spec"].get("selector") or {})
-    told = [f"service/{name} is deployed by {tool}, whose next run writes the selector again" for tool in managers(found)]
+    told = taken_back("service", found, what="the selector")
     return Plan(
         action="fix_service_selector",
         title=f"Make service {name} select {selector_text({'matchLabels': chosen})}",

@@ -14,6 +14,7 @@ from runbook_lib.actions.database_session import (
     moment,
     named,
     no_way_back,
+    psql,
     row_of,
     waiters,
     waiting_of,
@@ -46,10 +47,10 @@ def _plan(context: ActionContext, pid: int | None = None) -> Plan | Refusal:
             return Refusal(by="target", reason="no session holds a lock that another one waits for now", mend=mend)
         pid = blocker.pid
     row = row_of(seen, pid)
-    return row if isinstance(row, Refusal) else _planned(row, waiters(waiting, pid))
+    return row if isinstance(row, Refusal) else _planned(context, row, waiters(waiting, pid))
 
 
-def _planned(row: Mapping[Any, Any], held_up: int) -> Plan:
+def _planned(context: ActionContext, row: Mapping[Any, Any], held_up: int) -> Plan:
     pid, started, who = int(row["pid"]), moment(row["backend_start"]), named(row)
     assert started is not None  # whoever may see a session at work sees when it began
     return Plan(
@@ -58,7 +59,7 @@ def _planned(row: Mapping[Any, Any], held_up: int) -> Plan:
         target=Target(kind="session", name=str(pid)),
         before=facts(row, held_up),
         after="the session is gone, and so are its locks; what it had not committed is rolled back",
-        command=f'psql -c "SELECT pg_terminate_backend({pid})"',
+        command=psql(context, f"SELECT pg_terminate_backend({pid})"),
         risk="medium",
         affects=f"{who} (role {row['user'] or 'not known'}): its statement ends with an error, its transaction is rolled back",
         undo="none: whoever it was has to connect again, and to begin anew",

@@ -10,9 +10,10 @@ from typing import Any
 from runbook_lib.actions.cluster import CONFIG_MAPS, DEPLOYMENTS, Operator, operator
 from runbook_lib.actions.configuration import config_map_patch, joint_binding, merge_command, object_binding
 from runbook_lib.actions.interface import ActionContext, Change
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target, restart
-from runbook_lib.actions.workload import Workload, containers_of, managers
+from runbook_lib.actions.workload import Workload, containers_of
 from runbook_lib.models.plan import Plan, Refusal, Target
 
 __all__ = ["Setting", "setting_changes", "setting_of"]
@@ -47,12 +48,9 @@ class Setting:
             return joint_binding(self.config_map, workload.found)
         return binding(DEPLOYMENTS, workload.found)
 
-    def warnings(self, context: ActionContext) -> list[str]:
+    def warnings(self) -> list[str]:
         """Who will write its config map again."""
-        if self.config_map is None:
-            return []
-        where = self.target(context)
-        return [f"{where} is deployed by {tool}, whose next run writes it again" for tool in managers(self.config_map)]
+        return taken_back("configmap", self.config_map, what="the change") if self.config_map is not None else []
 
 
 def setting_of(

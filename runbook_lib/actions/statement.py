@@ -14,6 +14,7 @@ from runbook_lib.actions.database_session import (
     moment,
     named,
     no_way_back,
+    psql,
     row_of,
     waiters,
     waiting_of,
@@ -53,7 +54,7 @@ def _plan(context: ActionContext, pid: int | None = None) -> Plan | Refusal:
     if row["state"] != "active" or moment(row["query_start"]) is None:
         reason = f"session {chosen} ({named(row)}) is {row['state'] or 'hidden'}: it is at no statement that could be cancelled"
         return Refusal(by="target", reason=reason, mend=f"end the session: terminate_session(pid={chosen})")
-    return _planned(row, waiters(waiting, chosen))
+    return _planned(context, row, waiters(waiting, chosen))
 
 
 def _chosen(seen: Frame, waiting: Frame) -> int | None:
@@ -64,7 +65,7 @@ def _chosen(seen: Frame, waiting: Frame) -> int | None:
     return longest.pid if longest is not None else None
 
 
-def _planned(row: Mapping[Any, Any], held_up: int) -> Plan:
+def _planned(context: ActionContext, row: Mapping[Any, Any], held_up: int) -> Plan:
     pid, who = int(row["pid"]), named(row)
     began, started = moment(row["query_start"]), moment(row["backend_start"])
     assert began is not None
@@ -78,7 +79,7 @@ def _planned(row: Mapping[Any, Any], held_up: int) -> Plan:
         target=Target(kind="session", name=str(pid)),
         before=facts(row, held_up),
         after="the statement ends with an error and its transaction is rolled back; the session stays, and may go on",
-        command=f'psql -c "SELECT pg_cancel_backend({pid})"',
+        command=psql(context, f"SELECT pg_cancel_backend({pid})"),
         risk="low" if held_up else "medium",
         affects=f"{who} (role {row['user'] or 'not known'}): its statement ends with an error",
         undo="none: whoever it was may run the statement again",

@@ -10,6 +10,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import PODS, SERVICES, Operator, PatchRejected, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, ChangeRefused, Permission, Settling
+from runbook_lib.actions.replacement import has_ended
 from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject
 from runbook_lib.models.plan import Plan, Refusal, Target
 
@@ -20,6 +21,7 @@ Object = Mapping[str, Any]
 LABEL = "runbook/test-pod"
 """On every test pod, with the service's name: what is found with it and has ended is a leftover."""
 
+_CONTAINER = "test"
 _PATIENCE_SECONDS = 5  # for one answer
 _STARTS_WITHIN_SECONDS = 30.0  # scheduling, and pulling a small image
 _LIFETIME_SECONDS = 60  # the cluster itself ends the pod then, should nobody be left to remove it
@@ -86,7 +88,7 @@ def _health(context: ActionContext, cluster: Operator) -> str | Refusal:
 def _manifest(context: ActionContext, name: str, image: str, url: str) -> dict[str, Any]:
     """A pod that any namespace takes: unprivileged as the restricted Pod Security Standard asks, with requests and limits."""
     container = {
-        "name": "test",
+        "name": _CONTAINER,
         "image": image,
         "command": ["sh", "-c", _REQUEST.format(patience=_PATIENCE_SECONDS), url],
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -96,7 +98,12 @@ def _manifest(context: ActionContext, name: str, image: str, url: str) -> dict[s
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: context.service.name, "app.kubernetes.io/managed-by": "runbook"}},
+        "metadata": {
+            "name": name,
+            "labels": {LABEL: context.service.name, "app.kubernetes.io/managed-by": "runbook"},
+            # Where Istio puts its proxy into the pod, a request before that is up would fail. Nobody else reads it.
+            "annotations": {"proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}'},
+        },
         "spec": {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": _LIFETIME_SECONDS,
@@ -115,7 +122,15 @@ def _leftovers(cluster: Operator, context: ActionContext) -> list[Object]:
 
 
 def _has_ended(pod: Object) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    """Whether the test has. A mesh's proxy beside it runs on, and keeps the pod's phase at Running."""
+    return has_ended(pod) or bool(_end(pod))
+
+
+def _end(pod: Object) -> Object:
+    """How the test's own container ended; empty as long as it has not."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    state = next((one.get("state") or {} for one in statuses if one.get("name") == _CONTAINER), {})
+    return state.get("terminated") or {}
 
 
 def _changes(context: ActionContext, plan: Plan) -> Sequence[Change]:
@@ -196,8 +211,7 @@ class _Test:
             self.context.sleep(1.0)
 
     def _verdict(self, pod: Object) -> str:
-        statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-        ended: Object = next((one["state"]["terminated"] for one in statuses if "terminated" in (one.get("state") or {})), {})
+        ended = _end(pod)
         if ended.get("exitCode") == 0:
             took = _seconds(ended)
             return f"pod/{self.name} was answered by {self.url}" + (f" within {took:.0f} s" if took is not None else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from runbook_lib.actions.interface import ActionContext, Change, Gauge, Settling
+from runbook_lib.models import units
 from runbook_lib.models.plan import Effect
 from runbook_lib.models.window import format_duration
 
@@ -29,9 +30,10 @@ class Assessment:
 def settle(context: ActionContext, changes: Sequence[Change]) -> Settling:
     """Wait until all changes have taken effect, for as long as they get further.
 
-    Gives up when nothing moved for policy.verify_within_seconds; the reason why it is stuck is in the answer.
+    Gives up when nothing moved for policy.verify_within_seconds, and the grace of what is given time to end; the reason why it
+    is stuck is in the answer.
     """
-    patience = timedelta(seconds=context.service.policy.verify_within_seconds)
+    usual = timedelta(seconds=context.service.policy.verify_within_seconds)
     moved_at, last = context.now(), None
     while True:
         states = [change.settling() for change in changes]
@@ -42,6 +44,7 @@ def settle(context: ActionContext, changes: Sequence[Change]) -> Settling:
         context.progress(now.text + (f" - {now.stuck}" if now.stuck else ""))
         if last is None or now.text != last.text:
             moved_at, last = context.now(), now
+        patience = usual + timedelta(seconds=max(state.grace_seconds for state in waiting))
         if context.now() - moved_at >= patience:
             still = f"nothing moved for {format_duration(patience)}"
             return Settling(done=False, text=now.text, stuck=f"{now.stuck} ({still})" if now.stuck else still)
@@ -60,30 +63,44 @@ def measure(context: ActionContext) -> float | None:
 def assess(context: ActionContext, before: float | None, *, patient: bool) -> Assessment:
     """Compare the symptom with what it was before the change.
 
-    patient: wait until it has recovered, or policy.verify_within_seconds have passed; else look once.
+    patient: wait until it has recovered, or policy.verify_within_seconds have passed; else look once. While other causes stand
+    that nothing was done about, it is not waited for longer than the metric takes to show a change: their fixes must not wait.
     """
     gauge = context.symptom
     if gauge is None:
         return Assessment(effect="unknown", text="the effect is not known: nothing measures the symptom")
     started, good, after = context.now(), 0, None
-    deadline = started + timedelta(seconds=context.service.policy.verify_within_seconds if patient else 0)
+    deadline = started + (_patience(context, gauge) if patient else timedelta(0))
     while True:
         value = gauge.read()
         after = value if value is not None else after
-        good = good + 1 if value is not None and gauge.recovered(value) else 0
+        good = good + 1 if _enough(context, gauge, before, value) else 0
         if good >= _STEADY_READINGS or context.now() >= deadline:
             break
         context.progress(f"{gauge.title} is {written(gauge, value)}; waiting for {written(gauge, gauge.threshold)}")
         context.sleep(context.poll_seconds)
-    return _assessed(gauge, before, after, context.now() - started)
+    return _assessed(context, gauge, before, after, context.now() - started)
 
 
-def _assessed(gauge: Gauge, before: float | None, after: float | None, waited: timedelta) -> Assessment:
+def _patience(context: ActionContext, gauge: Gauge) -> timedelta:
+    longest = timedelta(seconds=context.service.policy.verify_within_seconds)
+    return min(longest, gauge.lag) if context.other_causes else longest
+
+
+def _enough(context: ActionContext, gauge: Gauge, before: float | None, value: float | None) -> bool:
+    if value is None:
+        return False
+    return gauge.recovered(value) or (bool(context.other_causes) and compare(gauge, before, value) == "better")
+
+
+def _assessed(context: ActionContext, gauge: Gauge, before: float | None, after: float | None, waited: timedelta) -> Assessment:
     effect = compare(gauge, before, after)
     if after is None:
         return Assessment(effect=effect, text=f"the effect is not known: {gauge.title} cannot be measured")
     limit = f"{'within' if gauge.recovered(after) else 'beyond'} {written(gauge, gauge.threshold)}"
     text = f"{gauge.title}: {written(gauge, before)} before, {written(gauge, after)} {_after(waited)}, {limit}"
+    if context.other_causes and not gauge.recovered(after):
+        text += f"; not waited for longer, since nothing was done yet about: {', '.join(context.other_causes)}"
     return Assessment(effect=effect, text=text)
 
 
@@ -107,6 +124,4 @@ def compare(gauge: Gauge, before: float | None, after: float | None) -> Effect:
 
 def written(gauge: Gauge, value: float | None) -> str:
     """A value with its unit, as a person writes it."""
-    if value is None:
-        return "not known"
-    return f"{value:.1%}" if gauge.unit == "ratio" else f"{value:.4g} {gauge.unit}"
+    return units.written(value, gauge.unit)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from runbook_lib.actions.cluster import AUTOSCALERS, DISRUPTION_BUDGETS, Operator
+from runbook_lib.actions.interface import ActionContext
+from runbook_lib.actions.keepers import taken_back
 from runbook_lib.errors import SourceError
 from runbook_lib.models.plan import Risk
 from runbook_lib.models.selectors import selector_text, selects
 
-__all__ = ["Workload", "managers", "owned_by", "revision_of", "surroundings"]
+__all__ = ["Workload", "owned_by", "revision_of", "surroundings"]
 
 Object = Mapping[str, Any]
 
 _REVISION = "deployment.kubernetes.io/revision"
-# Labels and annotations by which tools mark what they own, and what to call the tool.
-_MARKS: tuple[tuple[str, str], ...] = (
-    ("argocd.argoproj.io/instance", "Argo CD"),
-    ("argocd.argoproj.io/tracking-id", "Argo CD"),
-    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
-    ("helm.toolkit.fluxcd.io/name", "Flux"),
-    ("meta.helm.sh/release-name", "Helm"),
-    ("app.kubernetes.io/managed-by", ""),
-)
+_PROGRESS_SECONDS = 600  # the API's default of progressDeadlineSeconds
+_NEVER = 2**31 - 1  # what stands there for no deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +60,12 @@ class Workload:
     def paused(self) -> bool:
         """No rollout starts while it is."""
         return bool(self.found["spec"].get("paused"))
+
+    @property
+    def progress_deadline(self) -> timedelta:
+        """How long a rollout may stand still before the controller calls it failed; the API's default where it never does."""
+        seconds = int(self.found["spec"].get("progressDeadlineSeconds") or _PROGRESS_SECONDS)
+        return timedelta(seconds=_PROGRESS_SECONDS if seconds == _NEVER else seconds)
 
     @property
     def selector(self) -> str:
@@ -141,21 +143,10 @@ def owned_by(owner: Object, objects: Iterable[Object]) -> list[Object]:
     ]
 
 
-def managers(found: Object) -> list[str]:
-    """The tools that deploy this object and will write to it again."""
-    metadata = found["metadata"]
-    marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-    return sorted({name or str(marks[key]) for key, name in _MARKS if marks.get(key)})
-
-
 def surroundings(operator: Operator, workload: Workload, *, what: str) -> list[str]:
     """Warnings: tools that would undo `what`, the autoscaler, the disruption budget. What cannot be read stops nobody."""
-    warnings = [
-        f"deployment/{workload.name} is deployed by {tool}, whose next run takes {what} back: make the change there too"
-        for tool in managers(workload.found)
-    ]
     return (
-        warnings
+        taken_back("deployment", workload.found, what=what)
         + _told("autoscaler", lambda: _autoscaler(operator, workload))
         + _told("disruption budget", lambda: _budget(operator, workload))
     )
@@ -194,6 +185,13 @@ def _share(value: str | int, replicas: int, rounded: Any) -> int:
     """A count, or a percentage of the replicas."""
     text = str(value)
     return int(rounded(int(text[:-1]) * replicas / 100)) if text.endswith("%") else int(text)
+
+
+def application_container(context: ActionContext, pod: Object) -> str | None:
+    """The application's container of a pod or a template: as the service file names it, else as the pod marks it for kubectl.
+    None: the first."""
+    marks = (pod.get("metadata") or {}).get("annotations") or {}
+    return context.service.components.application.container or marks.get("kubectl.kubernetes.io/default-container")
 
 
 def containers_of(template: Object) -> Sequence[Object]:

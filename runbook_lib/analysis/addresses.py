@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from runbook_lib.service.models import Service
+from runbook_lib.service.models import Downstream, Service
 
-__all__ = ["Address", "addresses"]
+__all__ = ["CACHE", "Address", "address_of_database", "address_of_downstream", "addresses"]
+
+CACHE = "cache"  # its name among them
 
 # The schemes by which each kind of server is known in the URLs of settings, and its usual port. A JDBC URL has one more in front.
 _DATABASE = {"postgresql": 5432, "postgres": 5432}
@@ -38,19 +40,36 @@ class Address:
 def addresses(service: Service, settings: Mapping[str, str]) -> tuple[Address, ...]:
     """Database, cache, queue, downstream and external services, each once; those whose address nobody says are left out."""
     components, dependencies = service.components, service.dependencies
-    found: list[tuple[str, str | None]] = []
-    if components.database is not None:
-        found.append((f"database {components.database.name}", components.database.address or _among(settings, _DATABASE)))
+    found = [address_of_database(service, settings)]
     if components.cache is not None:
-        found.append(("cache", components.cache.address or _among(settings, _CACHE)))
+        found.append(_address(CACHE, components.cache.address or _among(settings, _CACHE)))
     if components.queue is not None:
-        found.append(("queue", components.queue.address or _among(settings, _QUEUE)))
-    for called in dependencies.downstream:
-        own = {key: settings[key] for key in called.setting_keys if key in settings}
-        found.append((called.name, called.address or _among(own, _HTTP)))
-    found += [(outside.name, outside.address) for outside in dependencies.external]
-    places = {place: Address(name, place) for name, place in reversed(found) if place is not None}
+        found.append(_address("queue", components.queue.address or _among(settings, _QUEUE)))
+    found += [address_of_downstream(called, settings) for called in dependencies.downstream]
+    found += [_address(outside.name, outside.address) for outside in dependencies.external]
+    places = {address.place: address for address in reversed(found) if address is not None}
     return tuple(reversed(places.values()))
+
+
+def address_of_database(service: Service, settings: Mapping[str, str]) -> Address | None:
+    """Where its pods connect to for their database; None when there is none, or nobody says.
+
+    The DSN of the service file does not: it is how we connect, and often past the PgBouncer that the pods go through.
+    """
+    database = service.components.database
+    if database is None:
+        return None
+    return _address(f"database {database.name}", database.address or _among(settings, _DATABASE))
+
+
+def address_of_downstream(called: Downstream, settings: Mapping[str, str]) -> Address | None:
+    """Where its pods connect to for a service that it calls; None when nobody says."""
+    own = {key: settings[key] for key in called.setting_keys if key in settings}
+    return _address(called.name, called.address or _among(own, _HTTP))
+
+
+def _address(name: str, place: str | None) -> Address | None:
+    return Address(name, place) if place is not None else None
 
 
 def _among(settings: Mapping[str, str], schemes: Mapping[str, int]) -> str | None:

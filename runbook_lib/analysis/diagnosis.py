@@ -6,19 +6,19 @@ What stands but is explained is `suspected` with `because_of`: a consequence. Wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from runbook_lib.models.cause import Cause, CauseRule, Conjunction, Evidence, Symptom, Verdict
+from runbook_lib.models.cause import Cause, CauseRule, Conjunction, Evidence, ExplainedBy, Symptom, Verdict
 from runbook_lib.models.finding import Finding, Presence, Signal
 from runbook_lib.models.window import format_duration, format_instant
 
 # Confidence: the mechanism seen in time is worth 0.75, its supporting signals up to 0.24 together; each piece of evidence that
-# could not be had takes 0.05, and a mechanism that is seen but not confirmed never reaches 0.5. The figures order causes; they
-# are not probabilities.
-_STANDING, _SUPPORT, _MISSING, _NOT_CONFIRMED = 0.75, 0.24, 0.05, 0.45
+# could not be had takes 0.05, a cause behind it that could not be looked at 0.1, and a mechanism that is seen but not confirmed
+# never reaches 0.5. The figures order causes; they are not probabilities.
+_STANDING, _SUPPORT, _MISSING, _NOT_CONFIRMED, _UNTOLD = 0.75, 0.24, 0.05, 0.45, 0.1
 
 _CLOSE = 3  # tolerances within which two things began together
 _RANK = {Verdict.CONFIRMED: 0, Verdict.SUSPECTED: 2, Verdict.UNKNOWN: 3, Verdict.RULED_OUT: 4}
@@ -117,7 +117,8 @@ def judge(
     cases = [_case(rule, board, symptom, tolerance) for rule in rules]
     standing = {case.rule.name for case in cases if _stands(case, symptom)}
     explained = {case.rule.name: _explanation(case.rule, board, standing) for case in cases if case.rule.name in standing}
-    causes = [_verdict(case, board, symptom, explained) for case in cases]
+    untold = {case.rule.name: case.rule.title for case in cases if case.mechanism is Presence.UNKNOWN and not case.ruled_out_by}
+    causes = [_doubted(_verdict(case, board, symptom, explained), case.rule, board, untold) for case in cases]
     return _ranked(causes)
 
 
@@ -191,9 +192,34 @@ def _explanation(rule: CauseRule, board: _Board, standing: set[str]) -> str | No
     return None
 
 
+def _doubted(cause: Cause, rule: CauseRule, board: _Board, untold: Mapping[str, str]) -> Cause:
+    """A confirmed cause that may be a consequence of one that could not be looked at says so, and is less sure of itself."""
+    if cause.verdict is not Verdict.CONFIRMED:
+        return cause
+    behind = next(
+        (explained for explained in rule.explained_by if explained.cause in untold and _may_hold(explained, board)), None
+    )
+    if behind is None:
+        return cause
+    text = (
+        f"whether it is only a consequence of something else is not known: {untold[behind.cause].lower()} could not be looked at"
+    )
+    doubt = Evidence(bearing="missing", signal=behind.cause, text=text)
+    return replace(cause, confidence=round(cause.confidence - _UNTOLD, 2), evidence=(*cause.evidence, doubt))
+
+
+def _may_hold(explained: ExplainedBy, board: _Board) -> bool:
+    """Whether an explanation waits for nothing but what is not known. Without conditions of its own it is none to wait for."""
+    alone = any(board[name].presence is Presence.PRESENT for name in explained.unless)
+    return bool(explained.when) and not alone and all(board[name].presence is not Presence.ABSENT for name in explained.when)
+
+
 def _evidence(rule: CauseRule, board: _Board) -> Iterable[Evidence]:
     needed = [name for group in rule.mechanism for name in group]
+    spare = _spare(rule, board)
     for name in dict.fromkeys([*needed, *rule.supports, *rule.against]):
+        if name in spare:
+            continue
         seen = board[name]
         speaks_for = name not in rule.against
         if seen.presence is Presence.UNKNOWN:
@@ -202,6 +228,14 @@ def _evidence(rule: CauseRule, board: _Board) -> Iterable[Evidence]:
         elif seen.signal is not None and (speaks_for or seen.presence is Presence.PRESENT):
             bearing: Literal["for", "against"] = "for" if speaks_for and seen.presence is Presence.PRESENT else "against"
             yield Evidence(bearing=bearing, signal=name, text=seen.signal.text, finding=seen.finding)
+
+
+def _spare(rule: CauseRule, board: _Board) -> set[str]:
+    """The other ways in which a mechanism that is seen could have shown: a dozen of "no sign that ..." would bury what does speak
+    against it. A plain signal stays: that no error tells of the full pool is worth a thought."""
+    groups = [group for group in rule.mechanism if _any_of(group, board) is Presence.PRESENT]
+    spare = {name for group in groups for name in group if board[name].presence is Presence.ABSENT and not board[name].finding}
+    return spare.difference(rule.supports, rule.against)
 
 
 def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, str | None]) -> Cause:
@@ -232,6 +266,7 @@ def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, 
         pods=case.pods,
         evidence=case.evidence,
         actions=_remedies(rule, board) if verdict is not Verdict.RULED_OUT else (),
+        by_hand=rule.by_hand,
     )
 
 
@@ -240,7 +275,8 @@ def _first(case: _Case, bearing: str, otherwise: str) -> str:
 
 
 def _dated(why: str, since: datetime | None) -> str:
-    return f"{why} (since {format_instant(since)})" if since is not None and format_instant(since) not in why else why
+    """Its begin behind the reason, unless that has one of its own: two that differ by a second read like a contradiction."""
+    return f"{why} (since {format_instant(since)})" if since is not None and " since " not in why else why
 
 
 def _root(name: str, explained: dict[str, str | None]) -> str:

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from runbook_lib.importing import importing
 
+Places = npt.NDArray[np.intp]
 _MAXIMUM_POINTS = 2000
 _FLAT = 0.05  # of the rise: what varies less before it is one level
 _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation, for normally distributed noise
@@ -42,19 +44,18 @@ class Episode:
 
 def spans(flags: pd.Series, *, gap: timedelta) -> list[tuple[datetime, datetime]]:
     """Stretches in which a boolean series is true; holes of at most `gap` are bridged. Oldest first."""
-    marked = flags.index[flags.to_numpy(dtype=bool)]
-    if len(marked) == 0:
-        return []
-    found: list[tuple[datetime, datetime]] = []
-    begin = previous = marked[0].to_pydatetime()
-    for stamp in marked[1:]:
-        at = stamp.to_pydatetime()
-        if at - previous > gap:
-            found.append((begin, previous))
-            begin = at
-        previous = at
-    found.append((begin, previous))
-    return found
+    times = pd.DatetimeIndex(flags.index)
+    begins, ends = _stretches(flags.to_numpy(dtype=bool), times, gap)
+    return list(zip(times[begins].to_pydatetime(), times[ends].to_pydatetime(), strict=True))
+
+
+def _stretches(flags: npt.NDArray[np.bool_], times: pd.DatetimeIndex, gap: timedelta) -> tuple[Places, Places]:
+    """Where the stretches begin and end, as positions."""
+    marked = np.flatnonzero(flags)
+    if not len(marked):
+        return marked, marked
+    apart = np.flatnonzero(np.diff(times[marked].tz_convert(None).to_numpy()) > np.timedelta64(gap))
+    return marked[[0, *(apart + 1)]], marked[[*apart, -1]]
 
 
 def latest_episode(
@@ -69,28 +70,28 @@ def latest_episode(
     clean = series.dropna()
     if clean.empty:
         return None
-    above = clean > threshold
-    uncleared = above if clear is None else clean > clear
-    needed = min(minimum_samples, len(clean))
-    stretches = [span for span in spans(uncleared, gap=gap) if int(above[span[0] : span[1]].sum()) >= needed]
-    if not stretches:
+    values, times = clean.to_numpy(), pd.DatetimeIndex(clean.index)
+    above = values > threshold
+    if not above.any():
+        return None  # as for most of a thousand pods
+    begins, ends = _stretches(above if clear is None else values > clear, times, gap)
+    so_far = np.concatenate([[0], np.cumsum(above)])
+    counted = np.flatnonzero(so_far[ends + 1] - so_far[begins] >= min(minimum_samples, len(clean)))
+    if not len(counted):
         return None
-    begin, last = stretches[-1]
-    first = pd.Timestamp(above[begin:last].index[above[begin:last]][0]).to_pydatetime()
-    after_previous = stretches[-2][1] if len(stretches) > 1 else None
-    before = (
-        clean[clean.index < first] if after_previous is None else clean[(clean.index > after_previous) & (clean.index < first)]
-    )
-    inside = clean[first:last]
-    end = clean.index[-1].to_pydatetime()
+    begin, last = int(begins[counted[-1]]), int(ends[counted[-1]])
+    first = begin + int(np.argmax(above[begin:]))
+    before = clean.iloc[int(ends[counted[-2]]) + 1 if len(counted) > 1 else 0 : first]
+    inside = clean.iloc[first : last + 1]
     baseline = _level_before(before, inside)
     peak = float(inside.max())
     onset = _walk_back(before, baseline=baseline, peak=peak, threshold=threshold)
+    crossed, until, end = (times[place].to_pydatetime() for place in (first, last, -1))
     return Episode(
-        onset=onset or first,
-        first=first,
-        last=last,
-        ongoing=end - last <= gap,
+        onset=onset or crossed,
+        first=crossed,
+        last=until,
+        ongoing=end - until <= gap,
         baseline=baseline,
         peak=peak,
         seen_from_start=before.empty,
@@ -98,24 +99,27 @@ def latest_episode(
 
 
 def step_up(series: pd.Series, *, at_least: float) -> datetime | None:
-    """When the level of a series last rose by at least `at_least` (in its unit) and stayed up; None when it did not."""
+    """When a series left the last level that lies at least `at_least` (in its unit) below its present one; None when none does.
+
+    A rise that was followed by such a low level is over, however high it was: an incident of an hour ago dates nothing.
+    """
     clean = series.dropna()
     if len(clean) < 6:
         return None
     breaks = _change_points(clean)
     edges = [0, *breaks, len(clean)]
     levels = [float(np.median(clean.to_numpy()[a:b])) for a, b in pairwise(edges)]
-    for index in range(len(levels) - 1, 0, -1):
-        if levels[index] - levels[index - 1] >= at_least and levels[-1] - levels[index - 1] >= at_least:
-            began: datetime = clean.index[edges[index]].to_pydatetime()
-            return began
-    return None
+    low = max((index for index, level in enumerate(levels) if levels[-1] - level >= at_least), default=None)
+    if low is None:
+        return None
+    began: datetime = clean.index[edges[low + 1]].to_pydatetime()
+    return began
 
 
 def _level_before(before: pd.Series, inside: pd.Series) -> float:
     if before.empty:
         return float(inside.iloc[0])
-    low, middle, high = (float(before.quantile(share)) for share in (0.1, 0.5, 0.9))
+    low, middle, high = (float(level) for level in np.quantile(before.to_numpy(), (0.1, 0.5, 0.9)))
     if len(before) < 6 or high - low <= _FLAT * (float(inside.max()) - middle):
         return middle  # flat but for the rise itself: no change point would say otherwise
     breaks = _change_points(pd.concat([before, inside]))
@@ -130,12 +134,9 @@ def _walk_back(before: pd.Series, *, baseline: float, peak: float, threshold: fl
     values = before.to_numpy()
     noise = _NORMAL_CONSISTENCY * float(np.median(np.abs(values - baseline)))
     left = min(threshold, baseline + max(3 * noise, 0.05 * (peak - baseline)))
-    departed: datetime | None = None
-    for position in range(len(values) - 1, -1, -1):
-        if values[position] <= left:
-            break
-        departed = before.index[position].to_pydatetime()
-    return departed
+    staying = np.flatnonzero(values <= left)
+    departed = int(staying[-1]) + 1 if len(staying) else 0
+    return before.index[departed].to_pydatetime() if departed < len(before) else None
 
 
 def _change_points(series: pd.Series) -> list[int]:

@@ -6,7 +6,8 @@ these reasons, goes on until the container is killed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -15,7 +16,7 @@ import pandas as pd
 
 from runbook_lib.analysis.trend import Growth, after_bend, between_drops, growth, rising_part
 
-__all__ = ["Course", "Forecast", "Kind", "course_of", "forecast"]
+__all__ = ["Course", "Forecast", "Kind", "course_of", "forecast", "judged_together"]
 
 _MINIMUM_SAMPLES = 12  # a third of them still tells a slope
 # 1 - exp(-t/T) has fallen to 0.6 of its first slope after half of its time constant.
@@ -72,7 +73,7 @@ def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, cei
     grown = [_grown(part, at_least) for part in stretches]
     known = [(place, found) for place, found in enumerate(grown) if found is not None]
     if not known:
-        short = any(_rises(rising_part(part), at_least) for part in stretches)
+        short = any(_spans(part, at_least) and _rises(rising_part(part), at_least) for part in stretches)
         return Course(Kind.TOO_SHORT if short else Kind.STEADY, falls=falls)
     place, (last, rising) = known[-1]
     first = place
@@ -83,12 +84,40 @@ def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, cei
     return Course(_kind(rising, load, ceiling), last, since, falls)
 
 
+def judged_together(courses: Sequence[Course]) -> list[Course]:
+    """The same courses, of containers that run the same version and share its load, each judged beside the others.
+
+    What load or a warm-up explains where memory grows fast, it explains where it grows no faster: a start that was uneven, or
+    noise, must not make a leak of one container where most that grow alike show none.
+    """
+    growing = [course for course in courses if course.growth is not None]
+    leaks = [course for course in growing if course.kind is Kind.LEAK]
+    explained = [course for course in growing if course.kind in (Kind.FOLLOWS_LOAD, Kind.LEVELS_OFF)]
+    return [_beside(course, explained) if course in leaks and len(explained) > len(leaks) else course for course in courses]
+
+
+def _beside(course: Course, explained: Sequence[Course]) -> Course:
+    """A leak, or what explains the growth of those that grow as fast, where they are more than half of them."""
+    assert course.growth is not None
+    as_fast = [other for other in explained if other.growth is not None and other.growth.high >= course.growth.per_second]
+    if 2 * len(as_fast) <= len(explained):
+        return course
+    return replace(course, kind=max(as_fast, key=lambda other: other.growth.per_second if other.growth else 0.0).kind)
+
+
+def _spans(part: pd.Series, at_least: float) -> bool:
+    """Whether a part could rise so far at all: asked first, since of a thousand pods few do."""
+    return len(part) > 0 and float(part.max()) - float(part.min()) >= at_least
+
+
 def _rises(rising: pd.Series, at_least: float) -> bool:
     return len(rising) > 0 and float(rising.max()) - float(rising.iloc[0]) >= at_least
 
 
 def _grown(part: pd.Series, at_least: float) -> tuple[Growth, pd.Series] | None:
     """The growth of a stretch between restarts and the part that grows; None when it does not, or is too short to tell."""
+    if not _spans(part, at_least):
+        return None
     rising = after_bend(rising_part(part))
     if not _rises(rising, at_least) or len(rising) < _MINIMUM_SAMPLES:
         return None

@@ -72,10 +72,11 @@ class Passage:
     policies: tuple[Policy, ...]
 
 
-def passage(direction: Direction, policies: Iterable[Policy], *, pod: Peer, other: Peer | None, port: Port) -> Passage:
+def passage(direction: Direction, policies: Iterable[Policy], *, pod: Peer, other: Peer | None, port: Port | None) -> Passage:
     """Whether `pod` may be reached by `other` on `port` (ingress), or may reach it (egress).
 
     other None: anybody. It is then denied only where nobody at all is let through, and unknown where only some are.
+    port None: it is not known. A rule that names ports then leaves open whether it is about this connection.
     """
     selecting = tuple(one for one in policies if _concerns(one, direction, pod))
     if not selecting:
@@ -86,7 +87,7 @@ def passage(direction: Direction, policies: Iterable[Policy], *, pod: Peer, othe
     return Passage(direction=direction, access=_any(verdicts), policies=selecting)
 
 
-def removable(policies: Sequence[Policy], denied: Passage, *, pod: Peer, other: Peer | None, port: Port) -> Policy | None:
+def removable(policies: Sequence[Policy], denied: Passage, *, pod: Peer, other: Peer | None, port: Port | None) -> Policy | None:
     """The policy whose removal alone would let a denied connection pass; of several the newest. None when none would."""
 
     def age(one: Policy) -> float:
@@ -146,9 +147,11 @@ def _inside(block: Rule, address: str) -> Access:
     return _yes(within(block["cidr"]) and not any(within(one) for one in block.get("except") or ()))
 
 
-def _ports(rule: Rule, port: Port, target: Peer | None) -> Access:
+def _ports(rule: Rule, port: Port | None, target: Peer | None) -> Access:
     named = rule.get("ports") or ()
-    return _any(_port(one, port, target) for one in named) if named else Access.ALLOWED
+    if not named:
+        return Access.ALLOWED
+    return Access.UNKNOWN if port is None else _any(_port(one, port, target) for one in named)
 
 
 def _port(named: Rule, port: Port, target: Peer | None) -> Access:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["KINDS", "Trouble", "troubles"]
+import pandas as pd
+
+from runbook_lib.models.frame import Frame
+
+__all__ = ["KINDS", "Trouble", "serving", "standing", "troubles"]
 
 # What each kind means and what one does about it. The first sentence is told; the second is the advice of the table.
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -18,7 +22,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
     "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
     "evicted": ("its node put it out", "see the node's pressure on memory and disk"),
-    "probe": ("it runs and fails its readiness probe", "ask its health endpoint from inside; see what it waits for"),
+    "probe": ("it runs and fails its readiness probe", "run its readiness probe by hand from inside; see what it waits for"),
+    "gate": ("its containers are ready, and a readiness gate is not met", "see who sets the gate: often a load balancer"),
     "node": ("its node does not answer", "see the node"),
     "starting": ("it is still starting", "wait for a moment; then see its events, for volumes and init containers"),
     "ended": ("its containers have ended", "see their exit codes and the last lines"),
@@ -44,8 +49,11 @@ _BY_STATE = (
     ("waiting: init container", "crash"),
     ("failed", "ended"),
     ("succeeded", "ended"),
+    ("readiness gate", "gate"),
     ("running, not ready", "probe"),
 )
+_ENDED = ("Succeeded", "Failed")
+_SAID = ("reference", "image", "unschedulable", "command", "evicted", "gate")  # of these the message tells more than the last end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,23 +74,44 @@ class Trouble:
     @property
     def text(self) -> str:
         """A sentence without its full stop: `shop-1: its image cannot be pulled (Back-off pulling image "shop:2")`."""
-        said = self.message if self.kind in ("reference", "image", "unschedulable", "command", "evicted") else self.last_state
+        said = self.message if self.kind in _SAID else self.last_state
         return f"{self.pod}: {KINDS[self.kind][0]}" + (f" ({said})" if said else "")
 
 
-def troubles(pods: list[Mapping[Any, Any]], *, recently: datetime) -> list[Trouble]:
-    """The pods of `Cluster.pods` that are not ready, each with its reason. Those that are terminating are meant to go.
+def standing(pods: Frame, *, recently: datetime | None = None) -> Frame:
+    """The pods of `Cluster.pods` that are no job's and have not ended: those stay in the list, while others take their place.
 
-    recently: a container that ended after this moment is crashing, although it runs just now.
+    recently: what ended after this moment counts as long as another pod is not ready.
     """
-    return [_trouble(pod, recently) for pod in pods if not pod["ready"] and pod["state"] != "terminating"]
+    if pods.empty:
+        return pods
+    mine = pods[~pods["owner"].str.startswith("Job/", na=False)]
+    ended = mine["phase"].isin(_ENDED)
+    if recently is not None and not mine.loc[~ended, "ready"].astype(bool).all():
+        ended &= ~(pd.to_datetime(mine["ready_changed_at"], utc=True) >= recently)
+    return Frame(mine[~ended])
 
 
-def _trouble(pod: Mapping[Any, Any], recently: datetime) -> Trouble:
+def serving(pods: Frame, *, recently: datetime | None = None, lost: Collection[str] = ()) -> Frame:
+    """Those that stand and are not terminating, which is meant to be so - unless their node is lost, and with it whoever would
+    end them. lost: pods whose node does not answer."""
+    there = standing(pods, recently=recently)
+    return there if there.empty else Frame(there[(there["state"] != "terminating") | there["pod"].isin(lost)])
+
+
+def troubles(pods: Frame, *, recently: datetime, lost: Collection[str] = ()) -> list[Trouble]:
+    """Those of the `serving` pods that are not ready, each with its reason.
+
+    recently: a container that ended after this moment is crashing, although it runs just now. lost: as for `serving`.
+    """
+    return [_trouble(pod, recently, lost) for pod in pods.to_dict("records") if not pod["ready"]]
+
+
+def _trouble(pod: Mapping[Any, Any], recently: datetime, lost: Collection[str]) -> Trouble:
     since = pod["ready_changed_at"] if _known(pod["ready_changed_at"]) else pod["started_at"]
     return Trouble(
         pod=str(pod["pod"]),
-        kind=_kind(pod, recently),
+        kind="node" if pod["pod"] in lost else _kind(pod, recently),
         state=str(pod["state"]),
         message=" ".join(str(pod["message"] or "").split()),
         last_state=str(pod["last_state"] or ""),

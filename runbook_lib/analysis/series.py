@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from runbook_lib.models.frame import Frame, frame
@@ -31,17 +32,30 @@ def split(tidy: pd.DataFrame, by: str) -> dict[str, pd.Series]:
         return {}
     if by not in tidy.columns:
         return {"": as_series(tidy)}
-    # One pass over all rows and then slices: grouping each of a thousand pods by itself takes seconds.
-    summed = tidy.groupby([by, "time"], sort=True, dropna=False)["value"].sum(min_count=1).astype("float64").dropna()
-    names, times = summed.index.get_level_values(0), pd.DatetimeIndex(summed.index.get_level_values(1), name="time")
-    codes, labels = pd.factorize(names, use_na_sentinel=False)
-    edges = [*np.flatnonzero(np.diff(codes, prepend=-1)), len(codes)]
-    values = summed.to_numpy()
-    parts = {
-        str(label): pd.Series(values[begin:end], index=times[begin:end], name="value")
-        for label, (begin, end) in zip(labels, pairwise(edges), strict=True)
-    }
-    return {str(name): parts.get(str(name), _NONE) for name in sorted({str(one) for one in tidy[by].unique()})}
+    codes, labels = pd.factorize(tidy[by], use_na_sentinel=False)
+    parts = _summed(tidy, codes, count=len(labels))
+    return {str(labels[place]): parts[place] for place in sorted(range(len(labels)), key=lambda place: str(labels[place]))}
+
+
+def _summed(tidy: pd.DataFrame, codes: npt.NDArray[np.intp], *, count: int) -> list[pd.Series]:
+    """One series for each code, summed where several rows are of one instant; a row without a number counts as none.
+
+    One sort of all rows and then slices: grouping each of a thousand pods by itself takes seconds, and grouping a handful of
+    series by two keys takes pandas four times as long as this.
+    """
+    values = tidy["value"].to_numpy(dtype="float64")
+    times = pd.DatetimeIndex(tidy["time"], name="time")
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.lexsort((times.asi8[known], codes[known]))]
+    codes, instants = codes[order], times.asi8[order]
+    if not len(order):
+        return [_NONE] * count
+    first = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(instants, prepend=instants[0]) != 0))
+    sums, at = np.add.reduceat(values[order], first), times[order[first]]
+    edges = np.searchsorted(codes[first], np.arange(count + 1))
+    return [
+        pd.Series(sums[begin:end], index=at[begin:end], name="value") if end > begin else _NONE for begin, end in pairwise(edges)
+    ]
 
 
 def long(parts: dict[str, pd.Series], *, unit: str) -> Frame:
@@ -58,8 +72,12 @@ def ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
     """Divide two series where both have a value and the denominator is above zero; the nearest earlier divisor counts."""
     if numerator.empty or denominator.empty:
         return _NONE
-    aligned = denominator.reindex(numerator.index, method="ffill")
-    return (numerator / aligned.where(aligned > 0)).dropna()
+    if not denominator.index.equals(numerator.index):
+        denominator = denominator.reindex(numerator.index, method="ffill")
+    above, below = numerator.to_numpy(dtype="float64"), denominator.to_numpy(dtype="float64")
+    shares = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    known = ~np.isnan(shares)
+    return pd.Series(shares[known], index=numerator.index[known], name=numerator.name)
 
 
 def largest(parts: dict[str, pd.Series], count: int) -> dict[str, pd.Series]:

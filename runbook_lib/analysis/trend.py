@@ -15,6 +15,7 @@ _MAXIMUM_POINTS = 300  # Theil-Sen looks at every pair
 _SHORTEST_SIDE = 12  # samples
 _MAXIMUM_BENDS = 60
 _HALF = 0.5
+_OF_LIMIT, _OF_START = 0.1, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Growth:
         return timedelta(seconds=(limit - self.last) / self.per_second)
 
 
+def least_rise(start: float, limit: float | None) -> float:
+    """The rise of memory that is worth a word, in the unit of both: a tenth of the limit; without one a quarter of the start."""
+    return _OF_LIMIT * limit if limit else _OF_START * start
+
+
 def between_drops(series: pd.Series, *, drop_ratio: float = 0.3) -> list[pd.Series]:
     """The series cut where it falls by more than `drop_ratio` of the value before: a restart. Oldest first."""
     clean = series.dropna()
@@ -63,6 +69,20 @@ def rising_part(series: pd.Series) -> pd.Series:
     low, high = float(smooth.min()), float(smooth.iloc[-1])
     near = np.flatnonzero(smooth.to_numpy() <= low + 0.1 * (high - low))
     return clean.iloc[near[-1] :] if len(near) else clean
+
+
+def surge(series: pd.Series, *, at_least: float) -> pd.Series:
+    """The end of a series since it last stood at its median, where it went `at_least` beyond anything before; else nothing of it.
+
+    What rose within its last few samples is too short to bend the trend of the whole.
+    """
+    clean = series.dropna()
+    if len(clean) < 3:
+        return clean.iloc[:0]
+    values = clean.to_numpy()
+    last = int(np.flatnonzero(values <= np.median(values))[-1])
+    beyond = float(values[last:].max()) - float(values[: last + 1].max())
+    return clean.iloc[last:] if beyond >= at_least else clean.iloc[:0]
 
 
 def after_bend(series: pd.Series) -> pd.Series:

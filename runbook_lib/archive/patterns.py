@@ -29,9 +29,12 @@ _QUOTE = r"(?:\\*[\"'`]|&quot;|&\#(?:39|34|x27);)"
 _NOT_YET = r"(?!\[redacted\])"
 # What a value may be without being a secret: nothing, a reference to one, or a placeholder.
 _HARMLESS = re.compile(
-    r"(?:none|null|nil|true|false|yes|no|undefined|required|missing|invalid|expired|<[\w -]+>|\*+|x{3,}|\.{3}|…|\d{1,3})?",
+    r"(?:none|null|nil|true|false|yes|no|undefined|required|missing|invalid|expired|bearer|basic|<[\w -]+>|\*+|x{3,}|\.{3}|…"
+    r"|\d{1,3})?",
     re.IGNORECASE,
 )
+# What a command that is meant to be pasted holds in a header: the shell's variable for the secret.
+_VARIABLE = re.compile(r"(?:(?:bearer|basic|token)\s+)?\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*)", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?:env|file):\S+|\$\{?\w+.*|\{\{.*")
 
 
@@ -56,7 +59,7 @@ def _whole(_match: re.Match[str]) -> str:
 def _value(match: re.Match[str]) -> str:
     """Replace the group `value`, unless it only refers to a secret."""
     value = match["value"]
-    if is_reference(value.strip()) or value.startswith(MASK):
+    if is_reference(value.strip()) or _VARIABLE.fullmatch(value.strip()) or value.startswith(MASK):
         return match[0]
     start, end = match.span("value")
     return match[0][: start - match.start()] + MASK + match[0][end - match.start() :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runbook_lib.models.finding import is_sick
 from runbook_lib.models.record import ActionRecord, CauseRecord, IncidentRecord
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_duration, format_instant
@@ -14,14 +15,14 @@ __all__ = ["summary"]
 def summary(record: IncidentRecord) -> list[tuple[str, list[str]]]:
     """Headings with their lines; what there is nothing to say of is left out."""
     entries = (
-        ("What is wrong", list(_wrong(record))),
+        ("What was wrong" if record.recovered_at else "What is wrong", list(_wrong(record))),
         ("Since", list(_since(record))),
         ("Cause", list(_causes(record))),
         ("Action", list(_actions(record))),
-        ("Impact", [record.impact] if record.impact else []),
+        ("Impact until then" if record.recovered_at else "Impact", [record.impact] if record.impact else []),
         (
-            "Not available",
-            [f"{one.name}: {one.status.replace('_', ' ')}, {one.error}" for one in record.sources if _is_sick(one.status)],
+            "Sources in trouble",
+            [f"{one.name}: {one.status.replace('_', ' ')}, {one.error}" for one in record.sources if is_sick(one.status)],
         ),
         ("Next", list(record.next_steps)),
     )
@@ -34,7 +35,8 @@ def _wrong(record: IncidentRecord) -> Iterator[str]:
         if symptom.breached is None:
             yield f"Not known: {name} could not be measured"
         elif symptom.breached:
-            yield f"{name.capitalize()} {written(symptom.value, symptom.unit)} (limit {limit})"
+            besides = f": {symptom.beyond}" if symptom.beyond else ""
+            yield f"{name.capitalize()} {written(symptom.value, symptom.unit)} (limit {limit}){besides}"
         else:
             yield f"Nothing: {name} is {written(symptom.value, symptom.unit)}, within {limit}"
     if not record.symptoms:
@@ -79,7 +81,3 @@ def _actions(record: IncidentRecord) -> Iterator[str]:
 
 def _named(action: ActionRecord) -> str:
     return f"{action.name.replace('_', ' ').capitalize()} on {action.target}"
-
-
-def _is_sick(status: str) -> bool:
-    return status not in ("ok", "not_configured")

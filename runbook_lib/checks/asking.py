@@ -61,7 +61,7 @@ def ask(questions: Mapping[str, Question], *, deadline_seconds: float) -> Answer
     for name, question in questions.items():
         if name not in done:
             errors[name] = SourceStatus(
-                name=question.source.name, status="timeout", error=f"no answer within {deadline_seconds:g} s", seconds=None
+                name=question.source.name, status="timeout", error=f"no answer within {deadline_seconds:.3g} s", seconds=None
             )
     return Answers(values=values, errors=errors, sources=_by_source(questions, done, errors))
 
@@ -90,9 +90,11 @@ def _by_source(
     for name in questions:
         status = errors.get(name) or done[name][1]
         known = states.get(status.name)
-        worse = known is None or (
-            known.status == "ok" and (status.status != "ok" or (status.seconds or 0) > (known.seconds or 0))
-        )
-        if worse:
+        if known is None or _gravity(status) > _gravity(known):
             states[status.name] = status
     return tuple(states.values())
+
+
+def _gravity(status: SourceStatus) -> tuple[bool, bool, float]:
+    """Trouble before what is merely not there, and that before the slower answer."""
+    return status.sick, status.status != "ok", (status.seconds or 0) if status.status == "ok" else 0

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import as_series, long
 from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.availability_views import DOWN_RATIO, View, confirmed_silent, is_quiet, views_of
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.checks.network_policies import ways_in
-from runbook_lib.checks.pods import staying, wanted_pods
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
-from runbook_lib.sources.interface import HttpAnswer
 
-# With less than half of it there, a service is down and not merely degraded: what is left is overrun by the load of all. A
-# smaller share belongs to the runbook for failing requests.
-DOWN_RATIO = 0.5
 _SILENT = 0.05  # of the usual number of requests
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One way to look at the service. `away`: the share that is not there now, None: not known. `since`: when that began, where
-    the view itself says so."""
-
-    name: str
-    away: float | None
-    text: str
-    since: datetime | None = None
 
 
 def availability(context: CheckContext) -> Finding:
@@ -46,8 +29,8 @@ def availability(context: CheckContext) -> Finding:
     answers = ask(_questions(context), deadline_seconds=context.deadline_seconds)
     lines = _lines(context, answers)
     silence = _silence(context, answers)
-    views = _views(context, answers, lines, silence)
-    if silence is not None and _confirmed_silent(views):
+    views = views_of(context, answers, lines, silence)
+    if silence is not None and confirmed_silent(views):
         lines["no requests"] = silence
     episode = _episode(context, lines)
     away = _away(context, views, episode)
@@ -87,10 +70,10 @@ def availability_symptom(context: CheckContext, finding: Finding) -> Symptom:
 def _questions(context: CheckContext) -> dict[str, Question]:
     application, cluster = context.service.components.application, context.sources.cluster
     questions = {
-        "ready": over_time(context, "pods_ready", fine=True),
+        "ready": over_time(context, "pods_ready", steps="fine"),
         "desired": over_time(context, "replicas_desired"),
-        "errors": over_time(context, "error_ratio", fine=True),
-        "rate": over_time(context, "request_rate", fine=True),
+        "errors": over_time(context, "error_ratio", steps="fine"),
+        "rate": over_time(context, "request_rate", steps="fine"),
         "pods": Question(cluster, lambda: cluster.pods(context.selector)),
         "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
         "policies": Question(cluster, lambda: ways_in(context)),
@@ -127,98 +110,6 @@ def _silence(context: CheckContext, answers: Answers) -> pd.Series | None:
     return (series <= _SILENT * usual).astype("float64") if usual > 0 and context.live else None
 
 
-def _views(
-    context: CheckContext, answers: Answers, lines: Mapping[str, pd.Series], silence: pd.Series | None
-) -> tuple[_View, ...]:
-    wanted = wanted_pods(context, answers.get("pods"), answers.get("deployment"))
-    return (
-        _pods_view(context, answers, lines, wanted),
-        _endpoints_view(context, answers, wanted),
-        _requests_view(context, lines, silence),
-        _health_view(context, answers.get("health"), silence),
-        _policies_view(context, answers.get("policies"), silence),
-    )
-
-
-def _pods_view(context: CheckContext, answers: Answers, lines: Mapping[str, pd.Series], wanted: int) -> _View:
-    pods = staying(answers.get("pods"))
-    if pods is not None and context.live:
-        ready = int(pods["ready"].sum()) if len(pods) else 0
-        since = _unready_since(pods, answers.get("deployment"))
-        return _View("pods", _share(wanted - ready, wanted), f"{ready} of {wanted} pods are ready", since)
-    line = lines.get("pods not ready")
-    if line is None:
-        return _View("pods", None, f"not known: {answers.why_missing('pods') or answers.why_missing('ready')}")
-    return _View("pods", float(line.iloc[-1]), f"{1 - line.iloc[-1]:.0%} of the pods are ready, says Prometheus")
-
-
-def _unready_since(pods: Frame, deployment: Mapping[str, Any] | None) -> datetime | None:
-    """When the deployment fell below what it must have; else when the first pod that is away ceased to be ready."""
-    for condition in deployment["conditions"] if deployment is not None else ():
-        if condition["type"] == "Available" and condition["status"] == "False" and condition.get("since"):
-            since: datetime = condition["since"]
-            return since
-    first = pd.to_datetime(pods["ready_changed_at"][~pods["ready"].astype(bool)], utc=True).min() if len(pods) else None
-    return None if first is None or pd.isna(first) else first.to_pydatetime()
-
-
-def _endpoints_view(context: CheckContext, answers: Answers, wanted: int) -> _View:
-    endpoints = answers.get("endpoints")
-    name = context.service.components.application.kubernetes_service
-    if endpoints is None or not context.live:
-        why = answers.why_missing("endpoints") or ("a past window is looked at" if name else "the service file names no Service")
-        return _View("endpoints", None, f"not known: {why}")
-    ready = len({pod or address for pod, address, well in zip(*_behind(endpoints), strict=True) if well})
-    text = f"service {name} leads to {ready} of {wanted} pods"
-    return _View("endpoints", _share(wanted - ready, wanted), text, endpoints.attrs.get("changed_at"))
-
-
-def _behind(endpoints: Frame) -> tuple[pd.Series, pd.Series, pd.Series]:
-    return endpoints["pod"], endpoints["address"], endpoints["ready"]
-
-
-def _requests_view(context: CheckContext, lines: Mapping[str, pd.Series], silence: pd.Series | None) -> _View:
-    line = lines.get("requests failing")
-    if _quiet(context, silence):
-        return _View("requests", None, "no requests are answered")
-    if line is None or context.now - line.index[-1] > 2 * context.gap:
-        return _View("requests", None, "not known: no requests are measured")
-    return _View("requests", float(line.iloc[-1]), f"{line.iloc[-1]:.1%} of the requests fail")
-
-
-def _quiet(context: CheckContext, silence: pd.Series | None) -> bool:
-    """Requests came, and none has for a while."""
-    if silence is None:
-        return False
-    return bool(silence.iloc[-1]) or context.now - silence.index[-1] > 2 * context.gap
-
-
-def _health_view(context: CheckContext, answer: HttpAnswer | None, silence: pd.Series | None) -> _View:
-    """The health endpoint as seen from here. That it does not answer may be our own network's fault: it counts where requests
-    have ceased as well."""
-    if answer is None or not context.live:
-        return _View("health", None, "not known: it was not asked")
-    if answer.ok:
-        return _View("health", 0.0, f"answers {answer.status} in {answer.seconds:.2g} s")
-    told = f"answers {answer.status}" if answer.status is not None else f"does not answer: {answer.error}"
-    return _View("health", 1.0 if _quiet(context, silence) else None, told)
-
-
-def _policies_view(context: CheckContext, denied: str | None, silence: pd.Series | None) -> _View:
-    """A policy that denies the way in counts where requests have ceased as well: it may be enforced by nobody."""
-    if denied is None or not context.live:
-        return _View("network policies", None, "not known: they were not evaluated")
-    if not denied:
-        return _View("network policies", 0.0, "let clients in")
-    return _View("network policies", 1.0 if _quiet(context, silence) else None, denied)
-
-
-def _confirmed_silent(views: Sequence[_View]) -> bool:
-    """Silence alone may be the night: something must stand in the way of requests."""
-    obstacles = ("endpoints", "health", "network policies")
-    return any(view.away is not None and view.away > DOWN_RATIO for view in views if view.name in obstacles)
-
-
 def _episode(context: CheckContext, lines: Mapping[str, pd.Series]) -> Episode | None:
     """The latest stretch in which most of the service was away; in a live window only one that is still on."""
     if not lines:
@@ -229,16 +120,12 @@ def _episode(context: CheckContext, lines: Mapping[str, pd.Series]) -> Episode |
     return None if episode is not None and context.live and not episode.ongoing else episode
 
 
-def _away(context: CheckContext, views: Sequence[_View], episode: Episode | None) -> float | None:
+def _away(context: CheckContext, views: Sequence[View], episode: Episode | None) -> float | None:
     known = [view.away for view in views if view.away is not None]
     if not context.live and episode is not None:
         return episode.peak
     decisive = [view for view in views if view.away is not None and view.name not in ("health", "network policies")]
     return max(known) if decisive else None
-
-
-def _share(part: int, whole: int) -> float:
-    return min(1.0, max(0.0, part / whole)) if whole else 0.0
 
 
 def _status(context: CheckContext, away: float | None) -> FindingStatus:
@@ -250,7 +137,7 @@ def _status(context: CheckContext, away: float | None) -> FindingStatus:
     return FindingStatus.WARNING if 1 - away < limit.warning else FindingStatus.NORMAL
 
 
-def _summary(context: CheckContext, views: Sequence[_View], away: float | None, episode: Episode | None) -> str:
+def _summary(context: CheckContext, views: Sequence[View], away: float | None, episode: Episode | None) -> str:
     told = "; ".join(f"{view.name}: {view.text}" for view in views if not view.text.startswith("not known"))
     name = context.service.name
     if away is None:
@@ -262,7 +149,7 @@ def _summary(context: CheckContext, views: Sequence[_View], away: float | None, 
     return f"{written(1 - away, 'ratio')} of {name} is available ({told})."
 
 
-def _table(views: Sequence[_View]) -> Frame:
+def _table(views: Sequence[View]) -> Frame:
     rows = [(view.name, written(None if view.away is None else 1 - view.away, "ratio"), view.text) for view in views]
     return frame(rows, columns=["seen by", "available", "what it says"])
 
@@ -288,7 +175,7 @@ def _command(context: CheckContext) -> str:
 
 
 def _signal(
-    context: CheckContext, views: Sequence[_View], away: float | None, episode: Episode | None, answers: Answers
+    context: CheckContext, views: Sequence[View], away: float | None, episode: Episode | None, answers: Answers
 ) -> Signal:
     name = "unavailable"
     if away is None:
@@ -310,14 +197,14 @@ def _silent(context: CheckContext, silence: pd.Series | None, answers: Answers) 
     if silence is None or not context.live:
         why = answers.why_missing("rate") or "none were measured in the window, or a past one is looked at"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether requests arrive is not known: {why}")
-    if not _quiet(context, silence):
+    if not is_quiet(context, silence):
         return Signal(name=name, presence=Presence.ABSENT, text="requests arrive")
     episode = latest_episode(silence, threshold=0.5, gap=context.gap)
     since = episode.onset if episode is not None and episode.ongoing else silence.index[-1].to_pydatetime()
     return Signal(name=name, presence=Presence.PRESENT, text=f"requests have ceased since {format_instant(since)}", since=since)
 
 
-def _since(context: CheckContext, views: Sequence[_View], episode: Episode | None) -> datetime | None:
+def _since(context: CheckContext, views: Sequence[View], episode: Episode | None) -> datetime | None:
     """When it began: as the metrics have it, or, without them, as the views that show it down say. A rate tells of its fall only
     when its window has passed; the cluster's own record is then the truer one."""
     moments = [view.since for view in views if view.since is not None and (view.away or 0.0) > DOWN_RATIO]

@@ -14,12 +14,13 @@ from runbook_lib.checks.cache_server import (
     CacheServer,
     expiry_signal,
     full_signal,
+    lowered_signal,
     notes_of,
     refusing_signal,
     server_of,
     server_table,
 )
-from runbook_lib.checks.cache_slow import slow_signal, slow_table
+from runbook_lib.checks.cache_slow import late_signal, slow_signal, slow_table, waits_of
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.figure import LineFigure, Threshold
@@ -32,11 +33,11 @@ _TIMES, _RISE = 3.0, 0.1  # of the usual misses; of all look-ups
 _ENOUGH_SAMPLES = 12
 _FILLS_MOST = 0.3  # of the memory: keys that take so much are named
 _COMMANDS = (
-    "redis-cli info stats | grep -E 'keyspace|evicted|expired|rejected'",
-    "redis-cli info memory | grep -E 'used_memory:|maxmemory'",
-    "redis-cli slowlog get 10",
-    "redis-cli latency latest",
-    "redis-cli --bigkeys",
+    "info stats | grep -E 'keyspace|evicted|expired|rejected'",
+    "info memory | grep -E 'used_memory:|maxmemory'",
+    "slowlog get 10",
+    "latency latest",
+    "--bigkeys",
 )
 
 
@@ -48,6 +49,7 @@ def cache_health(context: CheckContext) -> Finding:
             **{name: over_time(context, f"cache_{name}") for name in ("hit_ratio", "evictions", "memory_ratio")},
             "redis": Question(cache, cache.traffic),
             "slow": Question(cache, cache.slow_log),
+            "waits": Question(cache, lambda: waits_of(cache)),
             "events": Question(cache, cache.latency_events),
             "keys": Question(cache, cache.key_sample),
         },
@@ -65,20 +67,27 @@ def cache_health(context: CheckContext) -> Finding:
         expiry_signal(server, misses, unknown),
         full_signal(context, server, _series(answers, "memory_ratio"), unknown),
         refusing_signal(server, unknown),
+        lowered_signal(server, unknown),
         slow_signal(context, answers.get("slow"), answers.why_missing("slow")),
+        late_signal(answers.get("waits") if context.live else None, past or answers.why_missing("waits") or "no answer"),
     )
     return Finding(
         name="cache_health",
         title="Cache",
         summary=summary,
         status=_status(server, ratio, signals),
-        command="; ".join(_COMMANDS),
+        command=_commands(context.service.connections.redis_cli),
         tables=tuple(_tables(server, answers)),
         figure=_figure(context, ratio, summary),
-        notes=tuple(_notes(context, server, answers)),
+        notes=tuple(_notes(context, server, answers, misses)),
         signals=signals,
         sources=answers.sources,
     )
+
+
+def _commands(client: str) -> str:
+    """What a person would type; redis-cli measures the latency until it is stopped, which a time-out does."""
+    return "; ".join([*(f"{client} {asked}" for asked in _COMMANDS), f"timeout 5 {client} --latency"])
 
 
 def _series(answers: Answers, name: str) -> pd.Series | None:
@@ -156,8 +165,12 @@ def _figure(context: CheckContext, series: pd.Series | None, summary: str) -> Li
     return LineFigure(title=summary.partition(";")[0], unit="ratio", frame=lines, thresholds=(limit,))
 
 
-def _notes(context: CheckContext, server: CacheServer | None, answers: Answers) -> Iterator[str]:
+def _notes(context: CheckContext, server: CacheServer | None, answers: Answers, misses: Signal) -> Iterator[str]:
     yield from notes_of(server)
+    if server is not None and server.emptied and misses.presence is Presence.PRESENT:
+        times = "once" if server.emptied == 1 else f"{server.emptied:,} times"
+        counted = f"{context.service.connections.redis_cli} info commandstats | grep flush"
+        yield f"Redis was emptied {times} since it started ({counted}): whoever does so again undoes what is warmed."
     if server is not None and server.memory.full and (keys := answers.get("keys")) is not None and len(keys):
         first = keys.iloc[0]
         if first["bytes_ratio"] >= _FILLS_MOST:

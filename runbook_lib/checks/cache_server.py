@@ -16,7 +16,9 @@ from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 
-__all__ = ["CacheServer", "expiry_signal", "full_signal", "notes_of", "refusing_signal", "server_of", "server_table"]
+__all__ = [
+    "CacheServer", "expiry_signal", "full_signal", "lowered_signal", "notes_of", "refusing_signal", "server_of", "server_table",
+]  # fmt: skip
 
 _FULL = 0.95
 _MISSES_BY_EXPIRY = 0.3  # keys that expired, to look-ups that missed: from here on entries die before they are asked for
@@ -25,12 +27,16 @@ _FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
 
 @dataclass(frozen=True, slots=True)
 class CacheServer:
-    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups."""
+    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups.
+
+    emptied: how often, since the server started.
+    """
 
     memory: CacheMemory
     hit_ratio: float | None
     hit_ratio_total: float | None
     missed: float
+    emptied: int
     evicted: float
     expired: float
     rejected: float
@@ -54,6 +60,7 @@ def server_of(info: Mapping[str, Any] | None) -> CacheServer | None:
         hit_ratio=hits / (hits + misses) if hits + misses >= _FEW else None,
         hit_ratio_total=number_of(info, "keyspace_hits") / total if total else None,
         missed=misses,
+        emptied=int(number_of(info, "emptied")),
         evicted=number_of(info, "evicted_per_second"),
         expired=number_of(info, "expired_per_second"),
         rejected=number_of(info, "rejected_per_second"),
@@ -78,6 +85,7 @@ def server_table(server: CacheServer) -> Frame:
         ("memory", written(server.memory.used_bytes, "bytes")),
         ("maxmemory", written(server.memory.maximum_bytes, "bytes") if server.memory.maximum_bytes else "none"),
         ("maxmemory-policy", server.memory.policy or "not told"),
+        ("emptied (FLUSHALL, FLUSHDB)", f"{server.emptied:,} times since the server started"),
         ("keys", f"{server.memory.keys:,}, of which {server.memory.with_expiry:,} expire"),
         (
             "round trip",
@@ -140,6 +148,17 @@ def refusing_signal(server: CacheServer | None, why_unknown: str) -> Signal:
     return Signal(
         name=name, presence=Presence.ABSENT, text=f"Redis has room, or makes it ({server.memory.policy or 'policy not told'})"
     )
+
+
+def lowered_signal(server: CacheServer | None, why_unknown: str) -> Signal:
+    """Whether it is full because its maximum was lowered: then no policy makes the room that it had."""
+    name = "cache_limit_lowered"
+    if server is None:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the cache's memory is not known: {why_unknown}")
+    peak, maximum = written(server.memory.peak_bytes, "bytes"), written(server.memory.maximum_bytes, "bytes")
+    if server.memory.full and server.memory.lowered:
+        return Signal(name=name, presence=Presence.PRESENT, text=f"Redis has used {peak}, and may now use {maximum} only")
+    return Signal(name=name, presence=Presence.ABSENT, text="the maximum of the cache's memory is not below what it has used")
 
 
 def expiry_signal(server: CacheServer | None, misses: Signal, why_unknown: str) -> Signal:

@@ -1,7 +1,8 @@
-"""Commands that block Redis: it serves one at a time, so that a slow one makes everybody wait."""
+"""A Redis that lets everybody wait: it serves one command at a time, and a slow one, or a pause, holds up all others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -11,12 +12,15 @@ from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import Window, format_instant
+from runbook_lib.sources.interface import Cache
 
-__all__ = ["slow_signal", "slow_table"]
+__all__ = ["late_signal", "slow_signal", "slow_table", "waits_of"]
 
 _NAME = "cache_slow"
 _BLOCKED = 0.2  # of the time: so much of it must slow commands take
 _RECENT = timedelta(minutes=2)
+# A PING to another continent takes 0.3 s, and a machine that is busy holds one up now and then.
+_LATE_SECONDS, _LATE_RATIO = 0.4, 0.3
 
 
 def slow_signal(context: CheckContext, log: Frame | None, why_unknown: str) -> Signal:
@@ -45,6 +49,32 @@ def slow_signal(context: CheckContext, log: Frame | None, why_unknown: str) -> S
         unit="ratio",
         subject="redis",
     )
+
+
+def waits_of(cache: Cache) -> Mapping[str, float]:
+    """How long it lets others wait; the lesser of two looks where it seems long, since we may be the busy side as all begins."""
+    first = cache.waits()
+    return min(first, cache.waits(again=True), key=lambda waits: waits["waited_ratio"]) if _late(first) else first
+
+
+def _late(waits: Mapping[str, float]) -> bool:
+    return waits["longest_seconds"] >= _LATE_SECONDS and waits["waited_ratio"] >= _LATE_RATIO
+
+
+def late_signal(waits: Mapping[str, float] | None, why_unknown: str) -> Signal:
+    """Whether it lets PINGs wait at present, beyond what the way there takes. Of how long it has done so a look says nothing."""
+    name = "cache_answers_late"
+    if waits is None:
+        return Signal(
+            name=name, presence=Presence.UNKNOWN, text=f"how long the cache lets others wait is not known: {why_unknown}"
+        )
+    longest, ratio, late = waits["longest_seconds"], waits["waited_ratio"], _late(waits)
+    text = (
+        f"Redis lets a PING wait for up to {written(longest, 'seconds')}, {ratio:.0%} of the time, while connecting to it takes "
+        f"{written(waits['connect_seconds'], 'seconds')}"
+    )
+    presence = Presence.PRESENT if late else Presence.ABSENT
+    return Signal(name=name, presence=presence, text=text, value=longest, unit="seconds", subject="redis" if late else None)
 
 
 def _inside(log: Frame, focus: Window) -> pd.DataFrame:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from runbook_lib.analysis.addresses import Address
 from runbook_lib.analysis.connecting import OWN, Attempt
-from runbook_lib.errors import SourceAnswerInvalid
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.errors import SourceAnswerInvalid, SourceMissingObject
 from runbook_lib.models.command import CommandResult
 from runbook_lib.sources.interface import Cluster
 
-__all__ = ["attempts_of", "by_hand"]
+__all__ = ["attempts_of", "by_hand", "settings"]
 
 _TRIES = 3
 _TRY_SECONDS = 1.0
@@ -25,6 +26,18 @@ _WAYS = (
     ("node", "-e", "connect.js"),
     ("sh", "-c", "connect.sh", "connect"),  # the word after the script is its name
 )
+
+
+def settings(context: CheckContext) -> Mapping[str, str]:
+    """The application's config map, which may hold addresses; empty without one. Raises SourceError."""
+    name = context.service.components.application.config_map
+    if name is None:
+        return {}
+    try:
+        found: Mapping[str, str] = context.sources.cluster.config_map(name)["data"]
+    except SourceMissingObject:
+        return {}
+    return found
 
 
 @cache

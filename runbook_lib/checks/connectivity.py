@@ -10,20 +10,18 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib.analysis.addresses import Address, addresses
+from runbook_lib.analysis.addresses import CACHE, Address, addresses
 from runbook_lib.analysis.connecting import Reach, reaches, slow_pods
 from runbook_lib.analysis.episodes import latest_episode
 from runbook_lib.analysis.series import split
 from runbook_lib.checks.asking import Answers, Question, ask
-from runbook_lib.checks.connecting import attempts_of, by_hand
+from runbook_lib.checks.connecting import attempts_of, by_hand, settings
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
-from runbook_lib.errors import SourceMissingObject
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal, SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
-from runbook_lib.sources.interface import Cluster
 
 _SAMPLED = 6  # pods: enough to tell one from the others, few enough for a service with hundreds
 # Of all segments: below this TCP makes up for losses without anybody noticing.
@@ -40,7 +38,7 @@ def connectivity(context: CheckContext) -> Finding:
     wanted = addresses(context.service, known.get("settings") or {})
     pods = _sample(known.get("pods"))
     left = context.deadline_seconds - (time.monotonic() - began)
-    tried = ask(_tries(context, pods, wanted, left), deadline_seconds=left)
+    tried = ask({**_measures(context), **_tries(context, pods, wanted, left)}, deadline_seconds=left)
     found = reaches(one for pod in pods for one in tried.get(pod) or ())
     slow = slow_pods(found)
     why = _why_not(context, known, tried, pods, wanted)
@@ -54,32 +52,29 @@ def connectivity(context: CheckContext) -> Finding:
         notes=tuple(_notes(known, tried, pods)),
         signals=(
             *_slow(found, slow, why),
-            _late(context, known, found, slow, why),
+            _late(context, tried, found, slow, why),
             _failing(found, wanted, why),
-            _retransmits(context, known),
+            _cache_failing(found, wanted, why),
+            _retransmits(context, tried),
         ),
-        sources=_sources(known, tried),
+        sources=_sources(known, tried, pods),
     )
 
 
 def _lists(context: CheckContext) -> dict[str, Question]:
-    cluster, config_map = context.sources.cluster, context.service.components.application.config_map
-    questions = {
-        "pods": Question(cluster, lambda: cluster.pods(context.selector)),
-        "latency": over_time(context, "latency_by_pod", quantile="0.95"),
-        "retransmits": over_time(context, "tcp_retransmit_ratio"),
-    }
-    if config_map is not None:
-        questions["settings"] = Question(cluster, lambda: _settings(cluster, config_map))
+    cluster = context.sources.cluster
+    questions = {"pods": Question(cluster, lambda: cluster.pods(context.selector))}
+    if context.service.components.application.config_map is not None:
+        questions["settings"] = Question(cluster, lambda: settings(context))
     return questions
 
 
-def _settings(cluster: Cluster, config_map: str) -> Mapping[str, str]:
-    try:
-        found: Mapping[str, str] = cluster.config_map(config_map)["data"]
-    except SourceMissingObject:
-        return {}
-    return found
+def _measures(context: CheckContext) -> dict[str, Question]:
+    """What is measured all the time. Asked beside the tries, which do not need it: of many pods it takes its time, too."""
+    return {
+        "latency": over_time(context, "latency_by_pod", steps="coarse", quantile="0.95"),
+        "retransmits": over_time(context, "tcp_retransmit_ratio"),
+    }
 
 
 def _sample(pods: Frame | None) -> list[str]:
@@ -197,10 +192,10 @@ def _slow(found: Sequence[Reach], slow: Mapping[str, float], why: str) -> tuple[
     )
 
 
-def _late(context: CheckContext, known: Answers, found: Sequence[Reach], slow: Mapping[str, float], why: str) -> Signal:
+def _late(context: CheckContext, tried: Answers, found: Sequence[Reach], slow: Mapping[str, float], why: str) -> Signal:
     """Since when the pods that connect slowly answer late, while those that connect quickly do not: it dates their network."""
     name = "slow_pods_answer_late"
-    latency = known.get("latency")
+    latency = tried.get("latency")
     parts = split(latency, "pod") if latency is not None else {}
     onsets = {pod: _late_since(context, series) for pod, series in parts.items() if len(series)}
     if not slow:
@@ -208,7 +203,7 @@ def _late(context: CheckContext, known: Answers, found: Sequence[Reach], slow: M
             return Signal(name=name, presence=Presence.UNKNOWN, text=f"which pods connect slowly is not known: {why}")
         return Signal(name=name, presence=Presence.ABSENT, text="no pod takes long to connect")
     if not set(onsets) >= set(slow) or len(onsets) < 2:
-        reason = known.why_missing("latency") or "there is no response time for each of them"
+        reason = tried.why_missing("latency") or "there is no response time for each of them"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether these pods answer late is not known: {reason}")
     moments = [at for pod, at in onsets.items() if at is not None and pod in slow]
     well = [pod for pod, at in onsets.items() if at is None and pod not in slow]
@@ -224,13 +219,13 @@ def _late_since(context: CheckContext, series: pd.Series) -> datetime | None:
     return episode.onset if episode is not None and context.concerns(episode) else None
 
 
-def _retransmits(context: CheckContext, known: Answers) -> Signal:
+def _retransmits(context: CheckContext, tried: Answers) -> Signal:
     """Since when a node sends more TCP segments again than it usually does."""
     name = "retransmits_rose"
-    answer = known.get("retransmits")
+    answer = tried.get("retransmits")
     parts = {node: series for node, series in split(answer, "node").items() if len(series)} if answer is not None else {}
     if not parts:
-        reason = known.why_missing("retransmits") or "Prometheus has no node_netstat_Tcp_RetransSegs"
+        reason = tried.why_missing("retransmits") or "Prometheus has no node_netstat_Tcp_RetransSegs"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"TCP retransmits are not known: {reason}")
     limits = {node: max(_LOSSES, _TIMES_AS_MANY * float(series.quantile(_USUAL))) for node, series in parts.items()}
     risen = {node: latest_episode(series, threshold=limits[node], gap=context.gap) for node, series in parts.items()}
@@ -260,9 +255,25 @@ def _failing(found: Sequence[Reach], wanted: Sequence[Address], why: str) -> Sig
     return Signal(name=name, presence=Presence.ABSENT, text="pods connect to all that they need")
 
 
-def _sources(known: Answers, tried: Answers) -> tuple[SourceStatus, ...]:
+def _cache_failing(found: Sequence[Reach], wanted: Sequence[Address], why: str) -> Signal:
+    """A cache that nobody reaches shows as look-ups that miss: this tells it from one that answers and has nothing."""
+    name, unreached = "cache_connects_fail", _unreached(found)
+    place = next((address.place for address in wanted if address.name == CACHE), None)
+    if place in unreached:
+        text = f"no pod can connect to the cache at {place}: {unreached[place][0].problem}"
+        return Signal(name=name, presence=Presence.PRESENT, text=text, subject=CACHE)
+    if found and place is None:
+        return Signal(
+            name=name, presence=Presence.ABSENT, text="neither the service file nor the config map names a cache's address"
+        )
+    if not any(one.place == place for one in found):
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether pods reach the cache is not known: {why}")
+    return Signal(name=name, presence=Presence.ABSENT, text="pods connect to the cache")
+
+
+def _sources(known: Answers, tried: Answers, pods: Sequence[str]) -> tuple[SourceStatus, ...]:
     """The state of each source that was asked; an answer of one pod is enough for the cluster's."""
     states = {status.name: status for status in known.sources}
-    if tried.sources and not tried.values:
-        states |= {status.name: status for status in tried.sources}
+    in_vain = bool(pods) and not any(tried.get(pod) for pod in pods)
+    states |= {status.name: status for status in tried.sources if in_vain or status.name not in states}
     return tuple(states.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from runbook_lib.analysis.episodes import Episode
 from runbook_lib.errors import SourceError
@@ -13,6 +14,9 @@ from runbook_lib.models.window import Window, format_duration
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
+
+Steps = Literal["fine", "usual", "coarse"]
+"""How far apart the samples of a range lie: see `CheckContext.step_seconds`."""
 
 _CALM = timedelta(minutes=2)
 _STEPS_OF_A_FIGURE = 240
@@ -27,6 +31,7 @@ class CheckContext:
     live: the window ends now, so that the present state of a system belongs to it. now: the end of the window.
     expressions: the service's PromQL; waits for their discovery and raises SourceError when Prometheus cannot be asked.
     symptom: what the symptom's own check measured; waits for it. The symptom's check itself must not ask for it.
+    sparing: Prometheus was too busy once, so that no more samples are asked for than a figure shows.
     """
 
     service: Service
@@ -37,6 +42,7 @@ class CheckContext:
     expressions: Callable[[], Expressions]
     symptom: Callable[[], Symptom]
     deadline_seconds: float
+    sparing: bool = False
 
     @property
     def selector(self) -> str:
@@ -96,14 +102,18 @@ class CheckContext:
         """
         return timedelta(seconds=self.rate_window_seconds / 2 + 2 * self.step_seconds(self.window))
 
-    def step_seconds(self, window: Window, *, fine: bool = False) -> float:
+    def step_seconds(self, window: Window, *, steps: Steps = "usual") -> float:
         """The distance of samples over a window: that of a figure, and no more than what shows a rate window's length twice.
 
-        fine: for a single series, so that its onset is dated well.
+        steps: fine for a single series, so that its onset is dated well; coarse for a percentile of each of many pods, which
+        costs Prometheus as much as all else together.
         """
         finest = max(window.seconds / _FINEST_STEPS, 1.0)
-        figure = min(window.seconds / _STEPS_OF_A_FIGURE, self.rate_window_seconds / _STEPS_IN_A_RATE)
-        return finest if fine else max(figure, finest)
+        if steps == "fine" and not self.sparing:
+            return finest
+        figure = window.seconds / _STEPS_OF_A_FIGURE
+        usual = figure if steps == "coarse" or self.sparing else min(figure, self.rate_window_seconds / _STEPS_IN_A_RATE)
+        return max(usual, finest)
 
     def since_option(self) -> str:
         """The window as kubectl's --since wants it."""

@@ -101,7 +101,11 @@ def _episode(context: CheckContext, series: pd.Series | None, threshold: float) 
     if series is None or series.empty:
         return None
     episode = latest_episode(series, threshold=threshold, gap=context.gap)
-    return episode if episode is not None and context.concerns(episode) else None
+    if episode is None or not context.concerns(episode):
+        return None
+    # Use of CPU is a rate, as the symptom is, and no later than it: what was over when the symptom began did not bring it about.
+    over = context.onset is not None and episode.last < context.onset
+    return None if over else episode
 
 
 def _summary(pods: list[_Pod], answers: Answers) -> str:

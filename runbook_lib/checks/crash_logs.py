@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,16 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.analysis.log_patterns import error_kind, error_text
+from runbook_lib.analysis.named_settings import names_address, names_setting
 from runbook_lib.checks.asking import Answers, Question, ask
-from runbook_lib.checks.changes import config_changes
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.edits import Edit, settings_changed
 from runbook_lib.checks.logs import KIND_WORDS
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 
 _LAST_LINES = 15
 _MOST_PODS = 5
-_SHORTEST_VALUE = 3  # a changed value that is shorter is found in any text
 # What programs write when they cannot start as they are configured: CPython, pydantic, Spring, Node, Go, Rust's clap, nginx.
 _CONFIGURATION = re.compile(
     r"KeyError: '[A-Z][A-Z0-9_]+'|ValidationError|invalid literal for"
@@ -56,13 +56,14 @@ def crash_logs(context: CheckContext) -> Finding:
     answers = ask(
         {
             "logs": Question(logs, lambda: logs.read(context.selector, window=context.window, lines_per_pod=lines)),
-            "config": Question(context.sources.cluster, lambda: config_changes(context)),
+            "config": Question(context.sources.cluster, lambda: settings_changed(context)),
         },
         deadline_seconds=context.deadline_seconds,
     )
-    records = answers.get("logs")
+    records, config = answers.get("logs"), answers.get("config")
     crashes = _crashes(records, context) if records is not None else []
-    named = _named_settings(crashes, answers.get("config"))
+    named = _named(crashes, config, lambda text, edit: names_setting(text, edit.path, edit.new, edit.old))
+    beside = _named(crashes, config, lambda text, edit: names_address(text, edit.new, edit.old))
     return Finding(
         name="crash_logs",
         title="Last words of crashed containers",
@@ -72,7 +73,11 @@ def crash_logs(context: CheckContext) -> Finding:
         tables=tuple(
             (f"Last lines of {one.pod} before it ended ({_words(one.kind)})", _table(one)) for one in crashes[:_MOST_PODS]
         ),
-        signals=tuple(_signals(records, crashes, named, answers)),
+        signals=(
+            *(_about(kind, names, records, crashes, answers) for kind, names in _BEARINGS.items()),
+            _names_change("crash_names_changed_setting", "setting", records, crashes, named, answers),
+            _names_change("crash_names_changed_address", "address", records, crashes, beside, answers),
+        ),
         sources=answers.sources,
     )
 
@@ -104,16 +109,12 @@ def _kind(lines: Sequence[str]) -> str:
     return kind if specific and not _CONFIGURATION.search(lines[-1]) else "configuration" if _CONFIGURATION.search(text) else kind
 
 
-def _named_settings(crashes: Sequence[_Crash], config: Frame | None) -> list[tuple[str, datetime | None]]:
-    """The changed settings that the last words name, by key or by new value, and when they were changed."""
+def _named(
+    crashes: Sequence[_Crash], edits: Sequence[Edit] | None, names: Callable[[str, Edit], bool]
+) -> list[tuple[str, datetime | None]]:
+    """The changed settings that the last words name, and when they were changed."""
     text = "\n".join(line for one in crashes for line in one.lines)
-    named = []
-    for row in config.to_dict("records") if config is not None else ():
-        key, value = str(row["key"] or ""), str(row["new"] or "")
-        if (key and re.search(rf"\b{re.escape(key)}\b", text)) or (len(value) >= _SHORTEST_VALUE and value in text):
-            at = None if pd.isna(row["updated_at"]) else pd.Timestamp(row["updated_at"]).to_pydatetime()
-            named.append((f"configmap/{row['config_map']}: {key}", at))
-    return named
+    return [(f"{edit.where}: {edit.path}", edit.at) for edit in edits or () if names(text, edit)]
 
 
 def _words(kind: str) -> str:
@@ -145,19 +146,11 @@ def _command(context: CheckContext, crashes: Sequence[_Crash]) -> str:
     return f"kubectl -n {context.namespace} logs {pod} --previous --tail={_LAST_LINES}"
 
 
-def _signals(
-    records: Frame | None, crashes: Sequence[_Crash], named: Sequence[tuple[str, datetime | None]], answers: Answers
-) -> list[Signal]:
-    return [
-        *(_about(kind, names, records, crashes, answers) for kind, names in _BEARINGS.items()),
-        _names_change(records, crashes, named, answers),
-    ]
-
-
 _BEARINGS = {
     "configuration": ("configuration",),
     "database": ("database", "database_pool"),
     "refusal": ("database_statement",),
+    "schema": ("database_schema",),
     "application": ("application",),
 }
 
@@ -169,20 +162,24 @@ def _about(name: str, kinds: Sequence[str], records: Frame | None, crashes: Sequ
         return Signal(name=signal, presence=Presence.UNKNOWN, text=text)
     matching = [one for one in crashes if one.kind in kinds]
     if not matching:
-        return Signal(name=signal, presence=Presence.ABSENT, text=f"no last words of a container speak of {_words(kinds[0])}")
-    text = f"{len(matching)} pods crashed over {_words(kinds[0])}: {matching[0].last}"
+        return Signal(name=signal, presence=Presence.ABSENT, text=f"no container's last words are about: {_words(kinds[0])}")
+    text = f"{len(matching)} pods crashed ({_words(kinds[0])}): {matching[0].last}"
     return Signal(name=signal, presence=Presence.PRESENT, text=text, since=min(one.at for one in matching))
 
 
 def _names_change(
-    records: Frame | None, crashes: Sequence[_Crash], named: Sequence[tuple[str, datetime | None]], answers: Answers
+    name: str,
+    what: str,
+    records: Frame | None,
+    crashes: Sequence[_Crash],
+    named: Sequence[tuple[str, datetime | None]],
+    answers: Answers,
 ) -> Signal:
-    name = "crash_names_changed_setting"
     if records is None or (crashes and answers.get("config") is None):
         why = answers.why_missing("logs") or answers.why_missing("config")
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether a crash names a changed setting is not known: {why}")
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether a crash names a changed {what} is not known: {why}")
     if not named:
-        return Signal(name=name, presence=Presence.ABSENT, text="no last words of a container name a setting that was changed")
+        return Signal(name=name, presence=Presence.ABSENT, text=f"no last words of a container name a changed {what}")
     setting, at = named[0]
     subject = setting.partition(":")[0]
     text = f"the last words name what was changed in {setting}: {crashes[0].last}"

@@ -7,18 +7,28 @@ from datetime import timedelta
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_pool import Pool, figure_of, pool_signals, seen_by_service
-from runbook_lib.checks.database_sessions import Sessions, own_pods, own_sessions, seen_by_database, session_signals, why_unknown
+from runbook_lib.checks.database_sessions import (
+    Sessions,
+    full_role,
+    own_pods,
+    own_sessions,
+    seen_by_database,
+    session_signals,
+    why_unknown,
+)
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration, format_instant
+from runbook_lib.sources.postgres_session import OWN_NAME
 
 
 def database_connections(context: CheckContext) -> Finding:
     """Is the connection pool full, since when, and who holds the connections?"""
-    database = context.sources.database
+    database, cluster = context.sources.database, context.sources.cluster
     answers = ask(
         {
+            "application_pods": Question(cluster, lambda: cluster.pods(context.selector)),
             "in_use": over_time(context, "pool_in_use"),
             "size": over_time(context, "pool_size"),
             "waiting": over_time(context, "pool_waiting"),
@@ -42,9 +52,9 @@ def database_connections(context: CheckContext) -> Finding:
         command=_command(context),
         tables=tuple(_tables(answers)),
         figure=figure_of(pool, summary),
-        notes=tuple(_notes(sessions, context)),
+        notes=(*_notes(sessions, context), *_role_notes(context, answers)),
         signals=(
-            *pool_signals(pool, answers, blocked=sessions.blocked if sessions is not None else ""),
+            *pool_signals(pool, answers, blocked=_hindrance(context, sessions, answers)),
             *session_signals(context, sessions, answers, pool_size=pool.size),
         ),
         sources=answers.sources,
@@ -93,7 +103,7 @@ def _summary(context: CheckContext, pool: Pool, sessions: Sessions | None, answe
     if not parts:
         return f"The database connections could not be read: {answers.why_missing('limits') or answers.why_missing('in_use')}."
     if sessions is None:
-        why = answers.why_missing("limits") or answers.why_missing("sessions") or why_unknown(context, answers, "sessions")
+        why = why_unknown(context, answers, "limits", "sessions")
         parts.append(f"what the database itself says is missing ({why})")
     return "; ".join(parts) + "."
 
@@ -116,8 +126,15 @@ def _tables(answers: Answers) -> list[tuple[str, Frame]]:
         "sessions": "Oldest sessions of this service",
         "chains": "Blocking chains",
     }
-    found = [(caption, answers.get(name)) for name, caption in captions.items()]
+    found = [(caption, _of_others(answers.get(name))) for name, caption in captions.items()]
     return [(caption, table) for caption, table in found if table is not None and len(table)]
+
+
+def _of_others(table: Frame | None) -> Frame | None:
+    """Without the sessions in which this is being read: their transactions lead a reader astray."""
+    if table is None or "application" not in table:
+        return table
+    return Frame(table[table["application"] != OWN_NAME])
 
 
 def _notes(sessions: Sessions | None, context: CheckContext) -> list[str]:
@@ -127,6 +144,22 @@ def _notes(sessions: Sessions | None, context: CheckContext) -> list[str]:
         f"{sessions.blocker} blocks {sessions.waiters} sessions for {sessions.blocked_seconds:.0f} s: a restart of "
         f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({sessions.blocking_pid}) stops its "
         f"statement, pg_terminate_backend({sessions.blocking_pid}) ends a session that is idle in transaction."
+    ]
+
+
+def _hindrance(context: CheckContext, sessions: Sessions | None, answers: Answers) -> str:
+    """What keeps the pool from having a free connection, as a clause; empty when nothing is seen to."""
+    if not context.live:
+        return ""
+    return (sessions.blocked if sessions is not None else "") or full_role(context, answers)
+
+
+def _role_notes(context: CheckContext, answers: Answers) -> list[str]:
+    if not context.live or not (text := full_role(context, answers)):
+        return []
+    return [
+        f"{text[0].upper()}{text[1:]}: new pods get none either, so that neither a restart nor a larger pool helps. "
+        f"Find out who set it; ALTER ROLE … CONNECTION LIMIT -1 takes it away."
     ]
 
 

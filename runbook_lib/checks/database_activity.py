@@ -49,7 +49,7 @@ def database_activity(context: CheckContext) -> Finding:
     """What the service's statements do, looked at eight times within two seconds: what they wait for, and whom they wait for."""
     database = context.sources.database
     answers = ask(
-        {"activity": Question(database, database.activity), "in_use": over_time(context, "pool_in_use", fine=True)},
+        {"activity": Question(database, database.activity), "in_use": over_time(context, "pool_in_use", steps="fine")},
         deadline_seconds=context.deadline_seconds,
     )
     seen = answers.get("activity") if context.live else None

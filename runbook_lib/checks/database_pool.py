@@ -22,7 +22,8 @@ _MOST = 0.5  # of the samples
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The service's own view of its pool. `shares`: in use against size, by pod. `size` is the sum over pods, in connections.
+    """The service's own view of its pool. `shares`: in use against size, by pod, of several pools that of the fullest. `size` is
+    the sum over all pools and pods, in connections.
 
     shrank_at: when the smallest pool of any pod came to be smaller than before.
     """
@@ -38,7 +39,7 @@ class Pool:
 
 
 def seen_by_service(answers: Answers, context: CheckContext) -> Pool:
-    """The pool from the answers `in_use`, `size`, `waiting` and `timeouts`."""
+    """The pool from the answers `in_use`, `size`, `waiting`, `timeouts` and `application_pods`."""
     in_use, size = answers.get("in_use"), answers.get("size")
     if in_use is None or size is None:
         failing = _failing(answers, context)
@@ -46,8 +47,8 @@ def seen_by_service(answers: Answers, context: CheckContext) -> Pool:
             shares={}, size=None, in_use=None, full=None, full_pods=0, failing_since=failing, shrank_at=None, measured=False
         )
     used, sizes = split(in_use, "pod"), split(size, "pod")
-    start = context.focus().start
-    shares = {pod: ratio(series, sizes[pod]) for pod, series in used.items() if pod in sizes and series.index.max() >= start}
+    there = _there(used, answers, context)
+    shares = {pod: share for pod, share in _shares(in_use, size).items() if pod in there}
     episodes = [found for series in shares.values() if (found := _full_episode(series, context)) is not None]
     return Pool(
         shares=shares,
@@ -59,6 +60,21 @@ def seen_by_service(answers: Answers, context: CheckContext) -> Pool:
         shrank_at=_shrank_at(sizes, context),
         measured=bool(shares),
     )
+
+
+def _shares(in_use: pd.DataFrame, size: pd.DataFrame) -> dict[str, pd.Series]:
+    """In use against size, by pod: of several pools the fullest at each instant, since a free one does not help its neighbour."""
+    if "pool" in in_use.columns and "pool" in size.columns:
+        pools = [_shares(_of_pool(in_use, name), _of_pool(size, name)) for name in sorted(set(in_use["pool"].fillna("")))]
+        pods = {pod for shares in pools for pod in shares}
+        fullest = {pod: pd.concat([shares[pod] for shares in pools if pod in shares]) for pod in sorted(pods)}
+        return {pod: shares.groupby(level=0).max() for pod, shares in fullest.items()}
+    sizes = split(size, "pod")
+    return {pod: ratio(series, sizes[pod]) for pod, series in split(in_use, "pod").items() if pod in sizes}
+
+
+def _of_pool(answer: pd.DataFrame, name: str) -> pd.DataFrame:
+    return answer[answer["pool"].fillna("") == name].drop(columns="pool")
 
 
 def pool_signals(pool: Pool, answers: Answers, *, blocked: str) -> list[Signal]:
@@ -85,6 +101,15 @@ def _sum_now(parts: Mapping[str, pd.Series]) -> float:
     return sum(float(parts[name].iloc[-1]) for name, end in ends.items() if end == newest)
 
 
+def _there(parts: Mapping[str, pd.Series], answers: Answers, context: CheckContext) -> dict[str, pd.Series]:
+    """The pods that are measured in the focus, of which the cluster still has those it knows: a replaced one's full pool went
+    with it. One that is merely not measured any more may hang on its full pool."""
+    since, pods = context.focus().start, answers.get("application_pods")
+    seen = {name: series for name, series in parts.items() if len(series) and series.index[-1] >= since}
+    known = set(pods["pod"]) & set(seen) if context.live and pods is not None and len(pods) else set()
+    return {name: series for name, series in seen.items() if name in known} if known else seen
+
+
 def _full_episode(series: pd.Series, context: CheckContext) -> Episode | None:
     """The stretch in which a pod's pool was full, when it was so for most of the time since."""
     episode = latest_episode(series, threshold=_FULL_RATIO, gap=context.gap)
@@ -98,10 +123,11 @@ def _failing(answers: Answers, context: CheckContext) -> datetime | None:
     """Since when requests wait in vain for a connection: the pool's time-outs, else its queue."""
     for name in ("timeouts", "waiting"):
         answer = answers.get(name)
-        for series in split(answer, "pod").values() if answer is not None else ():
-            episode = latest_episode(series, threshold=0.0, gap=context.gap)
-            if episode is not None and context.concerns(episode):
-                return episode.onset
+        parts = _there(split(answer, "pod"), answers, context) if answer is not None else {}
+        found = [latest_episode(series, threshold=0.0, gap=context.gap) for series in parts.values()]
+        onsets = [episode.onset for episode in found if episode is not None and context.concerns(episode)]
+        if onsets:
+            return min(onsets)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib.analysis.pod_troubles import Trouble, troubles
+from runbook_lib.analysis.pod_troubles import Trouble, serving, standing, troubles
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.pod_states import sentence, table
@@ -23,8 +23,8 @@ def database_readiness(context: CheckContext) -> Finding:
     """Are the database's pods ready, since when not and why, and does it take connections?"""
     component = context.service.components.database
     answers = ask(_questions(context, component), deadline_seconds=context.deadline_seconds)
-    pods = answers.get("pods")
-    found = troubles(pods.to_dict("records"), recently=context.focus().start) if pods is not None else []
+    pods, recently = _pods(answers), context.focus().start
+    found = troubles(serving(pods, recently=recently), recently=recently) if pods is not None else []
     signals = (unreachable(answers), pods_down(context, answers))
     return Finding(
         name="database_readiness",
@@ -62,10 +62,16 @@ def unreachable(answers: Answers) -> Signal:
     return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
 
 
+def _pods(answers: Answers) -> Frame | None:
+    """Those of the database itself: an operator's jobs carry its labels, too."""
+    pods = answers.get("pods")
+    return standing(pods) if pods is not None else None
+
+
 def pods_down(context: CheckContext, answers: Answers) -> Signal:
     """Whether no pod of the database is ready, and since when; from the questions `pods` and `events`."""
     name = "database_pods_down"
-    pods = answers.get("pods")
+    pods = _pods(answers)
     if pods is None or not context.live:
         reason = answers.why_missing("pods") or "they are not in this cluster, or a past window is looked at"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the pods of the database are not known: {reason}")

@@ -96,9 +96,21 @@ def own_rows(rows: Frame, service: Service) -> Frame:
     return mine
 
 
-def why_unknown(context: CheckContext, answers: Answers, name: str) -> str:
-    """Why what the database would say is missing."""
-    return answers.why_missing(name) if context.live else "a past window is looked at, and a database only tells of now"
+def full_role(context: CheckContext, answers: Answers) -> str:
+    """Which role of the service has as many connections as it may, as a clause; from `limits` and `connections`. Empty: none."""
+    limits, connections = answers.get("limits"), answers.get("connections")
+    if limits is None or connections is None or not len(connections):
+        return ""
+    own = {str(user) for user in own_rows(connections, context.service)["user"]}
+    full = sorted(own & set(limits.get("full_roles") or ()))
+    return f"role {full[0]} has as many connections as its CONNECTION LIMIT lets it have" if full else ""
+
+
+def why_unknown(context: CheckContext, answers: Answers, *names: str) -> str:
+    """Why what the database would say is missing: the first of these answers that did not come."""
+    if not context.live:
+        return "a past window is looked at, and a database only tells of now"
+    return next((reason for name in names if (reason := answers.why_missing(name))), "")
 
 
 def session_signals(
@@ -107,6 +119,7 @@ def session_signals(
     """What the database tells; `pool_size` is that of all pods together, in connections."""
     return [
         _exhausted(context, sessions, answers),
+        _role_full(context, answers),
         _held(context, pool_size, sessions, answers),
         _in_transaction(context, pool_size, sessions, answers),
         _blocked(context, sessions, answers),
@@ -139,7 +152,7 @@ def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answer
         return Signal(
             name=name,
             presence=Presence.UNKNOWN,
-            text=f"the server's connections are not known: {why_unknown(context, answers, 'limits')}",
+            text=f"the server's connections are not known: {why_unknown(context, answers, 'limits', 'sessions')}",
         )
     text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
     full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
@@ -148,11 +161,25 @@ def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answer
     )
 
 
+def _role_full(context: CheckContext, answers: Answers) -> Signal:
+    """Whether the database lets the service's own role have no more connections: no new pod gets any either."""
+    name, limits, connections = "role_connections_exhausted", answers.get("limits"), answers.get("connections")
+    if limits is None or connections is None or not context.live:
+        why = why_unknown(context, answers, "limits") or why_unknown(context, answers, "connections")
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the connections of the service's role are not known: {why}")
+    text = full_role(context, answers)
+    if not text:
+        return Signal(name=name, presence=Presence.ABSENT, text="the database sets the service's role no limit that is reached")
+    return Signal(name=name, presence=Presence.PRESENT, text=text)
+
+
 def _held(context: CheckContext, pool_size: float | None, sessions: Sessions | None, answers: Answers) -> Signal:
     name = "connections_held_beyond_request"
     if sessions is None:
         return Signal(
-            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {why_unknown(context, answers, 'sessions')}"
+            name=name,
+            presence=Presence.UNKNOWN,
+            text=f"the sessions are not known: {why_unknown(context, answers, 'sessions', 'limits')}",
         )
     enough = max(1.0, 0.2 * (pool_size or 0.0))
     if sessions.held < enough:
@@ -167,7 +194,9 @@ def _in_transaction(context: CheckContext, pool_size: float | None, sessions: Se
     name = "connections_wait_in_transaction"
     if sessions is None:
         return Signal(
-            name=name, presence=Presence.UNKNOWN, text=f"the sessions are not known: {why_unknown(context, answers, 'sessions')}"
+            name=name,
+            presence=Presence.UNKNOWN,
+            text=f"the sessions are not known: {why_unknown(context, answers, 'sessions', 'limits')}",
         )
     text = f"{sessions.open_transactions} sessions are idle in transaction"
     many = sessions.open_transactions >= max(1.0, _MOST * (pool_size or 2.0))
@@ -178,10 +207,12 @@ def _blocked(context: CheckContext, sessions: Sessions | None, answers: Answers)
     name = "sessions_blocked"
     if sessions is None or answers.get("chains") is None:
         return Signal(
-            name=name, presence=Presence.UNKNOWN, text=f"blocking is not known: {why_unknown(context, answers, 'chains')}"
+            name=name,
+            presence=Presence.UNKNOWN,
+            text=f"blocking is not known: {why_unknown(context, answers, 'chains', 'limits', 'sessions')}",
         )
     if not sessions.waiters:
-        return _not_seen(name, "no session has waited for a lock for long", sessions)
+        return _not_seen(name, "no chain of sessions that wait for a lock was seen at that moment", sessions)
     since = context.now - timedelta(seconds=sessions.blocked_seconds) if context.live else None
     text = sessions.blocked
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=sessions.blocker)

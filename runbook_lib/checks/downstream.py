@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import format_instant
+from runbook_lib.service.called import measured_names, unmeasured
 from runbook_lib.service.models import Downstream
 from runbook_lib.sources.interface import HttpAnswer
 
@@ -27,12 +27,17 @@ _FALLBACK_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Dependency:
-    """One downstream service as seen from here. blind: no health endpoint of any service answered, so that it may be our side."""
+    """One downstream service as seen from here.
+
+    missing: of "errors" and "latency", which were measured and have no calls to it, and what they have. blind: no health endpoint
+    of any service answered, so that it may be our side.
+    """
 
     name: str
     failing: Episode | None
     slow: Episode | None
     measured: bool
+    missing: Mapping[str, str]
     health: HttpAnswer | None
     probed: bool
     blind: bool
@@ -52,8 +57,8 @@ def downstream_health(context: CheckContext) -> Finding:
         deadline_seconds=context.deadline_seconds,
     )
     blind = len(health) > 1 and not any(_spoke(answers.get(name)) for name in health)
-    seen = [_judge(one, context, answers, blind=blind) for one in downstream]
-    errors = _by_name(answers.get("errors"), downstream)
+    calls = _calls(answers, downstream)
+    seen = [_judge(one, context, answers, calls, blind=blind) for one in downstream]
     summary = _summary(seen, context)
     return Finding(
         name="downstream_health",
@@ -62,49 +67,8 @@ def downstream_health(context: CheckContext) -> Finding:
         status=_status(seen),
         command=_command(downstream),
         tables=(("Downstream services", _table(seen)),) if seen else (),
-        figure=_figure(errors, summary),
+        figure=_figure(calls.get("errors", {}), summary),
         signals=tuple(signal for one in seen for signal in _signals(one, answers)) or _no_dependencies(),
-        sources=answers.sources,
-    )
-
-
-def circuit_breakers(context: CheckContext) -> Finding:
-    """The state of the circuit breakers, from the service's admin endpoint and its metrics."""
-    application = context.service.components.application
-    paths = {
-        one.circuit_breaker.status_path
-        for one in context.service.dependencies.downstream
-        if one.circuit_breaker is not None and one.circuit_breaker.status_path
-    }
-    questions = {"metric": over_time(context, "breaker_state")}
-    base = application.url.resolve().rstrip("/") if application.url is not None else ""
-    if base:
-        http = context.sources.http
-        questions |= {path: Question(http, partial(http.get, base + path)) for path in paths}
-    answers = ask(questions, deadline_seconds=context.deadline_seconds)
-    open_now = _open_breakers(answers.get("metric"))
-    states = _reported_states([answers.get(path) for path in paths])
-    opened = sorted({*open_now, *(name for name, state in states.items() if state.lower() in {"open", "forced_open"})})
-    known = answers.get("metric") is not None or bool(states)
-    if not known:
-        summary, status = "The state of the circuit breakers is not known.", FindingStatus.UNKNOWN
-    elif opened:
-        summary, status = (
-            f"The circuit breaker of {', '.join(opened)} is open: calls are answered by the fallback.",
-            FindingStatus.WARNING,
-        )
-    else:
-        summary, status = "All circuit breakers are closed: every call goes through.", FindingStatus.INFO
-    presence = Presence.UNKNOWN if not known else Presence.PRESENT if opened else Presence.ABSENT
-    rows = [(name, state) for name, state in sorted(states.items())] or [(name, "open") for name in opened]
-    return Finding(
-        name="circuit_breakers",
-        title="Circuit breakers",
-        summary=summary,
-        status=status,
-        command="; ".join(f"curl -s {base}{path}" for path in sorted(paths)) if base else "",
-        tables=(("Circuit breakers", frame(rows, columns=["breaker", "state"])),) if rows else (),
-        signals=(Signal(name="breaker_open", presence=presence, text=summary.rstrip("."), subject=", ".join(opened) or None),),
         sources=answers.sources,
     )
 
@@ -119,40 +83,42 @@ def _spoke(answer: HttpAnswer | None) -> bool:
     return answer is not None and answer.status is not None
 
 
-def _judge(downstream: Downstream, context: CheckContext, answers: Answers, *, blind: bool) -> _Dependency:
-    label = downstream.label or downstream.name
+def _calls(answers: Answers, downstream: tuple[Downstream, ...]) -> dict[str, dict[str, pd.Series]]:
+    """The series of "errors" and "latency", as far as they are exported, by the service file's names where it means them."""
+    parts = {name: split(answer, "downstream") for name in ("errors", "latency") if (answer := answers.get(name)) is not None}
+    names = measured_names(downstream, {label for series in parts.values() for label in series})
+    return {name: {names.get(label, label): one for label, one in series.items()} for name, series in parts.items()}
+
+
+def _judge(
+    downstream: Downstream,
+    context: CheckContext,
+    answers: Answers,
+    calls: Mapping[str, Mapping[str, pd.Series]],
+    *,
+    blind: bool,
+) -> _Dependency:
+    name = downstream.name
     timeout = downstream.timeout_seconds or _FALLBACK_TIMEOUT_SECONDS
-    errors, latency = answers.get("errors"), answers.get("latency")
-    failing = _episode(errors, label, _FAILING_RATIO, context)
-    slow = _episode(latency, label, 0.8 * timeout, context)
-    question = f"health {downstream.name}"
+    ours = {measure: series[name] for measure, series in calls.items() if len(series.get(name, ()))}
     return _Dependency(
-        name=downstream.name,
-        failing=failing,
-        slow=slow,
-        measured=errors is not None or latency is not None,
-        health=answers.get(question),
+        name=name,
+        failing=_episode(ours.get("errors"), _FAILING_RATIO, context),
+        slow=_episode(ours.get("latency"), 0.8 * timeout, context),
+        measured=bool(ours),
+        missing={measure: unmeasured(downstream, series) for measure, series in calls.items() if measure not in ours},
+        health=answers.get(f"health {name}"),
         probed=downstream.health_url is not None,
         blind=blind,
         timeout_seconds=timeout,
     )
 
 
-def _episode(answer: Frame | None, label: str, threshold: float, context: CheckContext) -> Episode | None:
-    if answer is None:
-        return None
-    series = split(answer, "downstream").get(label)
-    if series is None or series.empty:
+def _episode(series: pd.Series | None, threshold: float, context: CheckContext) -> Episode | None:
+    if series is None:
         return None
     episode = latest_episode(series, threshold=threshold, gap=context.gap)
     return episode if episode is not None and context.concerns(episode) else None
-
-
-def _by_name(answer: Frame | None, downstream: tuple[Downstream, ...]) -> dict[str, pd.Series]:
-    if answer is None:
-        return {}
-    names = {one.label or one.name: one.name for one in downstream}
-    return {names.get(label, label): series for label, series in split(answer, "downstream").items()}
 
 
 def _unwell(one: _Dependency) -> bool:
@@ -160,7 +126,8 @@ def _unwell(one: _Dependency) -> bool:
 
 
 def _looked_at(one: _Dependency) -> bool:
-    return one.measured or (one.health is not None and not one.blind)
+    """Its calls were; or, where no service measures its calls, its health."""
+    return one.measured or (not one.missing and one.health is not None and not one.blind)
 
 
 def _summary(seen: list[_Dependency], context: CheckContext) -> str:
@@ -170,7 +137,10 @@ def _summary(seen: list[_Dependency], context: CheckContext) -> str:
     if not sick:
         unseen = [one.name for one in seen if not _looked_at(one)]
         rest = f" ({', '.join(unseen)} could not be looked at)" if unseen else ""
-        return f"Calls to {len(seen) - len(unseen)} of {len(seen)} downstream services are answered normally{rest}."
+        told = "".join(
+            f" {text[0].upper()}{text[1:]}." for one in seen if not one.measured for text in dict.fromkeys(one.missing.values())
+        )
+        return f"Calls to {len(seen) - len(unseen)} of {len(seen)} downstream services are answered normally{rest}.{told}"
     return " ".join(_sentence(one) for one in sick)
 
 
@@ -251,8 +221,10 @@ def _calls_signal(one: _Dependency, answers: Answers) -> Signal:
             value=one.failing.peak,
             unit="ratio",
         )
-    if answers.get("errors") is None:
-        reason = answers.why_missing("errors") or "the service exports no metric of its outgoing calls"
+    if answers.get("errors") is None or "errors" in one.missing:
+        reason = (
+            one.missing.get("errors") or answers.why_missing("errors") or "the service exports no metric of its outgoing calls"
+        )
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"calls to {one.name} are not known: {reason}", subject=one.name)
     return Signal(name=name, presence=Presence.ABSENT, text=f"the calls to {one.name} do not fail", subject=one.name)
 
@@ -265,8 +237,12 @@ def _slow_signal(one: _Dependency, answers: Answers) -> Signal:
         return Signal(
             name=name, presence=Presence.PRESENT, text=text, since=since, subject=one.name, value=one.slow.peak, unit="seconds"
         )
-    if answers.get("latency") is None:
-        reason = answers.why_missing("latency") or "the service exports no duration of its outgoing calls"
+    if answers.get("latency") is None or "latency" in one.missing:
+        reason = (
+            one.missing.get("latency")
+            or answers.why_missing("latency")
+            or "the service exports no duration of its outgoing calls"
+        )
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"how long calls to {one.name} take is not known: {reason}")
     return Signal(name=name, presence=Presence.ABSENT, text=f"the calls to {one.name} are not slow", subject=one.name)
 
@@ -293,24 +269,3 @@ def _no_dependencies() -> tuple[Signal, ...]:
     text = "the service file names no downstream services"
     names = ("downstream_calls_failing", "downstream_slow", "downstream_unhealthy")
     return tuple(Signal(name=name, presence=Presence.ABSENT, text=text) for name in names)
-
-
-def _open_breakers(answer: Frame | None) -> list[str]:
-    if answer is None:
-        return []
-    return [name for name, series in split(answer, "downstream").items() if len(series) and series.iloc[-1] == 1]
-
-
-def _reported_states(answers: list[HttpAnswer | None]) -> dict[str, str]:
-    """States from an admin endpoint: `{"payments": {"state": "open"}}`, `{"payments": "open"}`, or Spring's
-    `{"circuitBreakers": {"payments": {"state": "OPEN"}}}`."""
-    states: dict[str, str] = {}
-    for answer in answers:
-        if answer is None or not answer.ok or not isinstance(answer.body, Mapping):
-            continue
-        body = answer.body.get("circuitBreakers", answer.body)
-        for name, value in body.items() if isinstance(body, Mapping) else ():
-            state = value.get("state") if isinstance(value, Mapping) else value
-            if isinstance(state, str):
-                states[str(name)] = state
-    return states

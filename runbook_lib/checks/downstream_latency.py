@@ -17,6 +17,7 @@ from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
+from runbook_lib.service.called import measured_names
 
 # By so much must calls take longer than before, to every service alike: more than a busy second, less than what a limit allows.
 _TIMES_AS_LONG, _LONGER_SECONDS = 3.0, 0.05
@@ -44,8 +45,8 @@ def downstream_latency(context: CheckContext) -> Finding:
     )
     answer = answers.get("latency")
     limit = _SHARE_OF_LIMIT * context.service.thresholds.latency_p95_seconds.critical
-    names = {one.label or one.name: one.name for one in context.service.dependencies.downstream}
     parts = split(answer, "downstream") if answer is not None else {}
+    names = measured_names(context.service.dependencies.downstream, parts)
     calls = [_Calls(names.get(label, label), series, _episode(context, series, limit)) for label, series in parts.items()]
     slow = sorted((one for one in calls if one.slow), key=lambda one: -(one.slow.peak if one.slow else 0.0))
     summary = _summary(context, calls, slow, answers)

@@ -37,7 +37,12 @@ def endpoints(context: CheckContext) -> Finding:
     )
     service, behind, pods = answers.get("service"), answers.get("endpoints"), staying(answers.get("pods"))
     missed = _missed(service, pods)
-    signals = (_mismatch(context, name, answers, missed), _port(context, name, answers), _empty(context, name, answers))
+    signals = (
+        _mismatch(context, name, answers, missed),
+        _gone(context, name, answers),
+        _port(context, name, answers),
+        _empty(context, name, answers),
+    )
     return Finding(
         name="endpoints",
         title="Endpoints",
@@ -61,7 +66,7 @@ def _service(cluster: Cluster, name: str) -> Mapping[str, Any]:
 
 def _unnamed(context: CheckContext) -> Finding:
     text = f"The service file of {context.service.name} names no Service (components.application.kubernetes_service)."
-    names = ("service_selects_no_pod", "service_port_unknown", "no_endpoints")
+    names = ("service_selects_no_pod", "service_gone", "service_port_unknown", "no_endpoints")
     return Finding(
         name="endpoints",
         title="Endpoints",
@@ -151,6 +156,17 @@ def _mismatch(context: CheckContext, name: str, answers: Answers, missed: Mappin
     return Signal(name=signal, presence=Presence.PRESENT, text=text, since=_since(answers), subject=f"service/{name}")
 
 
+def _gone(context: CheckContext, name: str, answers: Answers) -> Signal:
+    """Whether the Service was deleted. That leaves no date, so that the symptom's stands for it: nobody comes by it since."""
+    signal, service = "service_gone", answers.get("service")
+    if service is None or not context.live:
+        return Signal(name=signal, presence=Presence.UNKNOWN, text=_not_known("whether the service is there", answers))
+    if service:
+        return Signal(name=signal, presence=Presence.ABSENT, text=f"service {name} is there")
+    text = f"there is no service {name}: its name leads nowhere"
+    return Signal(name=signal, presence=Presence.PRESENT, text=text, since=context.onset, subject=f"service/{name}")
+
+
 def _since(answers: Answers) -> datetime | None:
     """When the endpoints went; else when the selector was written, which may be older than that."""
     behind, service = answers.get("endpoints"), answers.get("service")
@@ -159,18 +175,24 @@ def _since(answers: Answers) -> datetime | None:
 
 
 def _port(context: CheckContext, name: str, answers: Answers) -> Signal:
-    """A target port that the pods do not have by that name: endpoints without a port lead nowhere."""
+    """A target port that the pods do not have. By name it leads nowhere at all; a number may be one that the pods listen on and
+    do not declare, so that it is dated by when the Service's ports were written, which must be near the symptom."""
     signal = "service_port_unknown"
     service, pods = answers.get("service"), staying(answers.get("pods"))
     if service is None or pods is None or not context.live:
         return Signal(name=signal, presence=Presence.UNKNOWN, text=_not_known("where the service leads to", answers))
-    named = {str(port["name"]) for ports in pods["ports"] for port in ports if port.get("name")}
-    asked = [str(port["target_port"]) for port in service.get("ports", ()) if isinstance(port["target_port"], str)]
-    unknown = [port for port in asked if port not in named]
-    if not unknown or pods.empty:
+    declared = [port for ports in pods["ports"] for port in ports]
+    names = {str(port["name"]) for port in declared if port.get("name")}
+    numbers = {int(port["containerPort"]) for port in declared if port.get("containerPort")}
+    asked = [port["target_port"] for port in service.get("ports", ())]
+    unnamed = [port for port in asked if isinstance(port, str) and port not in names]
+    undeclared = [port for port in asked if isinstance(port, int) and numbers and port not in numbers]
+    if pods.empty or not (unnamed or undeclared):
         return Signal(name=signal, presence=Presence.ABSENT, text=f"the ports of service {name} are those of the pods")
-    text = f"service {name} leads to port {unknown[0]}, and the pods name no such port ({', '.join(sorted(named)) or 'none'})"
-    return Signal(name=signal, presence=Presence.PRESENT, text=text, since=_since(answers), subject=f"service/{name}")
+    since = _since(answers) if unnamed else service.get("ports_updated_at")
+    known = ", ".join(sorted(names) if unnamed else map(str, sorted(numbers))) or "none"
+    text = f"service {name} leads to port {(unnamed or undeclared)[0]}, and the pods have no such port ({known})"
+    return Signal(name=signal, presence=Presence.PRESENT, text=text, since=since, subject=f"service/{name}")
 
 
 def _empty(context: CheckContext, name: str, answers: Answers) -> Signal:

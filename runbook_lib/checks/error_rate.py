@@ -14,7 +14,7 @@ from runbook_lib.models.cause import Symptom
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
-from runbook_lib.models.window import format_instant
+from runbook_lib.models.window import Window, format_instant
 
 _MINIMUM_RATIO_APART = 0.2  # two revisions differ when their error ratios lie this far apart
 
@@ -22,7 +22,7 @@ _MINIMUM_RATIO_APART = 0.2  # two revisions differ when their error ratios lie t
 def error_ratio(context: CheckContext) -> Finding:
     """The share of requests that fail with a 5xx, over the window: is it above its threshold, and since when?"""
     answers = ask(
-        {"ratio": over_time(context, "error_ratio", fine=True), "rate": now(context, "request_rate")},
+        {"ratio": over_time(context, "error_ratio", steps="fine"), "rate": now(context, "request_rate")},
         deadline_seconds=context.deadline_seconds,
     )
     answer = answers.get("ratio")
@@ -90,7 +90,7 @@ def error_breakdown(context: CheckContext) -> Finding:
     tables += [("Errors by route", ranking(routes, "route", "errors per second"))] if routes else []
     tables += [("Error ratio by version", ranking(versions, "version", "error ratio"))] if versions else []
     tables += [("Error ratio by pod", ranking(pods, "pod", "error ratio"))] if pods else []
-    summary = _breakdown_summary(rates, routes)
+    summary = _breakdown_summary(rates, routes, focus)
     failing = sum(rates.values()) > 0
     return Finding(
         name="error_breakdown",
@@ -111,12 +111,13 @@ def _unmeasured(context: CheckContext, answers: Answers) -> Finding:
         "no request metric of this service was found in Prometheus; set instrumentation.preset, .selector or .metrics.error_ratio"
     )
     text = f"The error ratio could not be measured: {reason}."
+    lines = f"-l {context.selector} --tail=-1 --since={context.since_option()}"
     return Finding(
         name="error_ratio",
         title="Error rate",
         summary=text,
         status=FindingStatus.UNKNOWN,
-        command=f"kubectl -n {context.namespace} logs -l {context.selector} --since={context.since_option()} | grep -c ERROR",
+        command=f"kubectl -n {context.namespace} logs {lines} | grep -c ERROR",
         signals=(Signal(name="errors_high", presence=Presence.UNKNOWN, text=text),),
         sources=answers.sources,
     )
@@ -165,12 +166,14 @@ def _not_broken_down(answers: Answers) -> Finding:
     )
 
 
-def _breakdown_summary(rates: Mapping[str, float], routes: Mapping[str, float]) -> str:
+def _breakdown_summary(rates: Mapping[str, float], routes: Mapping[str, float], focus: Window) -> str:
+    """The stretch is named: an average over the episode's rise is not what fails now, which the step before has told."""
     total = sum(rates.values())
     if total <= 0:
         return "No request fails."
     status, rate = max(rates.items(), key=lambda item: item[1])
-    text = f"{total:.2g} requests per second fail, {rate / total:.0%} of them with status {status}"
+    text = f"{total:.2g} requests per second fail on average since {format_instant(focus.start)}"
+    text += f", {rate / total:.0%} of them with status {status}"
     if routes and sum(routes.values()) > 0:
         route, share = max(routes.items(), key=lambda item: item[1])
         text += f"; {share / sum(routes.values()):.0%} of them on {route}"

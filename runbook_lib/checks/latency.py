@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -29,7 +31,11 @@ _APART_OF_LIMIT = 0.5  # of the critical latency: by so much must one version or
 
 def latency(context: CheckContext) -> Finding:
     """The 50th, 95th and 99th percentile of the response time over the window: is p95 above its threshold, and since when?"""
-    quantiles = {name: over_time(context, "latency_quantile", fine=True, quantile=value) for name, value in _QUANTILES.items()}
+    # p95 is dated, and the others are only drawn: each asks Prometheus for every bucket of every pod once more.
+    quantiles = {
+        name: over_time(context, "latency_quantile", steps="fine" if name == "p95" else "coarse", quantile=value)
+        for name, value in _QUANTILES.items()
+    }
     others = {"rate": now(context, "request_rate"), "mean": now(context, "latency_mean")}
     answers = ask({**quantiles, **others}, deadline_seconds=context.deadline_seconds)
     answer = answers.get("p95")
@@ -37,9 +43,11 @@ def latency(context: CheckContext) -> Finding:
         return _unmeasured(context, answers)
     limits = context.service.thresholds.latency_p95_seconds
     # Without requests there is no percentile: Prometheus says NaN.
-    level = level_of(context, as_series(answer), limits)
+    level = level_of(context, _unbounded(context, as_series(answer)), limits)
+    cut_off = _cut_off(context, level)
+    level = replace(level, current=None) if cut_off else level
     parts = {name: as_series(answers.get(name)) for name in _QUANTILES if answers.get(name) is not None}
-    summary = _summary(context, level)
+    summary = cut_off or _summary(context, level)
     return Finding(
         name="latency",
         title="Latency",
@@ -48,12 +56,12 @@ def latency(context: CheckContext) -> Finding:
         command=answer.command,
         tables=(("Response time", _table(parts, level, answers.get("rate"))),),
         figure=_figure(summary, parts, level),
-        notes=tuple(_notes(context)),
+        notes=(*_notes(context), *_end_note(context, level)),
         signals=(
             level.signal(
                 "latency_high",
                 f"the 95th percentile is {written(level.value, 'seconds')}, limit {written(limits.critical, 'seconds')}",
-                unknown="no requests were answered, so that there is nothing to measure",
+                unknown=cut_off.rstrip(".") or "no requests were answered, so that there is nothing to measure",
                 unit="seconds",
             ),
         ),
@@ -70,7 +78,7 @@ def latency_symptom(context: CheckContext, finding: Finding) -> Symptom:
 def latency_breakdown(context: CheckContext) -> Finding:
     """Which requests are slow: by route, pod and version. One route, one pod or one version points at the cause."""
     answers = ask(
-        {part: over_time(context, f"latency_by_{part}", quantile="0.95") for part in ("route", "pod", "version")},
+        {part: over_time(context, f"latency_by_{part}", steps="coarse", quantile="0.95") for part in ("route", "pod", "version")},
         deadline_seconds=context.deadline_seconds,
     )
     focus = context.focus()
@@ -80,7 +88,9 @@ def latency_breakdown(context: CheckContext) -> Finding:
     limits = context.service.thresholds.latency_p95_seconds
     part = next(part for part, amounts in by.items() if amounts)
     worst, slowest = max(by[part].items(), key=lambda item: item[1])
-    summary = f"The slowest {part} is {worst}, with a 95th percentile of {written(slowest, 'seconds')}."
+    # An average over the episode's rise is less than what the step before tells of now.
+    since = f"on average since {format_instant(focus.start)}"
+    summary = f"The slowest {part} is {worst}, with a 95th percentile of {written(slowest, 'seconds')} {since}."
     parts = split(answers.get(part), part)
     notes = [_uneven(context, by[name], name) for name in ("pod", "version")]
     return Finding(
@@ -110,6 +120,36 @@ def _notes(context: CheckContext) -> Iterator[str]:
     if others:
         told = ", ".join(f"in place of {name} stands quantile {got}" for name, got in others)
         yield f"The summary has the quantiles {', '.join(expression.quantiles)}: {told}."
+
+
+def _end(context: CheckContext) -> float:
+    """Where the histogram's buckets end, in seconds: a percentile above it is told as this."""
+    expression = context.expressions().get("latency_quantile")
+    return expression.ends if expression is not None and expression.ends is not None else math.inf
+
+
+def _unbounded(context: CheckContext, series: pd.Series) -> pd.Series:
+    """The series; where the buckets end at the very limit, with what is longer than that just above the limit, where it is."""
+    end, limit = _end(context), context.service.thresholds.latency_p95_seconds.critical
+    return series.mask(series >= end, math.nextafter(limit, math.inf)) if math.isclose(end, limit) else series
+
+
+def _cut_off(context: CheckContext, level: Level) -> str:
+    """A sentence when p95 lies above all buckets, and they end below the limit: it may be on either side of it."""
+    end, limit = _end(context), level.limits.critical
+    if level.episode is not None or level.current is None or level.current < end or end >= limit:
+        return ""
+    return (
+        f"5% of the requests to {context.service.name} take at least {written(end, 'seconds')}, and the histogram ends there: "
+        f"whether p95 is above the limit of {written(limit, 'seconds')} is not known. Export a bucket above the limit."
+    )
+
+
+def _end_note(context: CheckContext, level: Level) -> Iterator[str]:
+    """What to know where the percentile reached the end of the buckets."""
+    end = _end(context)
+    if len(level.series) and float(level.series.max()) >= end:
+        yield f"The histogram's buckets end at {written(end, 'seconds')}: whatever takes longer is told as this."
 
 
 def _mean_only(answers: Answers) -> str:

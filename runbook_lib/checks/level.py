@@ -71,6 +71,7 @@ class Level:
             since=self.episode.onset,
             until=self.episode.last,
             value=self.value,
+            peak=self.episode.peak,
             unit=unit,
         )
 
@@ -97,6 +98,7 @@ def symptom_of(finding: Finding, signal_name: str, *, name: str, title: str, uni
         unit=unit,
         threshold=threshold,
         breached=signal.presence is Presence.PRESENT,
+        peak=signal.peak,
         onset_at=signal.since,
         last_seen_at=signal.until,
         text=finding.summary,

@@ -21,6 +21,7 @@ KIND_WORDS = {
     "database_pool": "no free database connection",
     "memory": "out of memory",
     "database_statement": "the database turns the service down",
+    "database_schema": "a table or column that the database does not have",
     "database": "the connection to the database",
     "cache": "cache errors",
     "downstream": "calls to other services",
@@ -41,7 +42,8 @@ def error_logs(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    options = f"-l {context.selector} --all-containers --prefix --since={context.since_option()}"
+    # With a selector kubectl shows ten lines of each pod, unless it is told otherwise.
+    options = f"-l {context.selector} --all-containers --prefix --tail=-1 --since={context.since_option()}"
     command = f"kubectl -n {context.namespace} logs {options} | grep -i error"
     records = answers.get("logs")
     if records is None:
@@ -103,7 +105,8 @@ def _summary(recent: Frame, patterns: Frame, records: Frame, focus: Window) -> s
 
 def _first_line(message: object) -> str:
     """What a sentence has room for: a traceback stays in the table."""
-    lines = str(message).partition("Traceback (most recent call last)")[0].strip().splitlines()
+    said, _, frames = str(message).partition("Traceback (most recent call last)")
+    lines = said.strip().splitlines() or frames.strip().splitlines()[-1:]  # of frames alone the last line names the exception
     return " ".join((lines[0] if lines else str(message)).split())[:140]
 
 
@@ -147,7 +150,7 @@ def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: 
     matching = recent[kinds.loc[recent.index] == kind] if len(recent) else recent
     words = KIND_WORDS[kind]
     if len(matching) < _MINIMUM_COUNT or len(matching) < _MINIMUM_SHARE * len(recent):
-        return Signal(name=name, presence=Presence.ABSENT, text=f"the logs show {len(matching)} errors of the kind: {words}")
+        return Signal(name=name, presence=Presence.ABSENT, text=_too_few(len(matching), len(recent), words))
     since = _began(errors[kinds == kind], context.gap)
     example = _first_line(matching["message"].iloc[-1])
     return Signal(
@@ -159,6 +162,15 @@ def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: 
         value=len(matching) / len(recent),
         unit="ratio",
     )
+
+
+def _too_few(matching: int, errors: int, words: str) -> str:
+    """Stands as evidence against: a bare count of errors would read like evidence for."""
+    if not matching:
+        return f"the logs show no errors of the kind: {words}"
+    if matching < _MINIMUM_COUNT:
+        return f"too few errors in the logs to tell ({matching} of {errors}): {words}"
+    return f"only {matching} of {errors} errors in the logs: {words}"
 
 
 def _began(matching: Frame, gap: timedelta) -> datetime | None:

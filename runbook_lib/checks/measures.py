@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runbook_lib.checks.asking import Question
-from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.context import CheckContext, Steps
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.instrumentation import Expression
 
 
-def over_time(context: CheckContext, name: str, *, fine: bool = False, **values: str) -> Question:
-    """Ask for an expression over the window. The answer is a Frame with our label names, or None when it is not exported."""
-    return Question(
-        context.sources.metrics, lambda: _evaluate(context, name, values, lambda promql: _range(context, promql, fine))
-    )
+def over_time(context: CheckContext, name: str, *, steps: Steps = "usual", **values: str) -> Question:
+    """Ask for an expression over the window. The answer is a Frame with our label names, or None when it is not exported.
+
+    steps: see `CheckContext.step_seconds`.
+    """
+
+    def fetch(promql: str) -> Frame:
+        step = context.step_seconds(context.window, steps=steps)
+        return context.sources.metrics.range(promql, window=context.window, step_seconds=step)
+
+    return Question(context.sources.metrics, lambda: _evaluate(context, name, values, fetch))
 
 
 def now(context: CheckContext, name: str, **values: str) -> Question:
@@ -30,11 +36,6 @@ def promql_of(context: CheckContext, name: str, **values: str) -> str:
     """The PromQL of an expression, empty when it is not exported. Raises SourceError when that cannot be found out."""
     expression = context.expressions().get(name)
     return expression.promql_for(**values) if expression else ""
-
-
-def _range(context: CheckContext, promql: str, fine: bool) -> Frame:
-    window = context.window
-    return context.sources.metrics.range(promql, window=window, step_seconds=context.step_seconds(window, fine=fine))
 
 
 def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: Callable[[str], Frame]) -> Frame | None:

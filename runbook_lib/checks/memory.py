@@ -8,17 +8,16 @@ from datetime import datetime
 import pandas as pd
 
 from runbook_lib.analysis.series import largest, long, ratio, split
-from runbook_lib.analysis.trend import Growth, between_drops, growth, rising_part
+from runbook_lib.analysis.trend import Growth, after_bend, between_drops, growth, least_rise, rising_part, surge
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.pods import killed_for_memory
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
-from runbook_lib.models.window import format_duration, format_instant
+from runbook_lib.models.window import Window, format_duration, format_instant
 
-_MINIMUM_RISE_OF_LIMIT = 0.1
-_MINIMUM_RISE_OF_START = 0.25
 _MIB = 2**20
 
 
@@ -47,7 +46,9 @@ def memory(context: CheckContext) -> Finding:
     used = answers.get("used")
     parts = split(used, "pod") if used is not None else {}
     limits = split(answers.get("limit"), "pod") if answers.get("limit") is not None else {}
-    pods = [_pod(name, series, limits.get(name), context) for name, series in parts.items() if len(series)]
+    focus = context.focus()
+    parts = _there(parts, focus)
+    pods = [_pod(name, series, limits.get(name), focus) for name, series in parts.items() if len(series)]
     killed = _killed(answers.get("pods"), context)
     summary = _summary(pods, killed, answers)
     return Finding(
@@ -63,14 +64,20 @@ def memory(context: CheckContext) -> Finding:
     )
 
 
-def _pod(name: str, series: pd.Series, limit: pd.Series | None, context: CheckContext) -> _PodMemory:
-    focus = context.focus()
+def _there(parts: dict[str, pd.Series], focus: Window) -> dict[str, pd.Series]:
+    """The pods that were still measured in the focus; those of earlier rollouts would stand between them in every list."""
+    there = {name: series for name, series in parts.items() if len(series) and series.index[-1] >= focus.start}
+    return there or parts
+
+
+def _pod(name: str, series: pd.Series, limit: pd.Series | None, focus: Window) -> _PodMemory:
     maximum = float(limit.iloc[-1]) if limit is not None and len(limit) else None
     shares = ratio(series, limit)[focus.start : focus.end] if limit is not None else pd.Series(dtype="float64")
-    rising = [found for part in between_drops(series[: focus.end]) if (found := _rise(part, maximum, context)) is not None]
+    seen = series[: focus.end]
+    rising = [found for part in between_drops(seen) if (found := _rise(part, maximum, focus)) is not None]
     return _PodMemory(
         pod=name,
-        used_bytes=float(series[: focus.end].iloc[-1]) if len(series[: focus.end]) else float(series.iloc[-1]),
+        used_bytes=float(seen.iloc[-1]) if len(seen) else float(series.iloc[-1]),
         limit_bytes=maximum,
         peak_ratio=float(shares.max()) if len(shares) else None,
         growth=rising[-1] if rising else None,
@@ -78,17 +85,26 @@ def _pod(name: str, series: pd.Series, limit: pd.Series | None, context: CheckCo
     )
 
 
-def _rise(part: pd.Series, limit_bytes: float | None, context: CheckContext) -> Growth | None:
-    """The growth of one stretch between restarts, when it is steady, large enough to matter, and of this episode."""
-    rising = rising_part(part)
-    if rising.empty or rising.index[-1] < context.focus().start:
+def _rise(part: pd.Series, limit_bytes: float | None, focus: Window) -> Growth | None:
+    """The growth of one stretch between restarts, when it is steady, large enough to matter, and of this episode.
+
+    What can be known without the trend is asked first: a thousand pods are looked at, and few of them grow.
+    """
+    if part.empty or part.index[-1] < focus.start:
         return None
-    start = float(rising.iloc[0])
-    needed = _MINIMUM_RISE_OF_LIMIT * limit_bytes if limit_bytes else _MINIMUM_RISE_OF_START * start
-    if float(rising.max()) - start < needed:
-        return None  # known without the trend, which takes a while for a thousand pods
-    found = growth(rising)
-    return found if found is not None and found.growing and found.rise >= needed else None
+    lowest, highest = float(part.min()), float(part.max())
+    if highest - lowest < least_rise(lowest, limit_bytes):
+        return None
+    rising = rising_part(part)
+    needed = least_rise(float(rising.iloc[0]), limit_bytes)
+    if float(rising.max()) - float(rising.iloc[0]) < needed:
+        return None
+    # A leak begins where it begins, and not with the process that it is in; what surged lately has not bent the whole yet.
+    for stretch, least in ((after_bend(rising), 6), (rising, 6), (surge(part, at_least=needed), 3)):
+        found = growth(stretch, minimum_samples=least)
+        if found is not None and found.growing and found.rise >= needed:
+            return found
+    return None
 
 
 def _killed(pods: Frame | None, context: CheckContext) -> Frame | None:
@@ -98,7 +114,7 @@ def _killed(pods: Frame | None, context: CheckContext) -> Frame | None:
     if pods.empty:
         return pods
     focus = context.focus()
-    killed = pods[pods["last_state"].str.contains("OOMKilled", na=False) | pods["state"].str.contains("OOMKilled", na=False)]
+    killed = killed_for_memory(context, pods)
     times = pd.to_datetime(killed["last_terminated_at"], utc=True)
     return Frame(killed[(times >= focus.start - context.gap) & (times <= focus.end + context.gap)])
 
@@ -109,8 +125,7 @@ def _summary(pods: list[_PodMemory], killed: Frame | None, answers: Answers) -> 
             f"Memory could not be measured: {answers.why_missing('used') or 'Prometheus has no container metrics of these pods'}."
         )
     fullest = max(pods, key=lambda pod: pod.peak_ratio or 0.0)
-    share = f" ({fullest.peak_ratio:.0%} of its limit)" if fullest.peak_ratio is not None else " (it has no limit)"
-    parts = [f"{fullest.pod} uses {fullest.used_bytes / _MIB:,.0f} MiB{share}"]
+    parts = [f"{fullest.pod} uses {fullest.used_bytes / _MIB:,.0f} MiB ({_share(fullest)})"]
     growing = [pod for pod in pods if pod.growth is not None]
     if growing:
         fastest = max(growing, key=lambda pod: pod.growth.per_second if pod.growth else 0.0)
@@ -122,6 +137,14 @@ def _summary(pods: list[_PodMemory], killed: Frame | None, answers: Answers) -> 
     if killed is not None and len(killed):
         parts.append(f"{len(killed)} containers were killed for lack of memory (OOMKilled)")
     return "; ".join(parts) + "."
+
+
+def _share(pod: _PodMemory) -> str:
+    """Of its limit: now, and the most of it when that was more, since either alone beside the use would be wrong."""
+    if pod.limit_bytes is None or pod.peak_ratio is None:
+        return "it has no limit"
+    now, most = f"{pod.used_bytes / pod.limit_bytes:.0%}", f"{pod.peak_ratio:.0%}"
+    return f"{now} of its limit" if now == most else f"{now} of its limit, {most} at the most"
 
 
 def _status(pods: list[_PodMemory], killed: Frame | None, context: CheckContext) -> FindingStatus:

@@ -57,6 +57,8 @@ def _summary(found: Advised, own: Frame, hidden: Frame) -> str:
         return f"{len(hidden)} of {len(own)} kinds of statements could not be explained; the others lack no index."
     if own.empty:
         return "No statement of the service was at work in any of the looks: none takes long."
+    if len(own) == 1:
+        return "The only kind of statement that is at work lacks no index."
     return f"None of the {len(own)} kinds of statements that are at work lacks an index."
 
 

@@ -158,8 +158,8 @@ def _table(nodes: list[_Node]) -> Frame:
                 "pods of the service": len(node.pods),
                 "in trouble": ", ".join(node.troubles),
                 "since": node.since,
-                "CPU in use": node.cpu,
-                "memory in use": node.memory,
+                "share of CPU in use": node.cpu,
+                "share of memory in use": node.memory,
             }
             for node in nodes
         ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
-from runbook_lib.analysis.pod_troubles import KINDS, Trouble, troubles
+from runbook_lib.analysis.pod_troubles import KINDS, Trouble, serving, troubles
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.errors import SourceMissingObject
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
+from runbook_lib.sources.interface import Cluster
 
 # Signal -> the kinds of trouble that it stands for, and the events that tell when that began. A failed readiness probe belongs to
 # every start, so that `Unhealthy` dates nothing but a failing probe.
@@ -25,6 +28,7 @@ _SIGNALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "node_gone": (("node",), ("NodeNotReady",)),
 }
 _MOST_SHOWN = 20
+_GONE: Mapping[str, Any] = {}  # the answer for a deployment that does not exist
 
 
 def pod_states(context: CheckContext) -> Finding:
@@ -33,13 +37,12 @@ def pod_states(context: CheckContext) -> Finding:
     answers = ask(
         {
             "pods": Question(cluster, lambda: cluster.pods(context.selector)),
-            "deployment": Question(cluster, lambda: cluster.deployment(context.deployment)),
+            "deployment": Question(cluster, lambda: _deployment(cluster, context.deployment)),
             "events": Question(cluster, lambda: cluster.events(window=context.window, names=[context.deployment])),
         },
         deadline_seconds=context.deadline_seconds,
     )
-    pods = answers.get("pods")
-    found = troubles(pods.to_dict("records"), recently=context.focus().start) if pods is not None else []
+    pods, found = _looked_at(context, answers)
     return Finding(
         name="pod_states",
         title="Why pods are not ready",
@@ -47,9 +50,38 @@ def pod_states(context: CheckContext) -> Finding:
         status=_status(pods, found),
         command=_command(context, found),
         tables=(("Pods that are not ready", table(found)),) if found else (),
-        signals=(*(_signal(name, pods, found, answers, context) for name in _SIGNALS), _scaled_away(context, answers)),
+        signals=(
+            *(_signal(name, pods, found, answers, context) for name in _SIGNALS),
+            _scaled_away(context, answers),
+            _deleted(context, answers),
+            _not_created(context, answers),
+        ),
         sources=answers.sources,
     )
+
+
+def _looked_at(context: CheckContext, answers: Answers) -> tuple[Frame | None, list[Trouble]]:
+    """The pods that count, and what is wrong with those that are not ready."""
+    pods, recently = answers.get("pods"), context.focus().start
+    if pods is None:
+        return None, []
+    lost = _lost(answers.get("events"), recently)
+    counting = serving(pods, recently=recently, lost=lost)
+    return counting, troubles(counting, recently=recently, lost=lost)
+
+
+def _lost(events: Frame | None, recently: datetime) -> frozenset[str]:
+    """The pods whose node ceased to answer: they run on, as far as the cluster knows, and are only not ready."""
+    if events is None or events.empty:
+        return frozenset()
+    return frozenset(events["name"][(events["reason"] == "NodeNotReady") & (events["time"] >= recently)])
+
+
+def _deployment(cluster: Cluster, name: str) -> Mapping[str, Any]:
+    try:
+        return cluster.deployment(name)
+    except SourceMissingObject:
+        return _GONE
 
 
 def table(found: Sequence[Trouble]) -> Frame:
@@ -75,7 +107,9 @@ def _summary(context: CheckContext, pods: Frame | None, found: Sequence[Trouble]
     if pods is None:
         return f"The pods could not be read: {answers.why_missing('pods')}."
     if pods.empty:
-        return f"There are no pods with the labels {context.selector}: the deployment is scaled to 0, or makes none."
+        refused = next((one for one in (answers.get("deployment") or _GONE).get("conditions", ()) if _refused(one)), None)
+        why = f"the cluster refuses to create them: {refused['message']}" if refused else "it is scaled to 0, or makes none"
+        return f"There are no pods of {context.deployment} with the labels {context.selector}: {why.rstrip('.')}."
     if not found:
         return f"All {len(pods)} pods are ready."
     return f"{len(found)} of {len(pods)} pods are not ready. {sentence(found)}."
@@ -119,12 +153,51 @@ def _scaled_away(context: CheckContext, answers: Answers) -> Signal:
         why = answers.why_missing("deployment") or "a past window is looked at, and the cluster only tells of now"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"how many pods are asked for is not known: {why}")
     subject = f"deployment/{context.deployment}"
+    if not deployment:
+        return Signal(name=name, presence=Presence.ABSENT, text=f"there is no {subject}")
     if deployment["replicas"]:
         return Signal(name=name, presence=Presence.ABSENT, text=f"{subject} asks for {deployment['replicas']} pods")
-    events = answers.get("events")
-    scaled = events["time"][events["reason"] == "ScalingReplicaSet"] if events is not None and len(events) else []
-    since = pd.Timestamp(max(scaled)).to_pydatetime() if len(scaled) else None
+    since = _scaled_at(context, answers.get("events"))
     return Signal(name=name, presence=Presence.PRESENT, text=f"{subject} is scaled to 0", since=since, subject=subject)
+
+
+def _scaled_at(context: CheckContext, events: Frame | None) -> datetime | None:
+    """When this deployment was scaled last; events are asked for by the beginning of a name, which others share."""
+    if events is None or events.empty:
+        return None
+    mine = (events["kind"] == "Deployment") & (events["name"] == context.deployment)
+    scaled = events["time"][mine & (events["reason"] == "ScalingReplicaSet")]
+    return pd.Timestamp(scaled.max()).to_pydatetime() if len(scaled) else None
+
+
+def _not_created(context: CheckContext, answers: Answers) -> Signal:
+    """Whether the cluster refuses to create pods: then there is none that could say what it lacks."""
+    name, deployment = "pods_not_created", answers.get("deployment")
+    if deployment is None or not context.live:
+        why = answers.why_missing("deployment") or "a past window is looked at, and the cluster only tells of now"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether pods can be created is not known: {why}")
+    failed = next((one for one in deployment.get("conditions", ()) if _refused(one)), None)
+    if failed is None:
+        return Signal(name=name, presence=Presence.ABSENT, text="the cluster creates the pods that are asked for")
+    text = f"the cluster refuses to create pods: {' '.join(failed['message'].split())[:300]}"
+    subject = f"deployment/{context.deployment}"
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=failed["since"], subject=subject)
+
+
+def _refused(condition: Mapping[str, Any]) -> bool:
+    return (condition["type"], condition["status"]) == ("ReplicaFailure", "True")
+
+
+def _deleted(context: CheckContext, answers: Answers) -> Signal:
+    """Whether the deployment was deleted. That leaves no date, so that the symptom's stands for it: its pods went with it."""
+    name, deployment, subject = "deployment_gone", answers.get("deployment"), f"deployment/{context.deployment}"
+    if deployment is None or not context.live:
+        why = answers.why_missing("deployment") or "a past window is looked at, and the cluster only tells of now"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether {subject} is there is not known: {why}")
+    if deployment:
+        return Signal(name=name, presence=Presence.ABSENT, text=f"{subject} is there")
+    text = f"there is no {subject}: it was deleted, or is elsewhere than the service file says"
+    return Signal(name=name, presence=Presence.PRESENT, text=text, since=context.onset, subject=subject)
 
 
 def began(matching: Sequence[Trouble], events: Frame | None, reasons: Sequence[str]) -> datetime | None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from runbook_lib.analysis.pod_troubles import serving
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame
 
 _STUCK = ("waiting: CrashLoop", "waiting: ImagePull", "waiting: ErrImage", "waiting: CreateContainer", "waiting: init container")
-_COLUMNS = ["pod", "state", "ready", "restarts", "last_state", "version", "revision", "node", "started_at"]
+_COLUMNS = ["pod", "state", "ready", "restarts", "last_end", "ended_at", "version", "revision", "node", "started_at"]
+# As `state` and `last_state` write it (runbook_lib.sources.pods), with the container where the pod has several.
+_OOM = re.compile(r"(?:init container (?P<init>\S+): )?OOMKilled(?: \(exit [^()]*\))?(?:(?: in | \()(?P<name>[a-z0-9-]+))?")
+_MOST_WARNINGS = 200  # of which a table shows the latest, and the timeline the first
 
 
 def pod_status(context: CheckContext) -> Finding:
@@ -45,8 +50,19 @@ def pod_status(context: CheckContext) -> Finding:
 
 
 def staying(pods: Frame | None) -> Frame | None:
-    """The pods that are not about to end: one that is terminating is of no use to anybody, and meant to be so."""
-    return pods if pods is None or pods.empty else Frame(pods[pods["state"] != "terminating"])
+    """The pods that are not about to end, nor have: one that is terminating is of no use to anybody, and meant to be so."""
+    return pods if pods is None else serving(pods)
+
+
+def killed_for_memory(context: CheckContext, pods: Frame) -> Frame:
+    """Those with a container that was OOMKilled; one that is known not to be the application's says nothing of its memory."""
+    own = context.service.components.application.container
+
+    def killed(text: str | None) -> bool:
+        found = _OOM.search(text or "")
+        return found is not None and (own is None or (found["init"] or found["name"] or own) == own)
+
+    return Frame(pods[pods["last_state"].map(killed).astype(bool) | pods["state"].map(killed).astype(bool)])
 
 
 def wanted_pods(context: CheckContext, pods: Frame | None, deployment: Mapping[str, Any] | None) -> int:
@@ -82,12 +98,16 @@ def _status(pods: Frame | None, wanted: int) -> FindingStatus:
 def _tables(pods: Frame | None, events: Frame | None) -> list[tuple[str, Frame]]:
     tables = []
     if pods is not None and len(pods):
-        worst_first = pods.assign(_rank=pods["ready"].astype(int) * 10_000 - pods["restarts"]).sort_values("_rank")
-        tables.append(("Pods", Frame(worst_first[_COLUMNS])))
+        told = pods.assign(
+            _rank=pods["ready"].astype(int) * 10_000 - pods["restarts"],
+            last_end=pods["last_state"].fillna("").str.partition(" at ")[0],
+            ended_at=pd.to_datetime(pods["last_terminated_at"], utc=True),
+        )
+        tables.append(("Pods", Frame(told.sort_values("_rank")[_COLUMNS])))
     if events is not None and len(events):
         warnings = events[events["type"] == "Warning"]
         shown = warnings if len(warnings) else events
-        tables.append(("Events", Frame(shown.sort_values("time", ascending=False).head(20))))
+        tables.append(("Events", Frame(shown.sort_values("time", ascending=False).head(_MOST_WARNINGS))))
     return tables
 
 

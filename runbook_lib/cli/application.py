@@ -32,7 +32,8 @@ At 3 am:
   runbook run high_error_rate --service orders --env prod
   runbook open high_error_rate --service orders --env prod
 
-Exit codes: 0 the run completed, whatever it found; 2 usage or configuration; 4 the notebook failed, its archive is kept.
+Exit codes: 0 the run completed, whatever it found; 1 something outside went wrong, such as a full disk; 2 usage or configuration;
+4 the notebook failed, its archive is kept.
 """
 
 

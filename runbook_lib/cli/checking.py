@@ -18,7 +18,8 @@ def doctor(
 ) -> None:
     """Look a service over, with what to do about each trouble.
 
-    Every reference, connection, permission, named object and metric is tried.
+    The references, the connections, what reading and the actions need to be allowed, the objects that the file names, and the
+    metrics that the runbooks read first.
 
     Exit 0: runs will work, notes say what they will lack. Exit 2: something is wrong.
 

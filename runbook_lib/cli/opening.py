@@ -62,31 +62,25 @@ def open_notebook(
 
 def _prepared(request: RunRequest) -> Path:
     """The notebook with its parameters, in the folder of a new incident."""
-    import secrets
-    from datetime import UTC, datetime
-
     from papermill.iorw import load_notebook_node, write_ipynb
     from papermill.parameterize import parameterize_notebook
 
+    from runbook_lib.archive.folder import new_folder
     from runbook_lib.service import load_service
 
-    now = datetime.now(UTC)
-    name = f"{now:%Y%m%dT%H%M%SZ}-{request.issue}-{secrets.token_hex(3)}"
-    folder = request.outputs / load_service(request.service).name / f"{now:%Y-%m-%d}" / name
+    notebook = load_notebook_node(str(request.notebooks / f"{request.issue}.ipynb"))
+    folder = new_folder(request.outputs, service=load_service(request.service).name, issue=request.issue)
     values = {
         "service": request.service,
         "environment": request.environment,
         "window": request.window,
         "start": request.start,
         "end": request.end,
-        "archive": str(folder),
+        "archive": str(folder.path),
         **request.parameters,
     }
-    notebook = parameterize_notebook(load_notebook_node(str(request.notebooks / f"{request.issue}.ipynb")), values)
-    folder.mkdir(parents=True)
-    path = folder / "incident.ipynb"
-    write_ipynb(notebook, str(path))
-    return path
+    write_ipynb(parameterize_notebook(notebook, values), str(folder.notebook))
+    return folder.notebook
 
 
 def _become_jupyterlab(path: Path) -> None:

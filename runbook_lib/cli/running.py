@@ -126,6 +126,11 @@ def request_for(
     notebooks = notebooks_folder(folders[1]).resolve()
     outputs = outputs_folder(folders[2]).resolve()
     runbook = read_runbook(notebooks, issue)
+    if approve:
+        from runbook_lib.actions.interface import Approvals
+        from runbook_lib.playbooks import playbook
+
+        Approvals.parse(approve, known=playbook(issue).actions)
     values = _values(given, [known.name for known in runbook.parameters])
     chosen = service_from(service, environment or None, parameters)
     parse_duration(window)

@@ -17,6 +17,7 @@ __all__ = ["Table", "as_table"]
 _MAXIMUM_ROWS = 20
 _MAXIMUM_COLUMNS = 30
 _MAXIMUM_CELL = 1200
+_MAXIMUM_LINES, _LINES_EACH_END = 8, 3  # of a traceback both ends say what happened
 _MISSING = "-"
 _UNIT_OF_SUFFIX = {"bytes": "bytes", "seconds": "seconds", "ratio": "ratio", "share": "ratio"}
 # Numbers that name something: `pid 41,207` and `port 5,432` are read wrong.
@@ -98,7 +99,8 @@ def _unit(name: str) -> str:
 
 def _named(value: Any) -> str:
     """A number that names: as an integer, also where a missing one beside it made pandas keep floats."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else _cell(value, "")
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+    return str(int(value)) if whole else _cell(value, "")
 
 
 def _cell(value: Any, unit: str) -> str:
@@ -136,4 +138,8 @@ def _time(value: Any, *, with_date: bool) -> str:
 
 
 def _cut(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) > _MAXIMUM_LINES:
+        left_out = f"… {len(lines) - 2 * _LINES_EACH_END} more lines in the archive …"
+        text = "\n".join([*lines[:_LINES_EACH_END], left_out, *lines[-_LINES_EACH_END:]])
     return text if len(text) <= _MAXIMUM_CELL else f"{text[:_MAXIMUM_CELL]}…"

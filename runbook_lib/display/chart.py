@@ -17,6 +17,7 @@ __all__ = ["Chart", "Line", "bars_of", "chart_of"]
 
 _MAXIMUM_POINTS = 400
 _MAXIMUM_LINES = 12
+_LABEL_HEIGHT = 0.08  # of the axis: labels of levels that lie closer would be written over each other
 _GAP = 3.5  # steps without a sample are a hole in the data, and drawn as one
 
 
@@ -40,6 +41,19 @@ class Chart:
     thresholds: tuple[Threshold, ...]
     markers: tuple[Marker, ...]
     left_out: int = 0
+
+    @property
+    def labels_at_left(self) -> tuple[bool, ...]:
+        """For each threshold whether its label stands at the left end of its line: above each other, 5% and 1% cannot be read."""
+        drawn = [value for line in self.lines for value in line.values if not math.isnan(value)]
+        levels = [one.value for one in self.thresholds]
+        height = _LABEL_HEIGHT * (max(0.0, *drawn, *levels) - min(0.0, *drawn, *levels)) if levels else 0.0
+        left: list[bool] = []
+        for place, level in enumerate(levels):
+            left.append(
+                any(abs(level - other) < height for other, at_left in zip(levels[:place], left, strict=True) if not at_left)
+            )
+        return tuple(left)
 
 
 def chart_of(figure: LineFigure) -> Chart:

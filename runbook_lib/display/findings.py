@@ -75,10 +75,15 @@ def _complaint(source: SourceStatus) -> str:
     return f"{said}: {source.error}" if source.error else f"{said}."
 
 
+def _took(seconds: float) -> str:
+    """What was asked before is answered from memory, in microseconds that nobody wants to read."""
+    return f"{seconds:.2g} s" if seconds >= 0.001 else "less than 1 ms"
+
+
 def _seen(finding: Finding) -> str:
     """When it was seen, and which sources answered in what time."""
     answered = [
-        source.name if source.seconds is None else f"{source.name} in {source.seconds:.2g} s"
+        source.name if source.seconds is None else f"{source.name} in {_took(source.seconds)}"
         for source in finding.sources
         if source.status == "ok"
     ]

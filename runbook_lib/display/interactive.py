@@ -29,13 +29,14 @@ def plotly_json(figure: Figure) -> dict[str, Any]:
 def _lines(figure: LineFigure) -> dict[str, Any]:
     chart = chart_of(figure)
     shapes, notes = [], []
-    for threshold in chart.thresholds:
+    for threshold, at_left in zip(chart.thresholds, chart.labels_at_left, strict=True):
         colour = SEVERITIES[threshold.severity]
         line = {"color": colour, "width": 1.2, "dash": "dash"}
         shapes.append(
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": threshold.value, "y1": threshold.value, "line": line}
         )
-        notes.append(_note(threshold.label, colour, xref="paper", x=1, xanchor="right", y=threshold.value, yanchor="bottom"))
+        x, anchor = (0, "left") if at_left else (1, "right")
+        notes.append(_note(threshold.label, colour, xref="paper", x=x, xanchor=anchor, y=threshold.value, yanchor="bottom"))
     for place, marker in enumerate(sorted(chart.markers, key=lambda one: one.at)):
         colour, at = MARKERS[marker.kind], _stamp(marker.at)
         line = {"color": colour, "width": 1.5, "dash": "dot"}

@@ -59,8 +59,9 @@ def _headline(proposal: Proposal) -> str:
 
 
 def _fits(proposal: Proposal) -> str:
-    causes = [name.replace("_", " ") for name in proposal.recommended_for]
-    return f"Recommended for {', '.join(causes)}." if causes else ""
+    """By the titles of the causes, as the table of causes has them."""
+    causes = proposal.recommended_titles or [name.replace("_", " ") for name in proposal.recommended_for]
+    return f"Recommended for this cause: {'; '.join(causes)}." if causes else ""
 
 
 def _plan_html(plan: Plan) -> str:

@@ -73,6 +73,7 @@ def _proposal(proposal: Proposal, clean: Clean) -> None:
         plan=clean(proposal.plan),
         outcome=clean(proposal.outcome),
         recommended_for=proposal.recommended_for,
+        recommended_titles=proposal.recommended_titles,
     )
     about = {"kind": "action", "name": proposal.action, "status": proposal.outcome.status}
     _publish(proposal_html(seen), proposal_text(seen), about)

@@ -50,14 +50,14 @@ def _lines(axes: Axes, figure: LineFigure) -> None:
     for line in chart.lines:
         style: dict[str, Any] = {"marker": "o"} if len(line.times) == 1 else {}
         axes.plot(line.times, line.values, color=line.colour, linewidth=1.4, label=_short(line.name), **style)
-    for threshold in chart.thresholds:
+    for threshold, at_left in zip(chart.thresholds, chart.labels_at_left, strict=True):
         colour = SEVERITIES[threshold.severity]
         axes.axhline(threshold.value, color=colour, linewidth=1, linestyle="--")
         axes.annotate(
             _literal(threshold.label),
-            (1, threshold.value),
+            (0 if at_left else 1, threshold.value),
             xycoords=("axes fraction", "data"),
-            ha="right",
+            ha="left" if at_left else "right",
             va="bottom",
             fontsize=7,
             color=colour,

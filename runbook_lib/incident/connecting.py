@@ -25,7 +25,7 @@ def connection(playbook: Playbook, scope: Scope, *, identifier: str, mode: str, 
         deadline_seconds=limit,
     )
     states = [_state(answers, name, source) for name, source in sources.items()]
-    sick = [state for state in states if state.status not in ("ok", "not_configured")]
+    sick = [state for state in states if state.sick]
     identity = answers.get("identity")
     summary = _summary(scope, identity, states, sick)
     return Finding(
@@ -33,12 +33,12 @@ def connection(playbook: Playbook, scope: Scope, *, identifier: str, mode: str, 
         title="Connect",
         summary=summary,
         status=FindingStatus.WARNING if sick else FindingStatus.NORMAL,
-        command=f"kubectl auth whoami; kubectl -n {cluster.namespace} auth can-i --list" if identity else "",
+        command=f"kubectl auth whoami; kubectl -n {_namespace(scope)} auth can-i --list" if identity else "",
         tables=(("Sources", _table(states)),),
         notes=(
             f"Incident {identifier}, runbook {playbook.title}, window {scope.window}.",
             _permission(playbook, mode, dry_run),
-            *(f"{state.name} is {state.status.replace('_', ' ')}: {state.error}" for state in sick),
+            *(f"{state.name} ({state.status.replace('_', ' ')}): {state.error}" for state in sick),
         ),
         sources=tuple(states),
     )
@@ -55,9 +55,13 @@ def _summary(scope: Scope, identity: str | None, states: list[SourceStatus], sic
     service = scope.service
     configured = [state for state in states if state.status != "not_configured"]
     where = f"{service.name} in {service.environment}"
-    namespace = scope.sources.cluster.namespace
-    who = f", namespace {namespace} as {identity}" if identity else ""
+    who = f", namespace {_namespace(scope)} as {identity}" if identity else ""
     return f"Connected to {where}{who}: {len(configured) - len(sick)} of {len(configured)} sources answer."
+
+
+def _namespace(scope: Scope) -> str:
+    kubernetes = scope.service.connections.kubernetes
+    return kubernetes.namespace if kubernetes is not None else ""
 
 
 def _permission(playbook: Playbook, mode: str, dry_run: bool) -> str:
@@ -65,6 +69,8 @@ def _permission(playbook: Playbook, mode: str, dry_run: bool) -> str:
         return "Dry run: every action is shown as it would be, and nothing is changed."
     if mode == "interactive":
         return f"Nothing is changed until you approve it; this runbook has {len(playbook.actions)} actions."
+    if mode == "alert":
+        return "Only what the service's policy approves (auto_approve) is executed; the rest is shown as a plan."
     return "Only what the parameter approve names is executed; the rest is shown as a plan."
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runbook_lib.analysis.diagnosis import judge
-from runbook_lib.incident import connecting, recording, telling
+from runbook_lib.incident import aftermath, connecting, recording, telling
 from runbook_lib.incident.exploring import DatabaseExplorer, LogsExplorer, MetricsExplorer
 from runbook_lib.incident.heap import HeapExplorer
 from runbook_lib.incident.investigation import Investigation, Scope
 from runbook_lib.incident.menu import Menu
 from runbook_lib.incident.recording import Journal
 from runbook_lib.incident.resolution import Resolution, ResolutionSettings
+from runbook_lib.incident.timeline import Happened, timeline
 from runbook_lib.models.cause import Diagnosis, Symptom
 from runbook_lib.models.figure import LineFigure
 from runbook_lib.models.finding import Finding
@@ -61,6 +62,9 @@ class Incident:
         self._kept: dict[str, Finding] = {}
         self._diagnosis: Diagnosis | None = None
         self._recovered_at: datetime | None = None
+        self._rest = ""  # of the symptom, when it was last measured
+        self._late: Symptom | None = None  # first measured when the others were looked at already
+        self._looked_twice = False
         self._resolution = Resolution(
             opening.playbook,
             lambda: self._scope,
@@ -69,6 +73,7 @@ class Incident:
             incident=opening.identifier,
             diagnosis=self.causes,
             measure=self._measure_now,
+            lag=lambda: self._investigation.tolerance(),
             on_outcome=self._write,
         )
         self._write()  # before anything is asked, so that a crash from here on leaves a record
@@ -106,6 +111,7 @@ class Incident:
 
     def symptoms(self) -> Finding:
         """Is it this issue? The measured symptom against its threshold, and what to do when it is not."""
+        self._look_twice()
         finding = telling.match(self._playbook, self.service, self._symptom())
         self._keep(finding)
         return finding
@@ -113,6 +119,7 @@ class Incident:
     def causes(self) -> Diagnosis:
         """All causes with their verdicts, ranked, with the evidence for, against, and missing."""
         if self._diagnosis is None:
+            self._look_twice()
             findings, symptom = self._investigation.findings(), self._symptom()
             causes = judge(
                 rules=self._playbook.causes,
@@ -143,26 +150,33 @@ class Incident:
             now = replace(now, breached=now.value > now.threshold)
         if before.breached and now.breached is False:
             self._recovered_at = self._recovered_at or datetime.now(UTC)
-        finding = telling.verification(before, now, self._resolution.outcomes)
+            self._rest = aftermath.rest_of(before, now)
+        if before.breached is None and now.breached is not None:
+            self._late = now
+        finding = aftermath.verification(before, now, self._resolution.outcomes)
         self._keep(finding)
         self._write()
         return finding
 
     def prevention(self) -> Finding:
-        """What keeps this from happening again; the confirmed cause's part first."""
-        return telling.prevention(self._playbook, self.service)
+        """What keeps this issue from happening again."""
+        return aftermath.prevention(self._playbook, self.service)
 
     def close(self) -> Finding:
         """Write the record for good, and name the next step."""
         self._diagnosis = replace(self.causes(), next_steps=self._next_steps())
-        finding = telling.closing(self.service, self._diagnosis, self._resolution.outcomes, self._opening.journal.directory)
+        directory, outcomes = self._opening.journal.directory, self._resolution.outcomes
+        found = replace(self._diagnosis, summary=telling.with_late(self._diagnosis.summary, self._late))
+        finding = aftermath.closing(self.service, found, outcomes, directory, recovered_at=self._recovered_at)
         self._write(status="completed")
         self._scope.sources.close()
         return finding
 
     def _next_steps(self) -> tuple[str, ...]:
         """After what was done: those of the diagnosis hold while the symptom has not gone."""
-        return telling.after_recovery(self.service) if self._recovered_at else self.causes().next_steps
+        if not self._recovered_at:
+            return self.causes().next_steps
+        return aftermath.after_recovery(self.service, self._resolution.outcomes, rest=self._rest)
 
     def _check(self, name: str) -> Finding:
         """The first look shows what was gathered at the opening; a repeated one asks again."""
@@ -171,9 +185,20 @@ class Incident:
             again = self._narrowed(tuple(step for step in self._playbook.checks if step.name in needed))
             finding = Investigation(again, self._scope.moved_to_now(), on_finding=self._keep).start().finding(name)
         else:
+            if name in self._playbook.symptom_checks:
+                self._look_twice()
             finding = self._investigation.finding(name)
         self._shown.add(name)
         return self._annotated(finding)
+
+    def _look_twice(self) -> None:
+        """Once, where the symptom timed out amid all the checks: without it nothing can be confirmed, and nobody may be awake."""
+        if self._looked_twice or not self._scope.moves:
+            return
+        self._looked_twice = True
+        if self._symptom().breached is None and self._investigation.amid_all_too_busy():
+            self._scope = self._scope.moved_to_now()
+            self._investigation = Investigation(self._playbook, self._scope, on_finding=self._keep).start()
 
     def _narrowed(self, checks: tuple[CheckStep, ...]) -> Playbook:
         return replace(self._playbook, checks=checks)
@@ -223,7 +248,7 @@ class Incident:
         order = ["connection", "is_it_this_issue", *steps, "heap_contents", "heap_growth", "verification"]
         findings = sorted(self._kept.copy().values(), key=lambda one: order.index(one.name))
         outcomes = self._resolution.outcomes
-        symptom = diagnosis.symptoms[0] if diagnosis else None
+        symptom = self._late or (diagnosis.symptoms[0] if diagnosis else None)
         alert = dict(opening.alert)
         opening.journal.record(
             IncidentRecord(
@@ -234,7 +259,7 @@ class Incident:
                 environment=self.service.environment,
                 severity=telling.severity(self.service, symptom, alert),
                 status=status,
-                summary=diagnosis.summary if diagnosis else "",
+                summary=telling.with_late(diagnosis.summary, self._late) if diagnosis else "",
                 started_at=opening.started_at,
                 finished_at=datetime.now(UTC) if status == "completed" else None,
                 onset_at=symptom.onset_at if symptom else None,
@@ -244,12 +269,22 @@ class Incident:
                 dry_run=opening.settings.dry_run,
                 alert=alert,
                 impact=telling.impact(self.service, symptom),
-                symptoms=tuple(recording.symptom_record(one) for one in diagnosis.symptoms) if diagnosis else (),
+                symptoms=(recording.symptom_record(symptom),) if symptom else (),
                 sources=recording.source_records(findings),
                 causes=tuple(recording.cause_record(cause) for cause in diagnosis.causes) if diagnosis else (),
                 findings=tuple(recording.finding_record(finding) for finding in findings),
                 actions=recording.action_records((one.outcome, one.recommended_for) for one in self._resolution.resolved),
-                timeline=recording.timeline(alert=alert, diagnosis=diagnosis, findings=findings, outcomes=outcomes),
+                timeline=timeline(
+                    Happened(
+                        issue=self._playbook.name,
+                        opened_at=None if opening.scope.replayed else opening.started_at,
+                        alert=alert,
+                        diagnosis=diagnosis,
+                        findings=findings,
+                        outcomes=outcomes,
+                        recovered_at=self._recovered_at,
+                    )
+                ),
                 next_steps=diagnosis.next_steps if diagnosis else (),
             )
         )

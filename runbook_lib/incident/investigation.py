@@ -26,6 +26,7 @@ from runbook_lib.sources.interface import Sources
 # symptom needs least of it and is read first, so that it goes ahead - no longer than this, since its source may hang.
 _HEAD_START_SECONDS = 0.5
 _HEAVY = ("scipy", "kubernetes")
+_SECOND_TRY = "Prometheus was too busy to answer the first time: this is a second try, with fewer samples."
 _GRACE_SECONDS = 1.0  # a check ends itself at its deadline; this is for making the finding
 
 
@@ -102,6 +103,14 @@ class Investigation:
         name = self._playbook.symptom_checks[0]
         return self._playbook.symptom(self._context(), self.finding(name))
 
+    def amid_all_too_busy(self) -> bool:
+        """Whether the symptom timed out while all checks asked at once, and Prometheus is there: alone it may be measured.
+
+        Returns once all checks are done.
+        """
+        first = self._playbook.symptom_checks[0]
+        return any(one.name == first and _timed_out(one) for one in self.findings()) and self._prometheus_answers()
+
     def tolerance(self) -> timedelta:
         """How much later than the symptom a cause may seem to begin."""
         return self._context().tolerance
@@ -143,17 +152,27 @@ class Investigation:
         if step.name not in self._playbook.symptom_checks:
             self._symptom_seen.wait(_HEAD_START_SECONDS)
         started = time.monotonic()
-        try:
-            finding = step.run(self._context())
-        except SourceError as error:
-            finding = _sick(step, error)
-        except Exception as error:  # one check that stumbles over an odd answer must not take the incident with it
-            finding = _stumbled(step, error)
+        finding = self._looked(step)
+        if step.name == self._playbook.symptom_checks[0] and _timed_out(finding) and self._prometheus_answers():
+            finding = self._looked(step, sparing=True)
+            finding = replace(finding, notes=(*finding.notes, _SECOND_TRY))
         finding = replace(finding, at=datetime.now(UTC), seconds=round(time.monotonic() - started, 3))
         self._findings[step.name].set_result(finding)
         if step.name in self._playbook.symptom_checks:
             self._symptom_seen.set()
         self._on_finding(finding)
+
+    def _looked(self, step: CheckStep, *, sparing: bool = False) -> Finding:
+        try:
+            return step.run(replace(self._context(), sparing=sparing))
+        except SourceError as error:
+            return _sick(step, error)
+        except Exception as error:  # one check that stumbles over an odd answer must not take the incident with it
+            return _stumbled(step, error)
+
+    def _prometheus_answers(self) -> bool:
+        """Whether it told which metrics exist: then it is there, and busy with the questions of all the checks."""
+        return self._expressions.done() and self._expressions.exception() is None
 
     def _overdue(self, name: str) -> Finding:
         step = next(step for step in self._playbook.checks if step.name == name)
@@ -163,6 +182,11 @@ class Investigation:
             SourceStatus(name=source, status="timeout", error=f"no answer within {waited:.0f} s") for source in step.needs
         )
         return Finding(name=name, title=step.title, summary=text, status=FindingStatus.UNKNOWN, sources=states)
+
+
+def _timed_out(finding: Finding) -> bool:
+    """Without the symptom nothing can be confirmed: it is worth a second try."""
+    return finding.status is FindingStatus.UNKNOWN and any(one.status == "timeout" for one in finding.sources)
 
 
 def _sick(step: CheckStep, error: SourceError) -> Finding:

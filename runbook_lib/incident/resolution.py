@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,7 @@ class Resolution:
         incident: str,
         diagnosis: Callable[[], Diagnosis],
         measure: Callable[[], float | None],
+        lag: Callable[[], timedelta],
         on_outcome: Callable[[], None],
     ) -> None:
         self._playbook = playbook
@@ -78,6 +79,7 @@ class Resolution:
         self._incident = incident
         self._diagnosis = diagnosis
         self._measure = measure
+        self._lag = lag
         self._on_outcome = on_outcome
         self._journal = journal
         self._audit = AuditLog(journal.audit_path, redact=journal.redact, history=settings.history)
@@ -118,7 +120,7 @@ class Resolution:
             if holder and holder[0].on_progress is not None:
                 holder[0].on_progress(text)
 
-        proposal = propose(ACTIONS[name], self._context(progress), **arguments)
+        proposal = propose(ACTIONS[name], self._context(name, progress), **arguments)
         holder.append(proposal)
         if earlier is not None and proposal.plan is not None:
             again = f"it was executed in this incident already, at {format_instant(earlier.at)}"
@@ -126,7 +128,7 @@ class Resolution:
         self._follow(proposal)
         return proposal
 
-    def _context(self, progress: Callable[[str], None]) -> ActionContext:
+    def _context(self, name: str, progress: Callable[[str], None] = lambda _: None) -> ActionContext:
         settings, diagnosis, scope = self._settings, self._diagnosis(), self._scope()
         symptom = diagnosis.symptoms[0]
         return ActionContext(
@@ -144,12 +146,20 @@ class Resolution:
             database=settings.database,
             missing_indexes=lambda plans: lacking(plans, scope.service).indexes,
             cache=settings.cache,
-            symptom=Gauge(title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure),
+            symptom=Gauge(
+                title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure, lag=self._lag()
+            ),
+            other_causes=self._untreated(diagnosis, besides=name),
             diagnosis=diagnosis,
             heap_dumps=self._journal.heap_directory,
             connection_budget=self._connection_budget,
             progress=progress,
         )
+
+    def _untreated(self, diagnosis: Diagnosis, *, besides: str) -> tuple[str, ...]:
+        """The confirmed causes that neither this action nor one that was executed is for."""
+        done = {besides, *(one.action for one in self.outcomes if one.status == "executed")}
+        return tuple(cause.title for cause in diagnosis.roots if not done & set(cause.actions))
 
     def _logged_in(self) -> ApiClient | None:
         try:
@@ -206,10 +216,17 @@ class Resolution:
 
     def _refused(self, name: str, by: str, reason: str, mend: str) -> Proposal:
         refusal = Refusal(by=by, reason=reason, mend=mend)
-        target = ACTIONS[name].target(self._context(lambda _: None))
+        target = ACTIONS[name].target(self._context(name))
         text = f"Refused: {reason}. To change that, {mend}."
         outcome = Outcome(action=name, target=target, status="refused", text=text, at=datetime.now(UTC), refusal=refusal)
-        return Proposal(action=name, plan=None, outcome=outcome)
+        causes = self._diagnosis().calling_for(name)
+        return Proposal(
+            action=name,
+            plan=None,
+            outcome=outcome,
+            recommended_for=tuple(cause.name for cause in causes),
+            recommended_titles=tuple(cause.title for cause in causes),
+        )
 
 
 def _already(earlier: Outcome) -> Outcome:

@@ -1,11 +1,10 @@
-"""The sentences of an incident: is it this issue, what is wrong, did it help, what comes next."""
+"""The sentences of a diagnosis: is it this issue, what is wrong, who is hurt, what comes next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,12 +12,14 @@ import pandas as pd
 from runbook_lib.models.cause import Cause, Diagnosis, Symptom, Verdict
 from runbook_lib.models.figure import Marker
 from runbook_lib.models.finding import Finding, FindingStatus
-from runbook_lib.models.frame import frame
 from runbook_lib.models.plan import Outcome
 from runbook_lib.models.units import written
 from runbook_lib.models.window import format_instant
 from runbook_lib.playbooks.declaration import Playbook
 from runbook_lib.service import Service
+
+NONE_IS_NORMAL = ("error_rate", "unavailability")
+"""Symptoms that should be gone altogether; memory and latency never are."""
 
 _LEADS = 3
 
@@ -27,7 +28,7 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     """Whether the measured symptom is that of this issue, and what to do when it is not."""
     if symptom.breached:
         began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
-        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, {_beyond(symptom)}."
+        summary = f"Yes: {symptom.title} is {written(symptom.value, symptom.unit)}{began}, {beyond(symptom)}."
         return _match(summary, FindingStatus.CRITICAL, ())
     if symptom.breached is None:
         summary = f"Not known: {symptom.text}"
@@ -42,7 +43,7 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
     return _match(summary, FindingStatus.NORMAL, notes)
 
 
-def _beyond(symptom: Symptom) -> str:
+def beyond(symptom: Symptom) -> str:
     """How a breached symptom stands to its limit: a value that dips below it for a moment has not recovered."""
     limit = written(symptom.threshold, symptom.unit)
     if symptom.beyond:
@@ -72,14 +73,14 @@ def diagnosis(
         status.name: f"{status.name} ({status.status.replace('_', ' ')}: {status.error})"
         for finding in findings
         for status in finding.sources
-        if status.status not in ("ok", "not_configured")
+        if status.sick
     }
     offered = tuple(_offered(cause, playbook) for cause in causes)
     roots = [cause for cause in offered if cause.verdict is Verdict.CONFIRMED and cause.because_of is None]
     return Diagnosis(
         symptoms=(symptom,),
         causes=offered,
-        summary=_summary(service, symptom, roots, findings, sorted(missing)),
+        summary=_summary(service, symptom, roots, findings),
         at=at,
         missing_sources=tuple(missing[name] for name in sorted(missing)),
         next_steps=tuple(_next_steps(playbook, service, symptom, roots, findings)),
@@ -90,9 +91,7 @@ def _offered(cause: Cause, playbook: Playbook) -> Cause:
     return replace(cause, actions=tuple(action for action in cause.actions if action in playbook.actions))
 
 
-def _summary(
-    service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding], missing: Sequence[str]
-) -> str:
+def _summary(service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding]) -> str:
     if symptom.breached is None:
         text = f"{symptom.title.capitalize()} of {service.name} could not be measured, so that no cause can be confirmed."
         text = " ".join([text, *_critical(findings)[:1]])
@@ -100,9 +99,32 @@ def _summary(
         text = _within(service, symptom, findings)
     else:
         began = f" since {format_instant(symptom.onset_at)}" if symptom.onset_at else ""
-        text = f"{symptom.title.capitalize()} of {service.name} is {written(symptom.value, symptom.unit)}{began}. "
+        besides = f" ({symptom.beyond})" if symptom.beyond else ""
+        text = f"{symptom.title.capitalize()} of {service.name} is {written(symptom.value, symptom.unit)}{besides}{began}. "
         text += " ".join(f"Cause: {cause.title} - {cause.why}." for cause in roots) if roots else "No cause is confirmed."
-    return f"{text} Not available: {', '.join(missing)}." if missing else text
+    return " ".join([text, *_lacking(findings)])
+
+
+def with_late(summary: str, late: Symptom | None) -> str:
+    """The summary of a symptom that could not be measured at the opening, once it was."""
+    if late is None:
+        return summary
+    limit = beyond(late) if late.breached else f"within {written(late.threshold, late.unit)}"
+    again = " Look at everything again: incident.refresh()." if late.breached else ""
+    return f"{summary} Measured later, it is {written(late.value, late.unit)}, {limit}.{again}"
+
+
+def _lacking(findings: Sequence[Finding]) -> list[str]:
+    """The sources that gave nothing, and those that only left some question open: who reads at night takes them for dead, too."""
+    states: dict[str, set[bool]] = {}
+    for source in (source for finding in findings for source in finding.sources if source.status != "not_configured"):
+        states.setdefault(source.name, set()).add(not source.sick)
+    silent = sorted(name for name, answered in states.items() if answered == {False})
+    partly = sorted(name for name, answered in states.items() if answered == {True, False})
+    return [
+        *([f"Not available: {', '.join(silent)}."] if silent else []),
+        *([f"Answered only in part: {', '.join(partly)}."] if partly else []),
+    ]
 
 
 def _within(service: Service, symptom: Symptom, findings: Sequence[Finding]) -> str:
@@ -122,10 +144,15 @@ def _next_steps(
 ) -> list[str]:
     if symptom.breached is False:
         return ["Nothing to do here: the symptom is within its threshold."]
-    steps = [f"{action.replace('_', ' ')}: incident.resolve.{action}()" for cause in roots for action in cause.actions[:1]]
+    steps = [
+        f"{action.replace('_', ' ').capitalize()}: incident.resolve.{action}()" for cause in roots for action in cause.actions[:1]
+    ]
+    steps += [f"{cause.title}: {cause.by_hand}" for cause in roots if cause.by_hand and not cause.actions]
     if not roots:
+        if symptom.breached is None:
+            steps.append("The symptom was not measured, without which nothing is confirmed: ask again first, incident.refresh().")
         steps.append("No cause is confirmed: read the suspected and unknown ones, and query the sources directly.")
-        steps += [f"{finding.title} stands out: {finding.summary}" for finding in _standing_out(playbook, findings)]
+        steps += [f"Stands out: {finding.title} - {finding.summary}" for finding in _standing_out(playbook, findings)]
     if not roots and symptom.breached is None:
         steps += _elsewhere(playbook)
     return steps + _escalation(service, confirmed=bool(roots))
@@ -140,78 +167,15 @@ def _standing_out(playbook: Playbook, findings: Sequence[Finding]) -> list[Findi
     return (critical + [finding for finding in there if finding.status is FindingStatus.WARNING])[:_LEADS]
 
 
-def after_recovery(service: Service) -> tuple[str, ...]:
-    """What is left to do when the symptom has gone."""
-    steps = ["Recovered: watch it for a while; a mitigation alone does not mend the root cause."]
-    if service.alert_channels.slack:
-        steps.append(f"Tell {service.alert_channels.slack} that it is over, and what was done.")
-    return (*steps, "Write the postmortem: this archive has the timeline, the evidence and the changes.")
-
-
 def _escalation(service: Service, *, confirmed: bool) -> list[str]:
     later = [level for level in service.escalation.levels if level.level > 1]
     if not later:
         return []
     level = min(later, key=lambda one: one.level)
-    who = ", ".join(contact.name for contact in level.contacts) or level.title
+    names = ", ".join(contact.name for contact in level.contacts)
+    who = names if level.title.lower() in names.lower() else f"{level.title} ({names})" if names else level.title
     when = f"after {level.after_minutes} minutes without recovery" if level.after_minutes else "if it is not resolved"
-    return [f"Escalate to {level.title} ({who}) {when if confirmed else 'now, since no cause is confirmed, or ' + when}."]
-
-
-def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> Finding:
-    """The symptom now against its threshold and against what it was at the opening."""
-    changed = [outcome for outcome in outcomes if outcome.changed]
-    was, value = written(before.value, before.unit), written(now.value, now.unit)
-    limit = written(now.threshold, now.unit)
-    done = f" after {', '.join(outcome.action.replace('_', ' ') for outcome in changed)}" if changed else ""
-    if now.breached is None:
-        summary, status = f"Whether {now.title} recovered is not known: {now.text}", FindingStatus.UNKNOWN
-    elif now.breached:
-        summary = f"Not recovered: {now.title} is {value}{done}, {_beyond(now)} (at the opening {was})."
-        status = FindingStatus.CRITICAL
-    elif before.breached:
-        summary, status = f"Recovered{done}: {now.title} is {value}, within {limit} (at the opening {was}).", FindingStatus.NORMAL
-    else:
-        summary, status = f"{now.title.capitalize()} is {value}, within {limit}, as it was at the opening.", FindingStatus.NORMAL
-    rows = [("at the opening", before.value, before.unit), ("now", now.value, now.unit), ("limit", now.threshold, now.unit)]
-    return Finding(
-        name="verification",
-        title="Verification",
-        summary=summary,
-        status=status,
-        tables=((now.title.capitalize(), frame(rows, columns=["when", "value", "unit"])),),
-        notes=tuple(f"{outcome.action}: {outcome.effect_text}" for outcome in changed if outcome.effect_text),
-    )
-
-
-def prevention(playbook: Playbook, service: Service) -> Finding:
-    """What keeps this from happening again."""
-    notes = [*playbook.prevention]
-    notes += [f"{title}: {link}" for title, link in service.documentation.items()]
-    return Finding(
-        name="prevention",
-        title="Prevention",
-        summary=f"What keeps a {playbook.title.lower()} from coming back to {service.name}.",
-        status=FindingStatus.INFO,
-        notes=tuple(notes),
-    )
-
-
-def closing(service: Service, found: Diagnosis, outcomes: Sequence[Outcome], directory: Path) -> Finding:
-    """What was found and done, where it is kept, and the next step."""
-    done = [f"{outcome.action} on {outcome.target}: {outcome.status} - {outcome.text}" for outcome in outcomes]
-    return Finding(
-        name="closing",
-        title="Closed",
-        summary=found.summary,
-        status=FindingStatus.INFO,
-        notes=(*done, *found.next_steps, f"Archive: {directory}", *_channels(service)),
-    )
-
-
-def _channels(service: Service) -> list[str]:
-    channels = service.alert_channels
-    return [f"Tell {channel}." for channel in (channels.slack,) if channel]
+    return [f"Escalate to {who} {when if confirmed else 'now, since no cause is confirmed'}."]
 
 
 def markers(
@@ -237,14 +201,21 @@ def severity(service: Service, symptom: Symptom | None, alert: Mapping[str, Any]
         return str(label).upper()
     if symptom is None or not symptom.breached:
         return None
-    half_down = symptom.unit == "ratio" and symptom.value is not None and symptom.value >= 0.5
+    half_down = symptom.name in NONE_IS_NORMAL and symptom.value is not None and symptom.value >= 0.5
     return f"SEV-{min(4, service.overview.tier + (0 if half_down else 1))}"
 
 
 def impact(service: Service, symptom: Symptom | None) -> str:
-    """Who is hurt: the measured part and what the team says of it."""
+    """Who is hurt: the measured part, the most that it was, and what the team says of it."""
     if symptom is None or not symptom.breached:
         return ""
-    share = written(symptom.value, symptom.unit)
+    most = symptom.peak if symptom.peak is not None and symptom.peak > (symptom.value or 0.0) else None
+    worst = f", {written(most, symptom.unit)} at the worst" if most is not None else ""
+    share = f"{written(symptom.value, symptom.unit)}{{}}{worst}"
+    measured = {
+        "error_rate": share.format(f" of the requests to {service.name} fail"),
+        "unavailability": share.format(f" of {service.name} is away"),
+        "latency_p95": f"One in twenty requests to {service.name} takes {share.format(' or longer')}",
+    }.get(symptom.name, symptom.text.rstrip("."))
     said = f" {service.overview.business_impact}" if service.overview.business_impact else ""
-    return f"{share} of the requests to {service.name} fail.{said}" if symptom.name == "error_rate" else f"{symptom.text}{said}"
+    return f"{measured}.{said}"

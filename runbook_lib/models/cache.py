@@ -9,18 +9,20 @@ from typing import Any
 __all__ = ["CacheMemory", "number_of"]
 
 _FULL = 0.95
+_LOWERED = 1.1  # buffers may take a full Redis a little above its maximum, and no further
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CacheMemory:
     """From Redis' INFO. maximum_bytes: 0 without one. empty_bytes: what a Redis without any key uses.
 
-    with_expiry: keys that expire, of all `keys`.
+    peak_bytes: the most that it has used since it was started. with_expiry: keys that expire, of all `keys`.
     """
 
     used_bytes: float
     maximum_bytes: float
     empty_bytes: float
+    peak_bytes: float
     policy: str
     keys: int
     with_expiry: int
@@ -33,6 +35,7 @@ class CacheMemory:
             used_bytes=number_of(info, "used_memory"),
             maximum_bytes=number_of(info, "maxmemory"),
             empty_bytes=number_of(info, "used_memory_startup"),
+            peak_bytes=number_of(info, "used_memory_peak"),
             policy=str(info.get("maxmemory_policy") or ""),
             keys=int(sum(number_of(one, "keys") for one in databases)),
             with_expiry=int(sum(number_of(one, "expires") for one in databases)),
@@ -42,6 +45,11 @@ class CacheMemory:
     def full(self) -> bool:
         """Hardly any memory is left below the maximum."""
         return self.maximum_bytes > 0 and self.used_bytes >= _FULL * self.maximum_bytes
+
+    @property
+    def lowered(self) -> bool:
+        """It has held more than it may now: somebody has lowered its maximum since it was started."""
+        return self.maximum_bytes > 0 and self.peak_bytes > _LOWERED * self.maximum_bytes
 
     @property
     def evicts_nothing(self) -> bool:

@@ -62,6 +62,7 @@ class CauseRule:
     against: signals any of which, when present, rules the cause out.
     explained_by: when another cause makes this one its consequence.
     remedies: actions that help, the safest reversible mitigation first.
+    by_hand: what a person does about it where no action fits.
     lookback_seconds: a cause that began longer than this before the symptom is not taken for its cause; None: any time before.
     """
 
@@ -73,6 +74,7 @@ class CauseRule:
     against: tuple[str, ...] = ()
     explained_by: tuple[ExplainedBy, ...] = ()
     remedies: tuple[Remedy, ...] = ()
+    by_hand: str = ""
     lookback_seconds: float | None = None
 
 
@@ -90,7 +92,7 @@ class Evidence:
 class Cause:
     """A judged hypothesis. `confidence` is 0 to 1; `because_of` names the confirmed cause that explains this one.
 
-    `pods` are those that its evidence was seen in, where it tells them apart.
+    `pods` are those that its evidence was seen in, where it tells them apart. `by_hand` is what is left where `actions` is empty.
     """
 
     name: str
@@ -104,14 +106,15 @@ class Cause:
     pods: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     actions: tuple[str, ...] = ()
+    by_hand: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Symptom:
     """The measured symptom of the issue: `value` and `threshold` in `unit`; None when it could not be measured.
 
-    onset_at to last_seen_at is the episode that the causes are tied to; None when the symptom is not breached. beyond: what
-    breaches it besides the value, in words.
+    onset_at to last_seen_at is the episode that the causes are tied to, `peak` the highest value within it; None when the symptom
+    is not breached. beyond: what breaches it besides the value, in words.
     """
 
     name: str
@@ -120,6 +123,7 @@ class Symptom:
     unit: str
     threshold: float
     breached: bool | None
+    peak: float | None = None
     onset_at: datetime | None = None
     last_seen_at: datetime | None = None
     text: str = ""
@@ -141,3 +145,7 @@ class Diagnosis:
     def roots(self) -> tuple[Cause, ...]:
         """The confirmed causes that no other confirmed cause explains."""
         return tuple(cause for cause in self.causes if cause.verdict is Verdict.CONFIRMED and cause.because_of is None)
+
+    def calling_for(self, action: str) -> tuple[Cause, ...]:
+        """Those of the roots that this action helps against."""
+        return tuple(cause for cause in self.roots if action in cause.actions)

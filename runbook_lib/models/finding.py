@@ -7,10 +7,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from runbook_lib.errors import SourceTrouble
 from runbook_lib.models.figure import Figure
 from runbook_lib.models.frame import Frame
 
-SourceState = Literal["ok", "unreachable", "timeout", "refused", "invalid_answer", "not_configured"]
+SourceState = Literal["ok"] | SourceTrouble
+
+
+def is_sick(state: SourceState) -> bool:
+    """Whether a source in this state is in trouble."""
+    return state not in ("ok", "not_configured", "not_found")
 
 
 class FindingStatus(StrEnum):
@@ -40,6 +46,11 @@ class SourceStatus:
     error: str | None = None
     seconds: float | None = None
 
+    @property
+    def sick(self) -> bool:
+        """Whether the system is in trouble: one that says it has no such object is not, nor is one that there is not."""
+        return is_sick(self.status)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signal:
@@ -47,7 +58,8 @@ class Signal:
 
     `since` is when it began and `until` when it was last seen (UTC), None when that is not known. `subject` is what it is about
     (`payments`, `deployment/orders revision 14`), `pods` are the service's pods that it was seen in, where it tells them apart.
-    `value` is in `unit`. `text` is a sentence for whoever has to believe it.
+    `value` is in `unit`, and so is `peak`, the highest that it was while it lasted. `text` is a sentence for whoever has to
+    believe it.
     """
 
     name: str
@@ -58,6 +70,7 @@ class Signal:
     subject: str | None = None
     pods: tuple[str, ...] = ()
     value: float | None = None
+    peak: float | None = None
     unit: str | None = None
 
 

@@ -18,13 +18,17 @@ class _Record(BaseModel):
 
 
 class SymptomRecord(_Record):
-    """A measured symptom; `value` and `threshold` in `unit`, None when it could not be measured."""
+    """A measured symptom; `value` and `threshold` in `unit`, None when it could not be measured.
+
+    beyond: what breaches it besides the value, in words.
+    """
 
     name: str
     value: float | None
     unit: str
     threshold: float
     breached: bool | None
+    beyond: str = ""
 
 
 class SourceRecord(_Record):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runbook_lib.checks.breakers import circuit_breakers
 from runbook_lib.checks.changes import recent_changes
 from runbook_lib.checks.database import database_connections, database_tables
-from runbook_lib.checks.downstream import circuit_breakers, downstream_health
+from runbook_lib.checks.downstream import downstream_health
 from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_symptom
 from runbook_lib.checks.key_metrics import key_metrics
 from runbook_lib.checks.logs import error_logs
@@ -12,7 +13,18 @@ from runbook_lib.checks.memory import memory
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
-from runbook_lib.playbooks.shared import CONFIGURATION_SHRANK_POOL, DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL
+from runbook_lib.playbooks.shared import (
+    CONFIGURATION_SHRANK_POOL,
+    DIFF_EXPLAINS_POOL,
+    NEW_CODE_MISSES_SCHEMA,
+    NEW_CODE_THROWS,
+    ROLLOUT_SHRANK_POOL,
+    WHERE_NO_CACHE_ANSWERS,
+    WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_DATABASE_REFUSES,
+    WHERE_THE_POOL_IS_HELD,
+    WHERE_THE_SCHEMA_DOES_NOT_FIT,
+)
 
 _DIFF_EXPLAINS_POOL_LOGS = Conjunction(
     name="diff_explains_pool_errors",
@@ -38,12 +50,6 @@ _DIFF_EXPLAINS_MEMORY = Conjunction(
     name="diff_explains_memory",
     all_of=("diff_shrinks_memory", "memory_near_limit"),
     text="memory is short since a change lowered its limit",
-)
-_NEW_CODE_THROWS = Conjunction(
-    name="new_code_throws",
-    all_of=("diff_changes_code", "log_application_errors"),
-    text="the code throws since it was changed",
-    close_in_time=True,
 )
 _DATABASE_BREAKS_CONNECTIONS = Conjunction(
     name="database_breaks_connections",
@@ -101,7 +107,8 @@ PLAYBOOK = Playbook(
         _DIFF_EXPLAINS_DOWNSTREAM,
         _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
         _DIFF_EXPLAINS_MEMORY,
-        _NEW_CODE_THROWS,
+        NEW_CODE_THROWS,
+        NEW_CODE_MISSES_SCHEMA,
         _DATABASE_BREAKS_CONNECTIONS,
         _DIFF_EXPLAINS_CONNECTION_ERRORS,
         _DIFF_EXPLAINS_REFUSALS,
@@ -115,7 +122,7 @@ PLAYBOOK = Playbook(
                 ("pool_saturated", "server_connections_exhausted", "log_database_pool_errors"),
                 ("pool_starved", "log_database_pool_errors"),
             ),
-            supports=("connections_held_beyond_request", "sessions_blocked"),
+            supports=("role_connections_exhausted", "connections_held_beyond_request", "sessions_blocked"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool_errors",)),
@@ -129,9 +136,16 @@ PLAYBOOK = Playbook(
                 ),
             ),
             remedies=(
-                Remedy(action="restart_pods", unless=("sessions_blocked",)),
-                Remedy(action="raise_pool_size", unless=("sessions_blocked", "server_connections_exhausted")),
+                # New pods wait for the same lock: nothing helps while somebody holds it.
+                Remedy(action="terminate_session", when=("sessions_blocked",)),
+                # Nor do they get the connections that the database keeps from their role.
+                Remedy(action="restart_pods", unless=("sessions_blocked", "role_connections_exhausted")),
+                Remedy(
+                    action="raise_pool_size",
+                    unless=("sessions_blocked", "server_connections_exhausted", "role_connections_exhausted"),
+                ),
             ),
+            by_hand=WHERE_THE_POOL_IS_HELD,
         ),
         CauseRule(
             name="downstream_timeout",
@@ -169,22 +183,34 @@ PLAYBOOK = Playbook(
                     "diff_explains_refusals",
                     "diff_explains_connection_errors",
                     "new_code_throws",
+                    "new_code_misses_schema",
                     "new_version_fails",
                 ),
             ),
             onset=("rollout_before_onset", "configuration_changed"),
-            supports=("diff_explains_pool", "diff_explains_downstream", "new_code_throws", "new_version_fails"),
+            supports=(
+                "diff_explains_pool",
+                "diff_explains_downstream",
+                "new_code_throws",
+                "new_code_misses_schema",
+                "new_version_fails",
+            ),
             remedies=(
                 Remedy(action="rollback_deployment", when=("rollout_before_onset",)),
                 Remedy(action="restore_configuration", when=("configuration_changed",)),
             ),
             lookback_seconds=3600,
+            by_hand=WHERE_NO_REVISION_IS_KNOWN,
         ),
         CauseRule(
             name="database_unavailable",
             title="Database unavailable",
             mechanism=(("log_database_errors", "database_pods_down"), ("database_unreachable",)),
             onset=("log_database_errors", "log_database_pool_errors", "pool_starved"),
+            by_hand=(
+                "bring the database back (runbook service_down looks at its pods); where they are well, look at what lies "
+                "between: address, port, network policies."
+            ),
         ),
         CauseRule(
             name="database_refuses",
@@ -197,19 +223,29 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="database_unavailable"),
                 ExplainedBy(cause="db_pool_exhausted", when=("sessions_blocked",)),
             ),
+            by_hand=WHERE_THE_DATABASE_REFUSES,
+        ),
+        CauseRule(
+            name="schema_mismatch",
+            title="Database schema does not fit the code",
+            mechanism=(("log_database_schema_errors",),),
+            explained_by=(ExplainedBy(cause="bad_deployment", when=("new_code_misses_schema",)),),
+            by_hand=WHERE_THE_SCHEMA_DOES_NOT_FIT,
         ),
         CauseRule(
             name="cache_unavailable",
             title="Cache unavailable",
             mechanism=(("log_cache_errors",),),
+            by_hand=WHERE_NO_CACHE_ANSWERS,
         ),
     ),
     actions=(
         "restart_pods",
         "raise_pool_size",
-        "open_circuit_breaker",
+        "terminate_session",
         "rollback_deployment",
         "restore_configuration",
+        "open_circuit_breaker",  # after all that starts pods anew: their breakers begin closed
     ),
     prevention=(
         "Size connection pools so that all replicas together stay below the database's max_connections, and return "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from runbook_lib.checks.breakers import circuit_breakers
 from runbook_lib.checks.cache import cache_health
 from runbook_lib.checks.changes import recent_changes
 from runbook_lib.checks.connectivity import connectivity
 from runbook_lib.checks.cpu import cpu
 from runbook_lib.checks.database import database_connections
 from runbook_lib.checks.database_activity import database_activity
-from runbook_lib.checks.downstream import circuit_breakers
 from runbook_lib.checks.downstream_latency import downstream_latency
 from runbook_lib.checks.key_metrics import key_metrics
 from runbook_lib.checks.latency import latency, latency_breakdown, latency_symptom
@@ -21,7 +21,14 @@ from runbook_lib.checks.statements import statements
 from runbook_lib.checks.table_access import table_access
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
-from runbook_lib.playbooks.shared import CONFIGURATION_SHRANK_POOL, DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL
+from runbook_lib.playbooks.shared import (
+    CONFIGURATION_SHRANK_POOL,
+    DIFF_EXPLAINS_POOL,
+    ROLLOUT_SHRANK_POOL,
+    WHERE_NO_CACHE_ANSWERS,
+    WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_POOL_IS_HELD,
+)
 
 _DIFF_EXPLAINS_CALLS = Conjunction(
     name="diff_explains_calls",
@@ -45,8 +52,8 @@ _LIFETIME_EXPLAINS_CACHE = Conjunction(
 )
 _DIFF_EXPLAINS_CPU = Conjunction(
     name="diff_explains_cpu",
-    all_of=("diff_changes_resources", "cpu_short"),
-    text="CPU is short since a change to what the pods may use",
+    all_of=("diff_cuts_cpu", "cpu_short"),
+    text="CPU is short since a change left the pods less of it",
     close_in_time=True,
 )
 _NEW_CODE_BURNS_CPU = Conjunction(
@@ -81,6 +88,25 @@ _NEW_CODE_IS_SLOW = Conjunction(
     ),
     text="requests take long since the code was changed, and nothing that they wait for does",
     close_in_time=True,
+)
+# What a PING shows at present is tied to the symptom by the look-ups that fail for it, or by nothing else being slow.
+_CACHE_LETS_MISS = Conjunction(
+    name="late_cache_misses",
+    all_of=("cache_answers_late", "cache_misses_high"),
+    text="look-ups fail, and the cache lets whoever asks it wait",
+)
+_CACHE_LETS_WAIT = Conjunction(
+    name="late_cache_delays",
+    all_of=("cache_answers_late", "latency_high"),
+    none_of=(
+        "downstream_takes_time",
+        "connects_slow",
+        "statements_wait_for_locks",
+        "statements_slow",
+        "statements_regressed",
+        "cpu_short",
+    ),
+    text="the cache lets whoever asks it wait, and nothing else that requests need takes long",
 )
 # What a try shows at present is tied to the symptom by what is measured all the time: the calls, or the answers of each pod.
 _NETWORK_OF_ALL_CALLS = Conjunction(
@@ -145,6 +171,8 @@ PLAYBOOK = Playbook(
         _NEW_CODE_BROUGHT_STATEMENTS,
         _NEW_VERSION_IS_SLOW,
         _NEW_CODE_IS_SLOW,
+        _CACHE_LETS_MISS,
+        _CACHE_LETS_WAIT,
         _NETWORK_OF_ALL_CALLS,
         _NETWORK_OF_SOME_PODS,
     ),
@@ -170,28 +198,51 @@ PLAYBOOK = Playbook(
                 Remedy(action="cancel_statement", when=("statement_runs_long",)),
                 Remedy(action="create_index", when=("index_missing",)),
             ),
+            by_hand="take the statements that cost most to those who wrote them, with their plans (EXPLAIN).",
         ),
         CauseRule(
             name="cache_misses",
             title="The cache answers too few look-ups",
             mechanism=(("cache_misses_high",),),
-            supports=("cache_full", "cache_refuses_writes", "cache_expires_early", "log_cache_errors"),
+            supports=("cache_full", "cache_refuses_writes", "cache_limit_lowered", "cache_expires_early", "log_cache_errors"),
             explained_by=(
+                ExplainedBy(cause="cache_unavailable"),
                 ExplainedBy(cause="cache_slow"),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
                 ExplainedBy(cause="bad_deployment", when=("lifetime_explains_cache",)),
             ),
             remedies=(
+                Remedy(action="raise_cache_memory", when=("cache_limit_lowered",)),
                 Remedy(action="set_eviction_policy", when=("cache_refuses_writes",)),
-                Remedy(action="warm_cache", unless=("cache_full", "cache_expires_early")),
+                Remedy(
+                    action="warm_cache",
+                    unless=("cache_full", "cache_expires_early", "cache_connects_fail", "cache_answers_late"),
+                ),
                 Remedy(action="set_cache_ttl", when=("cache_expires_early",), unless=("cache_full",)),
             ),
+            by_hand="find out what fills the cache, and what stopped filling it; give it more memory or what it lacks.",
+        ),
+        CauseRule(
+            name="cache_unavailable",
+            title="The cache cannot be reached",
+            mechanism=(("cache_connects_fail",), ("cache_misses_high", "log_cache_errors")),
+            onset=("cache_misses_high", "log_cache_errors"),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
+                ExplainedBy(cause="network_slow"),
+            ),
+            by_hand=WHERE_NO_CACHE_ANSWERS,
         ),
         CauseRule(
             name="cache_slow",
-            title="Slow commands block the cache",
-            mechanism=(("cache_slow",),),
+            title="The cache answers late, or not at all",
+            mechanism=(("cache_slow", "late_cache_misses", "late_cache_delays"),),
             supports=("log_cache_errors",),
+            by_hand=(
+                "the slow log names the command and who sent it (redis-cli slowlog get): stop that sender, or end its "
+                "connection (redis-cli client kill id ...). Where it names none, somebody pauses Redis "
+                "(CLIENT PAUSE; redis-cli client list shows who is connected), its process stands still, or its host swaps."
+            ),
         ),
         CauseRule(
             name="cpu_exhaustion",
@@ -207,6 +258,7 @@ PLAYBOOK = Playbook(
                 Remedy(action="set_resources", when=("cpu_throttled",), unless=("node_cpu_short",)),
                 Remedy(action="delete_pods", when=("node_cpu_short",)),
             ),
+            by_hand="give the nodes room (add one, uncordon one), or take load away: fewer requests, other pods elsewhere.",
         ),
         CauseRule(
             name="network_slow",
@@ -234,7 +286,7 @@ PLAYBOOK = Playbook(
             name="db_pool_exhausted",
             title="Database connection pool exhausted",
             mechanism=(("pool_saturated", "server_connections_exhausted"),),
-            supports=("connections_held_beyond_request", "log_database_pool_errors"),
+            supports=("role_connections_exhausted", "connections_held_beyond_request", "log_database_pool_errors"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
@@ -243,12 +295,18 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="slow_statements"),
                 ExplainedBy(cause="cpu_exhaustion", unless=("connections_held_beyond_request",)),
                 ExplainedBy(cause="downstream_slow", unless=("connections_held_beyond_request",)),
+                # What the cache does not answer, the database is asked.
+                *(
+                    ExplainedBy(cause=cause, unless=("connections_held_beyond_request",))
+                    for cause in ("cache_misses", "cache_unavailable", "cache_slow")
+                ),
                 ExplainedBy(cause="network_slow"),
             ),
             remedies=(
                 Remedy(action="restart_pods", when=("connections_held_beyond_request",)),
-                Remedy(action="raise_pool_size", unless=("server_connections_exhausted",)),
+                Remedy(action="raise_pool_size", unless=("server_connections_exhausted", "role_connections_exhausted")),
             ),
+            by_hand=WHERE_THE_POOL_IS_HELD,
         ),
         CauseRule(
             name="bad_deployment",
@@ -261,15 +319,16 @@ PLAYBOOK = Playbook(
                 Remedy(action="restore_configuration", when=("configuration_changed",)),
             ),
             lookback_seconds=3600,
+            by_hand=WHERE_NO_REVISION_IS_KNOWN,
         ),
     ),
     actions=(
         "cancel_statement",
         "terminate_session",
         "create_index",
-        "open_circuit_breaker",
         "warm_cache",
         "set_eviction_policy",
+        "raise_cache_memory",
         "set_cache_ttl",
         "scale_deployment",
         "set_resources",
@@ -278,6 +337,7 @@ PLAYBOOK = Playbook(
         "delete_pods",
         "rollback_deployment",
         "restore_configuration",
+        "open_circuit_breaker",  # after all that starts pods anew: their breakers begin closed
     ),
     prevention=(
         "Watch the duration of each kind of statement (pg_stat_statements), and alert on what grows.",

@@ -15,6 +15,13 @@ from runbook_lib.checks.pods import pod_status
 from runbook_lib.checks.references import references
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
+from runbook_lib.playbooks.shared import (
+    NEW_CODE_MISSES_SCHEMA,
+    NEW_CODE_THROWS,
+    WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_DATABASE_REFUSES,
+    WHERE_THE_SCHEMA_DOES_NOT_FIT,
+)
 
 _NEW_PODS_CRASH = Conjunction(
     name="new_pods_crash",
@@ -43,8 +50,14 @@ _NEW_PROBE_FAILS = Conjunction(
 )
 _NEW_SIZE_DOES_NOT_FIT = Conjunction(
     name="new_size_does_not_fit",
-    all_of=("diff_changes_resources", "pods_without_room"),
-    text="no node has room for the pods since a change to what they ask for",
+    all_of=("diff_asks_for_more", "pods_without_room"),
+    text="no node has room for the pods since a change asked for more",
+    close_in_time=True,
+)
+_NEW_PODS_ARE_REFUSED = Conjunction(
+    name="new_pods_are_refused",
+    all_of=("diff_changes_code", "pods_not_created"),
+    text="the cluster refuses to create the pods since a change to them",
     close_in_time=True,
 )
 _NEW_LIMIT_KILLS = Conjunction(
@@ -58,16 +71,23 @@ _CRASH_NAMES_SETTING = Conjunction(
     all_of=("pods_crashing", "crash_names_changed_setting"),
     text="the pods crash over a setting that was changed",
 )
-_NEW_CODE_THROWS = Conjunction(
-    name="new_code_throws",
-    all_of=("diff_changes_code", "log_application_errors"),
-    text="the code throws since it was changed",
+# A right address of what is down is named in the same words: there has to be somebody who answers.
+_CRASH_NAMES_ADDRESS = Conjunction(
+    name="crash_over_changed_address",
+    all_of=("pods_crashing", "crash_names_changed_address"),
+    none_of=("database_pods_down", "database_unreachable"),
+    text="the pods crash over an address that was just changed",
     close_in_time=True,
 )
 _SERVICE_LEADS_NOWHERE = Conjunction(
     name="service_leads_nowhere",
     all_of=("no_endpoints", "service_selects_no_pod"),
     text="pods are ready, and the service's name leads to none of them",
+)
+_NAME_IS_GONE = Conjunction(
+    name="name_is_gone",
+    all_of=("no_endpoints", "service_gone", "requests_silent"),
+    text="pods are ready, and the service by whose name they are reached was deleted",
 )
 _PORT_LEADS_NOWHERE = Conjunction(
     name="port_leads_nowhere",
@@ -93,9 +113,16 @@ _DATABASE_IS_GONE = Conjunction(
 )
 _DATABASE_ERRORS = ("log_database_errors", "log_database_pool_errors", "crash_speaks_of_database")
 _OF_A_CHANGE = {
-    "pods_crashed": ("new_pods_crash", "crash_over_changed_setting", "new_probe_fails", "new_limit_kills"),
+    "pods_crashed": (
+        "new_pods_crash",
+        "crash_over_changed_setting",
+        "crash_over_changed_address",
+        "new_probe_fails",
+        "new_limit_kills",
+    ),
     "image_or_reference_missing": ("new_image_is_missing", "new_reference_is_missing"),
     "out_of_resources": ("new_size_does_not_fit",),
+    "pods_not_created": ("new_pods_are_refused",),
 }
 
 
@@ -134,10 +161,14 @@ PLAYBOOK = Playbook(
         _NEW_REFERENCE_IS_MISSING,
         _NEW_PROBE_FAILS,
         _NEW_SIZE_DOES_NOT_FIT,
+        _NEW_PODS_ARE_REFUSED,
         _NEW_LIMIT_KILLS,
         _CRASH_NAMES_SETTING,
-        _NEW_CODE_THROWS,
+        _CRASH_NAMES_ADDRESS,
+        NEW_CODE_THROWS,
+        NEW_CODE_MISSES_SCHEMA,
         _SERVICE_LEADS_NOWHERE,
+        _NAME_IS_GONE,
         _PORT_LEADS_NOWHERE,
         _CLIENTS_ARE_DENIED,
         _EGRESS_IS_DENIED,
@@ -149,15 +180,16 @@ PLAYBOOK = Playbook(
             title="Configuration error of a recent deployment",
             mechanism=(
                 ("rollout_before_onset", "configuration_changed"),
-                (*(name for names in _OF_A_CHANGE.values() for name in names), "new_code_throws"),
+                (*(name for names in _OF_A_CHANGE.values() for name in names), "new_code_throws", "new_code_misses_schema"),
             ),
             onset=("rollout_before_onset", "configuration_changed"),
-            supports=("crash_over_changed_setting", "crash_speaks_of_configuration"),
+            supports=("crash_over_changed_setting", "crash_over_changed_address", "crash_speaks_of_configuration"),
             remedies=(
                 Remedy(action="rollback_deployment", when=("rollout_before_onset",)),
                 Remedy(action="restore_configuration", when=("configuration_changed",)),
             ),
             lookback_seconds=3600,
+            by_hand=WHERE_NO_REVISION_IS_KNOWN,
         ),
         CauseRule(
             name="database_down",
@@ -178,14 +210,27 @@ PLAYBOOK = Playbook(
             explained_by=(
                 ExplainedBy(cause="database_down"),
                 ExplainedBy(cause="bad_deployment", when=("crash_over_changed_setting",)),
+                ExplainedBy(cause="bad_deployment", when=("crash_over_changed_address",)),
                 ExplainedBy(cause="bad_deployment", when=("new_pods_crash",)),
             ),
+            by_hand=WHERE_THE_DATABASE_REFUSES,
+        ),
+        CauseRule(
+            name="schema_mismatch",
+            title="Database schema does not fit the code",
+            mechanism=(("crash_speaks_of_schema", "log_database_schema_errors"),),
+            supports=("pods_crashing",),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("new_pods_crash",)),
+                ExplainedBy(cause="bad_deployment", when=("new_code_misses_schema",)),
+            ),
+            by_hand=WHERE_THE_SCHEMA_DOES_NOT_FIT,
         ),
         CauseRule(
             name="network_partition",
             title="The way to the service, or to what it needs, is closed",
             mechanism=(
-                ("service_leads_nowhere", "port_leads_nowhere", "clients_are_denied", "egress_is_denied"),
+                ("service_leads_nowhere", "name_is_gone", "port_leads_nowhere", "clients_are_denied", "egress_is_denied"),
                 (
                     "no_endpoints",
                     "requests_silent",
@@ -195,13 +240,22 @@ PLAYBOOK = Playbook(
                     *_DATABASE_ERRORS,
                 ),
             ),
-            onset=("service_selects_no_pod", "service_port_unknown", "policy_denies_clients", "policy_denies_egress"),
+            onset=(
+                "service_selects_no_pod",
+                "service_gone",
+                "service_port_unknown",
+                "policy_denies_clients",
+                "policy_denies_egress",
+            ),
             supports=("requests_silent", "connects_fail"),
             remedies=(
                 Remedy(action="fix_service_selector", when=("service_leads_nowhere",)),
                 Remedy(action="delete_network_policy", when=("policy_removable",), unless=("service_leads_nowhere",)),
             ),
             lookback_seconds=3600,
+            by_hand=(
+                "compare the Service and its ports with the manifest in version control (kubectl diff -f), and apply that again."
+            ),
         ),
         CauseRule(
             name="image_or_reference_missing",
@@ -209,17 +263,45 @@ PLAYBOOK = Playbook(
             mechanism=(("image_unavailable", "pod_reference_missing"),),
             supports=("reference_missing",),
             explained_by=_by_a_change("image_or_reference_missing"),
+            by_hand=(
+                "create what is missing under the name that the pods ask for (kubectl create secret, kubectl create configmap),"
+                " or push the image."
+            ),
         ),
         CauseRule(
             name="out_of_resources",
             title="No node has room for the pods",
             mechanism=(("pods_without_room", "node_gone"),),
             explained_by=_by_a_change("out_of_resources"),
+            by_hand=(
+                "give the pods a node: kubectl uncordon one, add one, or lower what the pods ask for; kubectl describe pod says"
+                " what each node lacks."
+            ),
+        ),
+        CauseRule(
+            name="pods_not_created",
+            title="The cluster refuses to create the pods",
+            mechanism=(("pods_not_created",),),
+            explained_by=_by_a_change("pods_not_created"),
+            by_hand=(
+                "read who refuses, and why (kubectl describe replicaset): raise the quota, bring the admission webhook back,"
+                " create the service account, or change what the policy does not allow."
+            ),
         ),
         CauseRule(
             name="scaled_to_zero",
             title="The deployment is scaled to 0",
             mechanism=(("scaled_to_zero",),),
+            remedies=(Remedy(action="scale_deployment"),),
+        ),
+        CauseRule(
+            name="deployment_deleted",
+            title="The deployment is not there",
+            mechanism=(("deployment_gone",),),
+            by_hand=(
+                "apply its manifest again from version control (kubectl apply -f); its revisions went with it, so that there is"
+                " nothing to roll back to."
+            ),
         ),
         CauseRule(
             name="pods_crashed",
@@ -230,17 +312,23 @@ PLAYBOOK = Playbook(
                 *_by_a_change("pods_crashed"),
                 ExplainedBy(cause="database_down", when=("crash_speaks_of_database",)),
                 ExplainedBy(cause="database_refuses"),
+                ExplainedBy(cause="schema_mismatch", when=("crash_speaks_of_schema",)),
                 *(ExplainedBy(cause="database_down", when=("probes_failing", name)) for name in _DATABASE_ERRORS),
                 ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
+            ),
+            by_hand=(
+                "read the last words of the crash (kubectl logs POD --previous), and take them to those who know the code; look"
+                " for what changed outside of the cluster, too."
             ),
         ),
     ),
     actions=(
+        "restart_database",  # before the pods that need it: without it new ones do not become ready
         "rollback_deployment",
         "restore_configuration",
-        "restart_database",
         "fix_service_selector",
         "delete_network_policy",
+        "scale_deployment",
         "run_test_pod",
     ),
     prevention=(

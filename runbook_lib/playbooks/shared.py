@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from runbook_lib.models.cause import Conjunction
 
-__all__ = ["CONFIGURATION_SHRANK_POOL", "DIFF_EXPLAINS_POOL", "ROLLOUT_SHRANK_POOL"]
+__all__ = [
+    "CONFIGURATION_SHRANK_POOL",
+    "DIFF_EXPLAINS_POOL",
+    "NEW_CODE_MISSES_SCHEMA",
+    "NEW_CODE_THROWS",
+    "ROLLOUT_SHRANK_POOL",
+    "WHERE_NO_CACHE_ANSWERS",
+    "WHERE_NO_REVISION_IS_KNOWN",
+    "WHERE_THE_DATABASE_REFUSES",
+    "WHERE_THE_POOL_IS_HELD",
+    "WHERE_THE_SCHEMA_DOES_NOT_FIT",
+]
 
 DIFF_EXPLAINS_POOL = Conjunction(
     name="diff_explains_pool",
@@ -23,4 +34,36 @@ CONFIGURATION_SHRANK_POOL = Conjunction(
     all_of=("configuration_changed", "pool_shrank", "pool_saturated"),
     text="the pool is full since the configuration made it smaller",
     close_in_time=True,
+)
+NEW_CODE_THROWS = Conjunction(
+    name="new_code_throws",
+    all_of=("diff_changes_code", "log_application_errors"),
+    text="the code throws since it was changed",
+    close_in_time=True,
+)
+NEW_CODE_MISSES_SCHEMA = Conjunction(
+    name="new_code_misses_schema",
+    all_of=("diff_changes_code", "log_database_schema_errors"),
+    text="the code asks for what the database does not have, since it was changed",
+    close_in_time=True,
+)
+
+# What a person does where no action fits.
+WHERE_THE_DATABASE_REFUSES = (
+    "read what the server says. For a password or a right, put back the secret or the grant; for a limit on "
+    "connections, lift it (ALTER ROLE ... CONNECTION LIMIT -1)."
+)
+WHERE_THE_SCHEMA_DOES_NOT_FIT = (
+    "see which migration ran last, or did not run, and make schema and code fit: run the missing migration, or put back what was "
+    "renamed or dropped. Old code needs the old schema: look at both before a rollback."
+)
+WHERE_NO_CACHE_ANSWERS = (
+    "see whether the cache runs and answers (redis-cli ping), and bring it back; until then the service's own "
+    "switch may take it out of the way."
+)
+WHERE_NO_REVISION_IS_KNOWN = (
+    "take the change back where it was made (version control, the deployment's own tool): what was before is not known here."
+)
+WHERE_THE_POOL_IS_HELD = (
+    "the step on the database's connections names who holds or limits them: end that first, since new pods get no more of them."
 )

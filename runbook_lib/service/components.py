@@ -57,7 +57,7 @@ class Application(Fields):
     deployment: KubernetesName
     """The Deployment's name in the cluster."""
     container: KubernetesName | None = None
-    """The container that does the work, when its pods have several; None: the first."""
+    """The container that does the work, when its pods have several; None: the first in actions, any elsewhere."""
     selector: Selector
     """Label selector of its pods, such as `app=orders`."""
     kubernetes_service: KubernetesName | None = None

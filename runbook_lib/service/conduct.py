@@ -30,7 +30,8 @@ class Instrumentation(Fields):
     metrics: dict[str, str] = Field(default_factory=dict)
     """Overrides single expressions of the preset; docs/nomenclature.md has their names and placeholders."""
     rate_window: DurationOrAuto = "auto"
-    """The range of rate(); `auto` is five minutes, and never below four scrape intervals."""
+    """The range of rate(); `auto` is five minutes, and never below four scrape intervals. Less than two have no rate: such
+    a range is raised to four."""
     logs: LogFormat = LogFormat()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from runbook_lib.errors import ConfigurationError
 from runbook_lib.service.fields import Fields, FilePath, KubernetesName, Seconds
 from runbook_lib.service.reference import PathReference, Reference, SecretReference
 from runbook_lib.service.secrets import SECRET_NAME
@@ -104,6 +107,25 @@ class RedisConnection(Fields):
     password: SecretReference | None = None
     timeout_seconds: Seconds = 3
 
+    def command_line(self) -> str:
+        """How a person begins a command for this Redis: its address, never a password (`REDISCLI_AUTH` or a prompt gives it).
+
+        Without the address `redis-cli config set` goes to whatever Redis runs on the reader's own machine.
+        """
+        try:
+            url = urlsplit(self.url.resolve())
+            host, port, user = url.hostname, url.port or 6379, self.username or url.username
+        except (ConfigurationError, ValueError):
+            return "redis-cli"
+        if url.scheme == "unix":
+            return shlex.join(["redis-cli", "-s", url.path])
+        number = url.path.strip("/")
+        words = ["redis-cli", "-h", host or "localhost", "-p", str(port)]
+        words += ["--tls"] if url.scheme == "rediss" else []
+        words += ["-n", number] if number not in ("", "0") else []
+        words += ["--user", user] if user else []
+        return shlex.join([*words, *(["--askpass"] if self.password or url.password else [])])
+
 
 class HttpConnection(Fields):
     """How health and admin endpoints are called."""
@@ -121,3 +143,8 @@ class Connections(Fields):
     postgres: PostgresConnection | None = None
     redis: RedisConnection | None = None
     http: HttpConnection = HttpConnection()
+
+    @property
+    def redis_cli(self) -> str:
+        """How a person begins a command for the cache."""
+        return self.redis.command_line() if self.redis is not None else "redis-cli"

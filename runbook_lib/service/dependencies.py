@@ -62,7 +62,7 @@ class Downstream(Fields):
     address: HostAndPort | None = None
     """Where a pod of this service connects to, such as `payments:8080`; None: what the settings of `setting_keys` say."""
     label: str | None = None
-    """Its name in the label of the downstream metrics, when it differs from `name`."""
+    """Its name in the label of the downstream metrics, when that is neither `name` nor a host that begins with it."""
     setting_keys: tuple[str, ...] = ()
     """Configuration keys that hold its address or timeout, such as PAYMENTS_URL."""
 

@@ -26,19 +26,24 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """The last time that a program wrote content, and all keys whose values are its own."""
+    """The last time that a program wrote content, and all keys whose values are its own. applies: what it wrote counts as applied
+    since, as `kubectl apply` notes it."""
 
     at: datetime
     manager: str
     keys: frozenset[str]
     creation: bool
+    applies: bool
 
 
 def config_map_facts(config_map: Object) -> dict[str, Any]:
     """Keys: name, data, resource_version, updated_at (when its content was last written; None when nobody tracked it),
-    updated_by (the program that did), last_applied (its data as `kubectl apply` last wrote it, None when it never did)."""
+    updated_by (the program that did), last_applied (its data as `kubectl apply` last wrote it, None when it never did),
+    applied_keys (those whose last write was itself an application, and no return to one)."""
     metadata = config_map["metadata"]
-    last = next(reversed(_writes(metadata)), None)
+    writes = _writes(metadata)
+    last = next(reversed(writes), None)
+    by_key = {key: write for write in writes for key in write.keys}
     return {
         "name": metadata["name"],
         "data": dict(config_map.get("data") or {}),
@@ -46,6 +51,7 @@ def config_map_facts(config_map: Object) -> dict[str, Any]:
         "updated_at": last.at if last else None,
         "updated_by": last.manager if last else "",
         "last_applied": _last_applied(metadata),
+        "applied_keys": frozenset(key for key, write in by_key.items() if write.applies and not write.creation),
     }
 
 
@@ -85,7 +91,9 @@ def _writes(metadata: Object) -> list[_Write]:
         content = [key for part in _CONTENT for key in fields.get(part) or () if key.startswith("f:")]
         if at is not None and any(part in fields for part in _CONTENT):
             keys = frozenset(key.removeprefix("f:") for key in content)
-            writes.append(_Write(at, str(entry.get("manager") or ""), keys, created is not None and at <= created + _CREATING))
+            notes = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+            creation = created is not None and at <= created + _CREATING
+            writes.append(_Write(at, str(entry.get("manager") or ""), keys, creation, f"f:{_LAST_APPLIED}" in notes))
     return sorted(writes, key=lambda write: write.at)
 
 

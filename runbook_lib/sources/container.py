@@ -84,7 +84,7 @@ class Container:
         try:
             return within(deadline, lambda: _whole(opened, what), abandon=opened.shutdown)
         except DeadlineError as error:
-            raise SourceTimeout(NAME, f"{what} did not end within {allowed:g} s") from error
+            raise SourceTimeout(NAME, f"{what} did not end within {allowed:.3g} s") from error
         finally:
             opened.shutdown()
 
@@ -115,7 +115,7 @@ class Container:
         try:
             return within(deadline, lambda: _connected(self.client, path, query, what))
         except DeadlineError as error:
-            raise SourceTimeout(NAME, f"no connection for {what} within {deadline.seconds:g} s") from error
+            raise SourceTimeout(NAME, f"no connection for {what} within {deadline.seconds:.3g} s") from error
 
 
 def _connected(client: ApiClient, path: str, query: list[tuple[str, str]], what: str) -> Any:

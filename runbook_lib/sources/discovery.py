@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
+from runbook_lib.errors import SourceError
 from runbook_lib.models.window import Window
 from runbook_lib.service import Service
 from runbook_lib.service.instrumentation import Expressions, Matchers, resolve
@@ -77,6 +78,15 @@ def discover(service: Service, sources: Sources, *, window: Window | None = None
     catalogue = PrometheusCatalogue(sources.metrics, window)
     catalogue.begin(service)
     expressions = resolve(service, catalogue)
-    if service.instrumentation.rate_window != "auto" or not expressions.counted:
-        return expressions
-    return resolve(service, catalogue, scrape_interval_seconds=sources.metrics.scrape_interval_seconds(expressions.counted))
+    interval = _scrape_interval_seconds(service, sources.metrics, expressions.counted) if expressions.counted else None
+    return resolve(service, catalogue, scrape_interval_seconds=interval) if interval else expressions
+
+
+def _scrape_interval_seconds(service: Service, metrics: Metrics, counted: str) -> float | None:
+    try:
+        return metrics.scrape_interval_seconds(counted)
+    except SourceError:
+        # Only `auto` cannot do without; a replay of an incident may lack this answer.
+        if service.instrumentation.rate_window == "auto":
+            raise
+        return None

@@ -51,7 +51,7 @@ class HttpEndpoints:
         try:
             response, body = within(deadline, lambda: self._whole(url, seconds, deadline))
         except (DeadlineError, httpx.TimeoutException):
-            return failed("timeout", f"no answer within {seconds:g} s")
+            return failed("timeout", f"no answer within {seconds:.3g} s")
         except httpx.ConnectError as error:
             return failed("unreachable", f"no connection: {error}")
         except (httpx.HTTPError, httpx.InvalidURL, ConfigurationError, OSError) as error:

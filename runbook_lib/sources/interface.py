@@ -78,9 +78,9 @@ class Cluster(Source, Protocol):
     def pods(self, selector: str) -> Frame:
         """Columns: pod, phase, ready (bool), restarts, node, ip, started_at, version, revision (of the pod template: the
         deployment's revision or None), template_hash, state (`running`, `waiting: CrashLoopBackOff`, …), last_state
-        (`OOMKilled (exit 137) at …` or empty), last_terminated_at, containers, cpu_request_cores, cpu_limit_cores,
-        memory_request_bytes, memory_limit_bytes, owner, labels (mapping), ports (of its containers, as the pod declares them),
-        ready_changed_at (when it last became ready, or ceased to be)."""
+        (`OOMKilled (exit 137) at …`, `… in proxy at …`, or empty), last_terminated_at, containers, cpu_request_cores,
+        cpu_limit_cores, memory_request_bytes, memory_limit_bytes, owner, labels (mapping), ports (of its containers,
+        as the pod declares them, each with its container), ready_changed_at (when it last became ready, or ceased to be)."""
 
     def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:
         """Columns: time (last seen), first_seen, type, reason, kind, name, message, count. `names` are prefixes."""
@@ -111,7 +111,7 @@ class Cluster(Source, Protocol):
 
     def service(self, name: str) -> Mapping[str, Any]:
         """Keys: name, type, selector (mapping; empty: none), ports (list of {name, port, target_port, protocol}), cluster_ip,
-        resource_version, updated_at (when its selector was last written, or None), updated_by."""
+        resource_version, updated_at (when its selector was last written, or None), updated_by, ports_updated_at."""
 
     def endpoints(self, service: str) -> Frame:
         """From EndpointSlices. Columns: address, port, ready (bool), pod, node. `attrs["changed_at"]`: when they last changed."""
@@ -214,6 +214,12 @@ class Cache(Source, Protocol):
 
     def latency_events(self) -> Frame:
         """What its own latency monitor noticed. Columns: event, time (of the latest), latest_seconds, maximum_seconds."""
+
+    def waits(self, *, again: bool = False) -> Mapping[str, float]:
+        """How long it lets a client wait that reaches it: `connect_seconds`; `longest_seconds`, a PING's beyond that;
+        `waited_ratio`, the share of the time that PINGs spent so, less what our own side took. One without an answer has waited.
+        again: it is a second look, which a record keeps beside the first.
+        """
 
     def key_sample(self, *, limit: int = 500) -> Frame:
         """Who fills it, by a sample of the keys. Columns: keys (what they begin with), sampled, bytes, bytes_ratio (of those

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import ConfigurationError, SourceNotConfigured
+from runbook_lib.errors import ConfigurationError, SourceUnreachable
 from runbook_lib.importing import importing
 from runbook_lib.service.models import KubernetesConnection
 
@@ -32,7 +32,7 @@ def open_client(connection: KubernetesConnection, *, context: str | None, impers
     """Read the kubeconfig (or the pod's own account) and make a client that does not retry on its own.
 
     Without a kubeconfig and a context, a pod uses its service account; everyone else their usual KUBECONFIG. A login helper that
-    the kubeconfig names is run here. Raises SourceNotConfigured when there is nothing to log in with.
+    the kubeconfig names is run here. Raises SourceUnreachable when there is nothing to log in with.
     """
     # Late: this import takes half a second, and most commands never need a cluster.
     with importing("kubernetes"):
@@ -59,11 +59,11 @@ def _configure(configuration: Any, connection: KubernetesConnection, context: st
             return ""
         return _load(config, configuration, connection, context)
     except ConfigurationError as error:
-        raise SourceNotConfigured("kubernetes", str(error)) from error
+        raise SourceUnreachable("kubernetes", str(error)) from error
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         named = f" with context {context}" if context else ""
         reason = f"the kubeconfig {_described(connection)}{named} cannot be used: {error}"
-        raise SourceNotConfigured("kubernetes", reason) from error
+        raise SourceUnreachable("kubernetes", reason) from error
 
 
 def _load(config: Any, configuration: Any, connection: KubernetesConnection, context: str | None) -> str:
@@ -77,8 +77,10 @@ def _load(config: Any, configuration: Any, connection: KubernetesConnection, con
         return _user(content.get("contexts") or [], context or content.get("current-context"))
     path = os.path.expanduser(value)  # noqa: PTH111 - KUBECONFIG may be a list of paths
     if connection.kubeconfig is not None and not Path(path).is_file():
-        raise SourceNotConfigured(
-            "kubernetes", f"the kubeconfig {path} does not exist; create it, or correct {connection.kubeconfig}"
+        raise SourceUnreachable(
+            "kubernetes",
+            f"the kubeconfig {path} does not exist; create it, or correct connections.kubernetes.kubeconfig "
+            f"({connection.kubeconfig}) in the service file",
         )
     config.load_kube_config(path, context=context, client_configuration=configuration)
     contexts, current = config.list_kube_config_contexts(path)

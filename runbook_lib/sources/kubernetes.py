@@ -67,13 +67,16 @@ class KubernetesCluster:
     """Reads one namespace; see `Cluster` in interface.py for what each method answers.
 
     Nothing is opened before the first question. `attrs["notes"]` of a frame says in sentences what could not be read;
-    `attrs["truncated"]` how many objects were left out.
+    `attrs["truncated"]` how many objects were left out. container: the application's, whose last end is told before others'.
     """
 
     name = "kubernetes"
 
-    def __init__(self, connection: KubernetesConnection, *, version_label: str | None = None) -> None:
+    def __init__(
+        self, connection: KubernetesConnection, *, version_label: str | None = None, container: str | None = None
+    ) -> None:
         self.namespace = connection.namespace
+        self._container = container
         self._connection = connection
         self._version_label = version_label
         self._context = connection.context
@@ -86,7 +89,7 @@ class KubernetesCluster:
 
     @property
     def api_client(self) -> ApiClient:
-        """The official client with this identity. Raises SourceNotConfigured when there is nothing to log in with."""
+        """The official client with this identity. Raises SourceUnreachable when there is nothing to log in with."""
         return self.api.client
 
     def operator(self) -> KubernetesCluster:
@@ -98,7 +101,9 @@ class KubernetesCluster:
             return self
         if self._operator is None:
             context = {"context": self._connection.operator_context, "impersonate": None, "operator_context": None}
-            self._operator = KubernetesCluster(self._connection.model_copy(update=context), version_label=self._version_label)
+            self._operator = KubernetesCluster(
+                self._connection.model_copy(update=context), version_label=self._version_label, container=self._container
+            )
         return self._operator
 
     def kubectl(self, *words: str) -> str:
@@ -140,7 +145,7 @@ class KubernetesCluster:
         replica_sets, notes = self._optional(_REPLICA_SETS, labels=selector) if listing.items else (Listing(), [])
         found = {one["metadata"]["uid"]: revision_of(one["metadata"]) for one in replica_sets.items}
         revisions = {uid: revision for uid, revision in found.items() if revision is not None}
-        rows = [pod_row(pod, revisions, self._version_label) for pod in listing.items]
+        rows = [pod_row(pod, revisions, self._version_label, self._container) for pod in listing.items]
         return self._table(rows, POD_COLUMNS, "get", "pods", "-l", selector, "-o", "wide", left_out=listing.left_out, notes=notes)
 
     def events(self, *, window: Window, names: Sequence[str] = ()) -> Frame:

@@ -92,7 +92,7 @@ class KubernetesApi:
 
     @property
     def login(self) -> Login:
-        """The client and its user; made on first use. Raises SourceNotConfigured when there is nothing to log in with."""
+        """The client and its user; made on first use. Raises SourceUnreachable when there is nothing to log in with."""
         with self._lock:
             if self._login is None:
                 self._login = self._log_in()

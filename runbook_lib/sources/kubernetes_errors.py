@@ -81,9 +81,9 @@ def failed(error: BaseException, *, asked: Asked, seconds: float, server: str) -
     if isinstance(error, exceptions.NewConnectionError):  # urllib3 takes it for a kind of timeout
         return SourceUnreachable(NAME, f"no connection to {server}: {_reason(error)}")
     if isinstance(error, exceptions.ConnectTimeoutError):
-        return SourceUnreachable(NAME, f"no connection to {server} within {seconds:g} s; check the address, VPN and firewall")
+        return SourceUnreachable(NAME, f"no connection to {server} within {seconds:.3g} s; check the address, VPN and firewall")
     if isinstance(error, (DeadlineError, TimeoutError, exceptions.TimeoutError)):
-        return SourceTimeout(NAME, f"no complete answer to {asked} within {seconds:g} s")
+        return SourceTimeout(NAME, f"no complete answer to {asked} within {seconds:.3g} s")
     if isinstance(error, exceptions.SSLError):
         return SourceUnreachable(
             NAME, f"no trusted connection to {server}: {_reason(error)}; check the cluster's CA in the kubeconfig"

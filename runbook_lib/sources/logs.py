@@ -159,7 +159,7 @@ class PodLogs:
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, UnansweredError):
-            return f"not read within {self._seconds:g} s"
+            return f"not read within {self._seconds:.3g} s"
         return error.reason if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
 
     def _frame(

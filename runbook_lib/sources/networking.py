@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from runbook_lib.models.network_policy import policy_types
 from runbook_lib.models.selectors import selector_text, selects
 from runbook_lib.sources.managed_fields import last_write
 from runbook_lib.sources.tables import instant
@@ -66,6 +67,7 @@ def service_facts(service: Object) -> dict[str, Any]:
     """What an engineer asks of a Service; the keys are those of `Cluster.service`."""
     metadata, spec = service["metadata"], service.get("spec") or {}
     written = last_write(metadata, "f:spec", "f:selector") or last_write(metadata, "f:spec")
+    ports_written = last_write(metadata, "f:spec", "f:ports")
     return {
         "name": metadata["name"],
         "type": spec.get("type") or "ClusterIP",
@@ -83,6 +85,7 @@ def service_facts(service: Object) -> dict[str, Any]:
         "resource_version": str(metadata.get("resourceVersion") or ""),
         "updated_at": written.at if written else None,
         "updated_by": written.manager if written else "",
+        "ports_updated_at": ports_written.at if ports_written else None,
     }
 
 
@@ -93,8 +96,7 @@ def policy_rows(policies: Iterable[Object], labels: Mapping[str, str]) -> list[t
         spec = policy.get("spec") or {}
         if not selects(spec.get("podSelector") or {}, labels):
             continue
-        # the API: without policyTypes a policy is about ingress, and about egress when it has such rules
-        types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+        types = policy_types(spec)
         ingress = _rules(spec.get("ingress"), "from") if "Ingress" in types else "not restricted"
         egress = _rules(spec.get("egress"), "to") if "Egress" in types else "not restricted"
         written = last_write(policy["metadata"], "f:spec")

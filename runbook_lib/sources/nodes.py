@@ -15,8 +15,6 @@ NODE_COLUMNS = {
     "memory_allocatable_bytes": "number", "cpu_cores": "number", "memory_bytes": "number",
 }  # fmt: skip
 
-_EXPECTED = {"Ready": "True"}  # of every other condition that a node has: False
-
 
 def node_rows(nodes: Iterable[Mapping[str, Any]], usage: Iterable[Mapping[str, Any]]) -> Sequence[tuple[Any, ...]]:
     """Nodes as rows of NODE_COLUMNS; `usage` are the nodes of metrics.k8s.io."""
@@ -27,7 +25,7 @@ def node_rows(nodes: Iterable[Mapping[str, Any]], usage: Iterable[Mapping[str, A
 def _row(node: Mapping[str, Any], used: Mapping[str, Any]) -> tuple[Any, ...]:
     status, name = node.get("status") or {}, node["metadata"]["name"]
     conditions = status.get("conditions") or ()
-    wrong = [one for one in conditions if one.get("status") != _EXPECTED.get(str(one.get("type")), "False")]
+    wrong = [one for one in conditions if one.get("status") != _expected(str(one.get("type")))]
     allocatable = status.get("allocatable") or {}
     since = [instant(one.get("lastTransitionTime")) for one in wrong]
     return (
@@ -43,10 +41,21 @@ def _row(node: Mapping[str, Any], used: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def _expected(kind: str) -> str:
+    """`Ready`, and what node agents add in its likeness (`KernelReady`), should hold; every other condition names a trouble."""
+    return "True" if kind.endswith("Ready") else "False"
+
+
 def _told(condition: Mapping[str, Any]) -> str:
     """`MemoryPressure`, or `not ready: kubelet stopped posting node status`."""
     kind = str(condition.get("type"))
-    if kind != "Ready":
-        return kind if condition.get("status") == "True" else f"{kind} is not known"
+    if condition.get("status") not in ("True", "False"):
+        return f"{kind} is not known" if kind != "Ready" else _not_ready(condition)
+    if not kind.endswith("Ready"):
+        return kind
+    return _not_ready(condition) if kind == "Ready" else f"not {kind}"
+
+
+def _not_ready(condition: Mapping[str, Any]) -> str:
     why = condition.get("message") or condition.get("reason") or ""
     return f"not ready: {why}" if why else "not ready"

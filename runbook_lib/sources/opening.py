@@ -39,8 +39,10 @@ def _metrics(service: Service) -> Metrics:
 def _cluster(service: Service) -> KubernetesCluster | None:
     from runbook_lib.sources.kubernetes import KubernetesCluster
 
-    connection = service.connections.kubernetes
-    return KubernetesCluster(connection, version_label=service.components.application.version_label) if connection else None
+    connection, application = service.connections.kubernetes, service.components.application
+    if connection is None:
+        return None
+    return KubernetesCluster(connection, version_label=application.version_label, container=application.container)
 
 
 def _absent_cluster() -> Cluster:

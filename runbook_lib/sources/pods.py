@@ -36,12 +36,12 @@ Revisions = Mapping[str, int]
 _STARTING = ("ContainerCreating", "PodInitializing")
 
 
-def pod_row(pod: Pod, revisions: Revisions, version_label: str | None) -> tuple[Any, ...]:
-    """One pod as a row of POD_COLUMNS."""
+def pod_row(pod: Pod, revisions: Revisions, version_label: str | None, container: str | None = None) -> tuple[Any, ...]:
+    """One pod as a row of POD_COLUMNS. container: the one whose last end is told before that of any other."""
     metadata, status, spec = pod["metadata"], pod.get("status") or {}, pod.get("spec") or {}
     labels = metadata.get("labels") or {}
     state, message = pod_state(pod)
-    last = _last_terminated(status)
+    name, last = _last_terminated(status, container)
     owner = controller_of(metadata)
     return (
         metadata["name"],
@@ -56,7 +56,7 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None) -> tuple[
         labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "",
         state,
         message,
-        _ended(last) if last else "",
+        _ended(last, name) if last else "",
         instant(last.get("finishedAt")) if last else None,
         [container["name"] for container in spec.get("containers") or ()],
         _requested(spec, "requests", "cpu"),
@@ -65,7 +65,11 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None) -> tuple[
         _requested(spec, "limits", "memory"),
         f"{owner['kind']}/{owner['name']}" if owner else "",
         dict(labels),
-        [port for container in spec.get("containers") or () for port in container.get("ports") or ()],
+        [
+            {**port, "container": container["name"]}
+            for container in spec.get("containers") or ()
+            for port in container.get("ports") or ()
+        ],
         instant(_condition(pod, "Ready").get("lastTransitionTime")),
     )
 
@@ -89,9 +93,9 @@ def restarts_of(pod: Pod) -> int:
 def pod_state(pod: Pod) -> tuple[str, str]:
     """A pod's state in words, and the message that explains it.
 
-    `running`, `running, not ready`, `waiting: CrashLoopBackOff`, `pending: Unschedulable`, `initializing: migrate (1 of 2)`,
-    `terminated: OOMKilled (exit 137)`, `evicted`, `terminating`, `succeeded`, `failed: …`. The order of the questions is that
-    of kubectl's printer: what the pod as a whole suffers from comes before what its containers do.
+    `running`, `running, not ready`, `running, not ready: readiness gate`, `waiting: CrashLoopBackOff`, `pending: Unschedulable`,
+    `initializing: migrate (1 of 2)`, `terminated: OOMKilled (exit 137)`, `evicted`, `terminating`, `succeeded`, `failed: …`. The
+    order of the questions is that of kubectl's printer: what the pod as a whole suffers from comes before what its containers do.
     """
     status = pod.get("status") or {}
     phase, reason = status.get("phase") or "Unknown", status.get("reason") or ""
@@ -146,7 +150,9 @@ def _settled(pod: Pod, phase: str) -> tuple[str, str]:
         return phase.lower(), (pod.get("status") or {}).get("message") or ""
     if is_ready(pod):
         return "running", ""
-    return "running, not ready", _condition(pod, "Ready").get("message") or ""
+    unready = _condition(pod, "Ready")
+    gate = ": readiness gate" if unready.get("reason") == "ReadinessGatesNotReady" else ""
+    return f"running, not ready{gate}", unready.get("message") or ""
 
 
 def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:
@@ -159,15 +165,20 @@ def _statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses") or ()
 
 
-def _last_terminated(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """How a container of the pod ended last; an init container that did its work does not count."""
+def _last_terminated(status: Mapping[str, Any], preferred: str | None) -> tuple[str, Mapping[str, Any]]:
+    """How a container of the pod ended last, and which; nothing when none did, or did its work (an init container).
+
+    preferred: the container whose end comes before that of any other, and needs no name, as in a pod that has no other.
+    """
     ended = [
-        end
+        (container["name"], end)
         for container in _statuses(status)
         for end in ((container.get("state") or {}).get("terminated"), (container.get("lastState") or {}).get("terminated"))
         if end and (end.get("exitCode") or end.get("reason") != "Completed")
     ]
-    return max(ended, key=lambda end: end.get("finishedAt") or "", default=None)
+    own = [one for one in ended if one[0] == preferred]
+    name, last = max(own or ended, key=lambda one: one[1].get("finishedAt") or "", default=("", {}))
+    return "" if own or len(list(_statuses(status))) == 1 else name, last
 
 
 def _exit(ended: Mapping[str, Any]) -> str:
@@ -175,8 +186,9 @@ def _exit(ended: Mapping[str, Any]) -> str:
     return f"{ended.get('reason') or 'Error'} (exit {ended.get('exitCode')}{signal})"
 
 
-def _ended(ended: Mapping[str, Any]) -> str:
-    return _exit(ended) + (f" at {ended['finishedAt']}" if ended.get("finishedAt") else "")
+def _ended(ended: Mapping[str, Any], container: str) -> str:
+    which = f" in {container}" if container else ""
+    return _exit(ended) + which + (f" at {ended['finishedAt']}" if ended.get("finishedAt") else "")
 
 
 def _version(labels: Mapping[str, str], spec: Mapping[str, Any], label: str | None) -> str:

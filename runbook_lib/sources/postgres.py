@@ -123,9 +123,10 @@ class PostgresDatabase:
         return built
 
     def limits(self) -> Mapping[str, Any]:
-        """How many connections the server takes and has; also `role_limit` and `database_limit`, None when unlimited."""
+        """How many connections the server takes and has; also `role_limit` and `database_limit`, None when unlimited, and
+        `full_roles`: those that have as many as they may (CONNECTION LIMIT)."""
         row = self._read("limits", {}).rows[0]
-        keys = ("max_connections", "reserved_connections", "used_connections", "role_limit", "database_limit")
+        keys = ("max_connections", "reserved_connections", "used_connections", "role_limit", "database_limit", "full_roles")
         facts: dict[str, Any] = dict(zip((*keys, "started_at", "version", "in_recovery"), row, strict=True))
         for key in ("role_limit", "database_limit"):
             facts[key] = None if facts[key] is None or facts[key] < 0 else facts[key]

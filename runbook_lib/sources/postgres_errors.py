@@ -39,7 +39,7 @@ def failed(error: BaseException, *, seconds: float, theirs: bool = False) -> Run
     if isinstance(error, RunbookError):
         return error
     if isinstance(error, (DeadlineError, psycopg.errors.ConnectionTimeout)):
-        return SourceTimeout(NAME, f"the server did not answer within {seconds:g} s")
+        return SourceTimeout(NAME, f"the server did not answer within {seconds:.3g} s")
     if not isinstance(error, psycopg.Error):
         return SourceAnswerInvalid(NAME, f"the answer cannot be understood: {type(error).__name__}: {error}")
     if error.sqlstate is None:
@@ -103,5 +103,5 @@ def _words(error: BaseException) -> str:
     if _SEVERITY.search(text):
         return " ".join(_SEVERITY.split(text)[-1].split("\n")[0].split())
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    line = " ".join(lines[:2]) if lines else type(error).__name__
+    line = "; ".join(lines[:2]) if lines else type(error).__name__
     return line.removeprefix("connection failed: ").removeprefix("connection is bad: ")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runbook_lib.errors import ConfigurationError, SourceNotConfigured, SourceTimeout
+from runbook_lib.errors import ConfigurationError, SourceTimeout, SourceUnreachable
 from runbook_lib.importing import importing
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.deadline import Deadline, within
@@ -102,7 +102,7 @@ class ReadOnlySessions:
         return {"statement": str(statement), "lock": str(lock), "idle": str(4 * statement)}
 
     def parameters(self) -> dict[str, Any]:
-        """What libpq connects with. Raises SourceNotConfigured when a reference names nothing, without showing what it holds."""
+        """What libpq connects with. Raises SourceUnreachable when a reference names nothing, without showing what it holds."""
         with importing("psycopg"):
             from psycopg import ProgrammingError
             from psycopg.conninfo import conninfo_to_dict
@@ -111,10 +111,10 @@ class ReadOnlySessions:
             given = dict(conninfo_to_dict(self._connection.dsn.resolve()))
             password = self._connection.password.resolve() if self._connection.password is not None else given.get("password")
         except ConfigurationError as error:
-            raise SourceNotConfigured(NAME, str(error)) from error
+            raise SourceUnreachable(NAME, str(error)) from error
         except ProgrammingError:
             reason = f"{self._connection.dsn} does not hold a DSN such as postgresql://host:5432/name"
-            raise SourceNotConfigured(NAME, reason) from None
+            raise SourceUnreachable(NAME, reason) from None
         given |= {"application_name": OWN_NAME, "connect_timeout": math.ceil(self._connection.connect_timeout_seconds)}
         if password is not None:
             given["password"] = password

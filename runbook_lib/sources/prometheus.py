@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import numpy as np
 
-from runbook_lib.errors import ConfigurationError, SourceAnswerInvalid, SourceError, SourceNotConfigured
+from runbook_lib.errors import ConfigurationError, SourceAnswerInvalid, SourceError, SourceUnreachable
 from runbook_lib.importing import importing
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
@@ -31,7 +31,7 @@ _NAME = "prometheus"
 _POINTS = 240  # of a figure: more than this is not seen, and costs
 _MOST_POINTS = 11_000  # Prometheus refuses a query with more for each series
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_SAMPLES_WINDOW = "5m"
+_SAMPLES_WINDOW = "30m"  # of a target that is scraped every five minutes, too, three samples and one that was missed
 _Item = TypeVar("_Item")
 
 
@@ -137,7 +137,7 @@ class PrometheusMetrics:
                     url = self._connection.url.resolve().rstrip("/")
                     session = PrometheusSession(self._connection)
                 except ConfigurationError as error:
-                    raise SourceNotConfigured(_NAME, str(error)) from error
+                    raise SourceUnreachable(_NAME, str(error)) from error
                 self._opened = PrometheusConnect(url=url, session=session, auth=session.auth, retry=retries()), url
             return self._opened
 

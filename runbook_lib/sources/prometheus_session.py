@@ -68,6 +68,7 @@ class PrometheusSession(requests.Session):
 
     def __init__(self, connection: PrometheusConnection) -> None:
         super().__init__()
+        self._merged: dict[str, Any] | None = None
         self._seconds = connection.timeout_seconds
         if connection.bearer_token:
             self.auth = _Bearer(connection.bearer_token.resolve())
@@ -86,6 +87,13 @@ class PrometheusSession(requests.Session):
         """The body of an answer. `arriving` is shown all that has come in so far, after each piece of it."""
         return self._asked("GET", url, (), {"params": params}, arriving=arriving).content
 
+    def merge_environment_settings(self, url: str, *settings: Any) -> Any:
+        """What the environment says of proxies. A session has one server and one set of bounds, so that it is read once: to go
+        through all of the environment takes longer than the rest of a question."""
+        if self._merged is None:
+            self._merged = super().merge_environment_settings(url, *settings)
+        return dict(self._merged)
+
     def _asked(
         self, method: str, url: str | bytes, args: tuple[Any, ...], options: dict[str, Any], *, arriving: Arriving
     ) -> requests.Response:
@@ -98,7 +106,7 @@ class PrometheusSession(requests.Session):
         try:
             return within(deadline, lambda: self._whole(method, url, args, options, deadline, arriving))
         except DeadlineError as error:
-            raise SourceTimeout(NAME, f"no complete answer within {self._seconds:g} s") from error
+            raise SourceTimeout(NAME, f"no complete answer within {self._seconds:.3g} s") from error
         except requests.RequestException as error:
             raise _translated(error, self._seconds) from error
 
@@ -131,7 +139,7 @@ def _translated(error: requests.RequestException, seconds: float) -> SourceError
     if isinstance(error, requests.exceptions.SSLError):
         return SourceUnreachable(NAME, f"TLS failed: {_innermost(error)}; see connections.prometheus.tls")
     if isinstance(error, requests.Timeout):
-        return SourceTimeout(NAME, f"no answer within {seconds:g} s")
+        return SourceTimeout(NAME, f"no answer within {seconds:.3g} s")
     if isinstance(error, requests.exceptions.ContentDecodingError | requests.exceptions.ChunkedEncodingError):
         return SourceAnswerInvalid(NAME, f"the answer broke off: {_innermost(error)}")
     if isinstance(error, requests.ConnectionError):

@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 
-from runbook_lib import errors
 from runbook_lib.errors import ArchiveError, SourceAnswerInvalid, SourceError, SourceNotConfigured
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.window import Window
@@ -25,7 +24,7 @@ from runbook_lib.sources.interface import NOT_QUESTIONS, Sources
 
 __all__ = ["recording", "replayed"]
 
-_ERRORS = {name: getattr(errors, name) for name in errors.__all__ if issubclass(getattr(errors, name), SourceError)}
+_ERRORS: dict[str, type[SourceError]] = {kind.__name__: kind for kind in SourceError.__subclasses__()}
 _CLOSING_SECONDS = 20.0
 Clean = Callable[[Any], Any]
 
@@ -117,11 +116,15 @@ class _Recording:
         return asked
 
 
+# A replay names the systems as the incident did: `prometheus` that failed and `metrics` that answered are one source.
+_SYSTEMS = {"metrics": "prometheus", "cluster": "kubernetes", "database": "postgres", "cache": "redis"}
+
+
 class _Replayed:
     """A source made of a file."""
 
     def __init__(self, place: str, path: Path) -> None:
-        self.name = place
+        self.name = _SYSTEMS.get(place, place)
         self.namespace = ""
         self._path = path
         self._answers = cache(self._read)

@@ -12,6 +12,7 @@ from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.redis_looks import key_sample, latency_events, slow_log
 from runbook_lib.sources.redis_session import NAME, RedisSessions
+from runbook_lib.sources.redis_waits import waits
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -26,6 +27,8 @@ _COUNTERS = {
     "rejected": "rejected_connections",
 }
 _PINGS = 5
+# Of the time for one piece of work: for how long PINGs are sent, and after which one counts as not answered. Less than all.
+_SHARE_FOR_PINGS, _SHARE_FOR_ONE = 0.5, 0.4
 
 
 class RedisCache:
@@ -41,7 +44,10 @@ class RedisCache:
         return self._ask()
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
-        """INFO twice, and what its counters have risen by in between; a server that was restarted meanwhile counts as nothing."""
+        """INFO twice, and what its counters have risen by in between; a server that was restarted meanwhile counts as nothing.
+
+        `emptied`: how often FLUSHALL and FLUSHDB were called since the server started, where it counts commands.
+        """
         before, began = self._ask(), time.monotonic()
         time.sleep(every_seconds)
         now, seconds = self._ask(), time.monotonic() - began
@@ -49,7 +55,7 @@ class RedisCache:
             f"{name}_per_second": max(0.0, float(now.get(key) or 0) - float(before.get(key) or 0)) / seconds
             for name, key in _COUNTERS.items()
         }
-        return {**now, **rates}
+        return {**now, **rates, **self._emptied()}
 
     def slow_log(self, *, limit: int = 128) -> Frame:
         """SLOWLOG GET, without the arguments."""
@@ -58,6 +64,14 @@ class RedisCache:
     def latency_events(self) -> Frame:
         """LATENCY LATEST."""
         return self._sessions.run(latency_events)
+
+    def waits(self, *, again: bool = False) -> Mapping[str, float]:
+        """PINGs one after the other, against the time that connecting takes."""
+        del again
+        seconds = self._sessions.timeout_seconds
+        return self._sessions.run(
+            lambda client: waits(client, seconds=_SHARE_FOR_PINGS * seconds), answer_seconds=_SHARE_FOR_ONE * seconds
+        )
 
     def key_sample(self, *, limit: int = 500) -> Frame:
         """SCAN, and MEMORY USAGE, TTL and TYPE of what it finds."""
@@ -75,6 +89,12 @@ class RedisCache:
     def close(self) -> None:
         """No connection outlives its call."""
 
+    def _emptied(self) -> Mapping[str, Any]:
+        try:
+            return self._sessions.run(_flushes)
+        except SourceError:  # it has answered INFO: it counts no commands, or does not tell
+            return {}
+
     def _ask(self) -> Mapping[str, Any]:
         return self._sessions.run(_information)
 
@@ -86,6 +106,12 @@ def _information(client: Redis) -> Mapping[str, Any]:
     if "redis_version" not in info:  # what follows Redis (Valkey, KeyDB, Dragonfly) says it too
         raise SourceAnswerInvalid(NAME, "something else than Redis answers: INFO names no redis_version")
     return {**info, "ping_seconds": seconds[_PINGS // 2], "ping_seconds_maximum": seconds[-1]}
+
+
+def _flushes(client: Redis) -> Mapping[str, Any]:
+    counted: Mapping[str, Any] = client.info("commandstats")
+    calls = [counted.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("flushall", "flushdb")]
+    return {"emptied": sum(calls)} if counted else {}
 
 
 def _ping(client: Redis) -> float:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from runbook_lib.errors import (
     ConfigurationError,
     SourceAnswerInvalid,
-    SourceNotConfigured,
     SourceRefused,
     SourceTimeout,
     SourceUnreachable,
@@ -32,16 +31,21 @@ class RedisSessions:
     def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
 
-    def run(self, work: Callable[[Redis], _Result]) -> _Result:
-        """Raises SourceError."""
+    @property
+    def timeout_seconds(self) -> float:
+        """How long one piece of work may take."""
+        return self._connection.timeout_seconds
+
+    def run(self, work: Callable[[Redis], _Result], *, answer_seconds: float | None = None) -> _Result:
+        """Raises SourceError. answer_seconds: how long the client waits for one answer; None: as long as for the whole work."""
         with importing("redis"):
             import redis
 
         seconds = self._connection.timeout_seconds
         try:
-            return within(Deadline(seconds), lambda: self._connected(work))
+            return within(Deadline(seconds), lambda: self._connected(work, answer_seconds or seconds))
         except (DeadlineError, redis.TimeoutError) as error:
-            raise SourceTimeout(NAME, f"no answer within {seconds:g} s") from error
+            raise SourceTimeout(NAME, f"no answer within {seconds:.3g} s") from error
         except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
             raise SourceRefused(NAME, f"{error}; see connections.redis") from error
         except redis.ConnectionError as error:
@@ -49,7 +53,7 @@ class RedisSessions:
         except (redis.RedisError, ValueError, TypeError, AttributeError, LookupError) as error:  # the client believes its server
             raise SourceAnswerInvalid(NAME, f"{type(error).__name__}: {error}") from error
 
-    def _connected(self, work: Callable[[Redis], _Result]) -> _Result:
+    def _connected(self, work: Callable[[Redis], _Result], answer_seconds: float) -> _Result:
         with importing("redis"):
             import redis
             from redis.backoff import NoBackoff
@@ -60,11 +64,11 @@ class RedisSessions:
             url = settings.url.resolve()
             password = settings.password.resolve() if settings.password else None
         except ConfigurationError as error:
-            raise SourceNotConfigured(NAME, str(error)) from error
+            raise SourceUnreachable(NAME, str(error)) from error
         credentials = {name: value for name, value in (("username", settings.username), ("password", password)) if value}
         with redis.Redis.from_url(
             url,
-            socket_timeout=settings.timeout_seconds,
+            socket_timeout=answer_seconds,
             socket_connect_timeout=settings.timeout_seconds,
             retry=Retry(NoBackoff(), 0),
             protocol=2,  # INFO needs no more, and servers before 6.0, proxies and narrow permissions have no HELLO

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from runbook_lib.models.frame import Frame
@@ -17,22 +18,22 @@ def table(
     rows: Iterable[Sequence[Any]], columns: Mapping[str, str], *, source: str, query: str = "", command: str = "", unit: str = ""
 ) -> Frame:
     """A Frame of these rows. `columns` maps each column to its type: text, flag, integer, number, time (aware, UTC) or any."""
-    built = Frame(list(rows), columns=list(columns))
-    for column, kind in columns.items():
-        built[column] = _typed(built[column], kind)
+    listed = list(rows)
+    built = Frame({name: _typed([row[place] for row in listed], kind) for place, (name, kind) in enumerate(columns.items())})
     built.attrs.update({"unit": unit, "source": source, "query": query, "command": command})
     return built
 
 
-def _typed(values: pd.Series, kind: str) -> pd.Series:
+def _typed(values: list[Any], kind: str) -> Any:
+    """A column of one type. Columns are made whole: a frame that is typed column by column is copied as often."""
     if kind == "time":
         # object first: pandas would guess the unit of a column that holds nothing but None
-        return pd.to_datetime(values.astype(object), utc=True).astype("datetime64[us, UTC]")
+        return pd.to_datetime(pd.Series(values, dtype=object), utc=True).astype("datetime64[us, UTC]")
     if kind == "any":
-        return values.astype(object)
+        return pd.Series(values, dtype=object)
     if kind == "text":
-        return values.astype("str")
-    return values.astype("bool") if kind == "flag" else values.astype("int64" if kind == "integer" else "float64")
+        return pd.array(values, dtype="str")
+    return np.array(values, dtype={"flag": "bool", "integer": "int64", "number": "float64"}[kind])
 
 
 def instant(text: str | None) -> datetime | None:

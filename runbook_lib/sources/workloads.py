@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runbook_lib.models.gitops import keeper_of
 from runbook_lib.models.selectors import selector_text, selects
 from runbook_lib.sources.tables import instant
 
@@ -14,16 +15,6 @@ REVISION = "deployment.kubernetes.io/revision"
 
 Object = Mapping[str, Any]
 _KINDS = ("configMap", "secret")
-
-# Controllers that put their own state back: what is changed beside them is undone within minutes.
-_RECONCILERS = {
-    "argocd.argoproj.io/tracking-id": "Argo CD",
-    "argocd.argoproj.io/instance": "Argo CD",
-    "kustomize.toolkit.fluxcd.io/name": "Flux",
-    "helm.toolkit.fluxcd.io/name": "Flux",
-    "fleet.cattle.io/bundle-id": "Fleet",
-    "configsync.gke.io/resource-id": "Config Sync",
-}
 
 
 def deployment_facts(deployment: Object) -> dict[str, Any]:
@@ -70,8 +61,8 @@ def revision_of(metadata: Object) -> int | None:
 
 def managed_by(metadata: Object) -> str:
     """The GitOps controller that keeps the object as it is in a repository; empty when there is none."""
-    marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-    return next((name for mark, name in _RECONCILERS.items() if mark in marks), "")
+    keeper = keeper_of(metadata)
+    return keeper.controller if keeper is not None else ""
 
 
 def names_read(template: Object, kind: str) -> list[str]:

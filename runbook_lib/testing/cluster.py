@@ -30,7 +30,7 @@ class FakeCluster(Fake):
     history: as `revisions` makes it. diffs: what changed between two revisions, as `changed` makes it. config: as
     `config_edit`. deployment: replaces single keys of the Deployment's answer. others: pods of other components, by selector;
     the database has one. endpoints: of any Service, else the given pods. services, secrets: what replaces the answer for an
-    object of this name; None: there is none. absent: names of config maps that are gone. policies: as `policy` makes them.
+    object of this name; None: there is none. absent: config maps and deployments that are gone. policies: as `policy` makes them.
     connects: for pods by name, the seconds that connecting to an address takes, or what goes wrong; 1 ms otherwise. settings: the
     data of every config map; an address of a database otherwise. Any of them may be a `Sick`.
     """
@@ -93,6 +93,8 @@ class FakeCluster(Fake):
 
     def deployment(self, name: str) -> Mapping[str, Any]:
         """A Deployment whose pods are all up to date."""
+        if name in self._absent:
+            raise SourceMissingObject(self.name, f"there is no deployment {name} in namespace {self.namespace}")
         known = given(self._deployment, self.name) or {}
         return {
             "name": name,
@@ -149,19 +151,21 @@ class FakeCluster(Fake):
         return sorted(found)
 
     def service(self, name: str) -> Mapping[str, Any]:
-        """A Service that selects the pods of its name on port 8080; `services` replaces single keys."""
+        """A Service that selects the pods of its name on port 8080 (postgres: 5432); `services` replaces single keys."""
         known = given(self._services.get(name, {}), self.name)
         if known is None:
             raise SourceMissingObject(self.name, f"there is no service {name} in namespace {self.namespace}")
+        port = 5432 if name == "postgres" else 8080
         return {
             "name": name,
             "type": "ClusterIP",
             "selector": {"app": name},
-            "ports": [{"name": "http", "port": 8080, "target_port": 8080, "protocol": "TCP"}],
+            "ports": [{"name": "", "port": port, "target_port": port, "protocol": "TCP"}],
             "cluster_ip": "10.1.0.1",
             "resource_version": "1",
             "updated_at": ago(7 * 24 * 60),
             "updated_by": "kubectl",
+            "ports_updated_at": ago(7 * 24 * 60),
             **known,
         }
 

@@ -139,13 +139,16 @@ class FakeDatabase(Fake):
 class FakeCache(Fake):
     """Redis with plenty of memory; `values` replace single ones of its INFO.
 
-    slow: its slow log, as `slow_commands` makes one. keys: as `key_families` makes them. Both may be a `Sick`.
+    slow: its slow log, as `slow_commands` makes one. keys: as `key_families` makes them. waited: seconds that its longest PING
+    takes, and the share of the time that PINGs wait. Each may be a `Sick`.
     """
 
     name = "redis"
 
-    def __init__(self, *, slow: Answer = None, keys: Answer = None, **values: Any) -> None:
-        self._slow, self._keys = slow, keys
+    def __init__(
+        self, *, slow: Answer = None, keys: Answer = None, waited: tuple[float, float] | Sick = (0.001, 0.01), **values: Any
+    ) -> None:
+        self._slow, self._keys, self._waited = slow, keys, waited
         self._values = values
 
     def slow_log(self, *, limit: int = 128) -> Frame:
@@ -157,6 +160,12 @@ class FakeCache(Fake):
     def latency_events(self) -> Frame:
         """Nothing was noticed."""
         return frame([], columns=["event", "time", "latest_seconds", "maximum_seconds"], source=self.name)
+
+    def waits(self, *, again: bool = False) -> Mapping[str, float]:
+        """The given waiting."""
+        del again
+        longest, ratio = given(self._waited, self.name)
+        return {"connect_seconds": 0.001, "longest_seconds": longest, "waited_ratio": ratio}
 
     def key_sample(self, *, limit: int = 500) -> Frame:
         """The given families of keys."""

@@ -111,6 +111,7 @@ def test_list_shows_runbooks_with_their_parameters(runbook):
         (("run", "high_error_rate", "-s", "orders", "-p", "windw=30m"), "did you mean window?"),
         (("run", "high_error_rate", "-s", "orders", "-p", "window=30m"), "has an option of its own: --window"),
         (("run", "high_error_rate", "-s", "orders", "-p", "replay"), "takes name=value"),
+        (("run", "high_error_rate", "-s", "orders", "--approve", "restart_pod"), "did you mean restart_pods?"),
         (("run", "high_error_rate", "-s", "orders", "--window", "soon"), "a duration such as"),
         (("run", "high_error_rate", "-s", "orders", "--start", "noon"), "a time such as"),
         (("run", "high_error_rate", "-s", "orders", "--alert", "/no/such/file"), "--alert /no/such/file"),

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from runbook_lib import testing as fakes
 from runbook_lib.doctor import Examination, examine, usable
 from runbook_lib.errors import SourceRefused, SourceUnreachable
 from runbook_lib.models.finding import SourceStatus
@@ -24,7 +25,14 @@ def service(**connections) -> Service:
             "name": "orders",
             "environment": "test",
             "overview": {"purpose": "Takes orders", "owner": "Orders team", "tier": 1},
-            "components": {"application": {"deployment": "orders", "selector": "app=orders", "config_map": "orders-config"}},
+            "components": {
+                "application": {
+                    "deployment": "orders",
+                    "selector": "app=orders",
+                    "config_map": "orders-config",
+                    "kubernetes_service": "orders-web",
+                }
+            },
             "connections": connections,
         }
     )
@@ -53,6 +61,9 @@ class Cluster:
     def config_map(self, name):
         return self._read(f"config map {name}")
 
+    def service(self, name):
+        return self._read(f"service {name}")
+
     def pods(self, selector):
         return [selector] * self.count
 
@@ -62,7 +73,7 @@ class Cluster:
         return {}
 
 
-def sources(fake=None, /, **states: str) -> Sources:
+def sources(fake=None, /, *, prometheus=None, **states: str) -> Sources:
     """Sources that answer, but for those named with another state."""
 
     def source(field: str):
@@ -72,11 +83,15 @@ def sources(fake=None, /, **states: str) -> Sources:
     made = {field: source(field) for field in NAMES}
     if fake is not None:
         made["cluster"] = fake
+    if prometheus is not None:
+        made["metrics"] = prometheus
     return Sources(**made)
 
 
 class Exported(dict):
     """Expressions that know these names."""
+
+    corrections = ()
 
     def __init__(self, *missing: str) -> None:
         from runbook_lib.doctor import _FURTHER_METRICS, _SYMPTOM_METRICS
@@ -149,6 +164,17 @@ def test_an_object_that_is_not_there_is_wrong():
     assert not usable(list(found.values()))
 
 
+def test_a_service_that_is_not_there_is_wrong():
+    found = seen(opened=sources(Cluster(missing={"service orders-web"})))
+    assert found["object service orders-web"].mend == "correct components.application.kubernetes_service"
+
+
+def test_what_actions_need_beside_the_deployment_is_looked_at_too():
+    found = seen(operator=Cluster(denied={"create pods"}))
+    assert found["permission create pods/eviction"].state == "note"
+    assert found["permission delete networkpolicies.networking.k8s.io"].state == "ok"
+
+
 def test_no_pods_are_a_note_since_the_service_may_be_down():
     assert seen(opened=sources(Cluster(pods=0)))["object pods app=orders"].state == "note"
 
@@ -165,3 +191,20 @@ def test_a_prometheus_that_dies_in_between_is_told():
         raise SourceUnreachable("prometheus", "connection refused")
 
     assert seen(expressions=dead)["metric instrumentation"].state == "wrong"
+
+
+def test_a_rate_window_that_had_to_be_raised_is_told():
+    exported = Exported()
+    exported.corrections = ("rates are taken over 240 s.",)
+    raised = seen(expressions=lambda: exported)["metric rate window"]
+    assert (raised.state, raised.found) == ("note", "rates are taken over 240 s.")
+
+
+def test_calls_that_the_metrics_name_otherwise_are_told_with_the_names_there_are():
+    shop = fakes.service()
+    metrics = fakes.FakeMetrics({"downstream_rate": fakes.line(1.0, downstream="inventory:8080")})
+    found = seen(shop, sources(Cluster(), prometheus=metrics), expressions=metrics.expressions)
+    assert found["metric calls to inventory"].state == "ok"
+    assert found["metric calls to payments"].state == "note"
+    assert found["metric calls to payments"].found == "no calls named payments are measured; there are: inventory:8080"
+    assert "`label`" in found["metric calls to payments"].mend

@@ -10,9 +10,9 @@ from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.controllers.disruption import budget_status
 from runbook_lab.cluster.controllers.pods import is_ready
 from runbook_lab.cluster.errors import BadRequest, Cause, MethodNotAllowed, StoreError, TooManyRequests
-from runbook_lab.cluster.metadata import is_terminating
+from runbook_lab.cluster.metadata import is_terminating, timestamp
 from runbook_lab.cluster.selectors import parse_label_selector
-from runbook_lab.cluster.store import Object, Store, rfc3339
+from runbook_lab.cluster.store import Object, Store
 
 _BUDGETS = "poddisruptionbudgets"
 _MANAGER = "apiserver"
@@ -82,7 +82,7 @@ def _take_from(store: Store, budget: Object, pod: Object, *, dry_run: bool) -> N
         raise _refused(f"The disruption budget {name} needs {needed} healthy pods and has {present} currently")
     if dry_run:
         return
-    disrupted = {**(status.get("disruptedPods") or {}), pod["metadata"]["name"]: rfc3339(now())}
+    disrupted = {**(status.get("disruptedPods") or {}), pod["metadata"]["name"]: timestamp(now())}
     left = budget_status(budget, expected=status["expectedPods"], desired=needed, healthy=present - 1, now=now())
     store.update(_BUDGETS, {**budget, "status": {**left, "disruptedPods": disrupted}}, subresource="status", manager=_MANAGER)
 
@@ -103,7 +103,7 @@ def _mark(store: Store, pod: Object) -> None:
         "reason": "EvictionByEvictionAPI",
         "message": "Eviction API: evicting",
         "lastProbeTime": None,
-        "lastTransitionTime": rfc3339(now()),
+        "lastTransitionTime": timestamp(now()),
     }
     others = [entry for entry in pod["status"].get("conditions") or () if entry["type"] != "DisruptionTarget"]
     status = {**pod["status"], "conditions": [*others, condition]}

@@ -9,9 +9,9 @@ from aiohttp import web
 from runbook_lab.cluster.api.context import answer, now, services
 from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed, NotFound
+from runbook_lab.cluster.metadata import timestamp
 from runbook_lab.cluster.node.interface import PodUsage, Usage
 from runbook_lab.cluster.selectors import SelectorError, parse_labels
-from runbook_lab.cluster.store import rfc3339
 
 Object = dict[str, Any]
 _API_VERSION = "metrics.k8s.io/v1beta1"
@@ -53,9 +53,9 @@ def _pod_metrics(usage: PodUsage) -> Object:
             "name": usage.pod,
             "namespace": usage.namespace,
             "labels": dict(usage.labels),
-            "creationTimestamp": rfc3339(usage.at),
+            "creationTimestamp": timestamp(usage.at),
         },
-        "timestamp": rfc3339(usage.at),
+        "timestamp": timestamp(usage.at),
         "window": f"{usage.window_seconds:.3f}s",
         "containers": [{"name": name, "usage": _amounts([used])} for name, used in usage.containers.items()],
     }
@@ -64,7 +64,7 @@ def _pod_metrics(usage: PodUsage) -> Object:
 def _node_metrics(node: Mapping[str, Any], usages: Iterable[PodUsage]) -> Object:
     """Sum up the pods: the node is this machine, and what else runs on it is not the cluster's."""
     usages = list(usages)
-    at = rfc3339(max((usage.at for usage in usages), default=now()))
+    at = timestamp(max((usage.at for usage in usages), default=now()))
     window = max((usage.window_seconds for usage in usages), default=0.0)
     return {
         "kind": "NodeMetrics",

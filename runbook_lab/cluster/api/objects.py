@@ -1,24 +1,25 @@
 """Get, list, create, update, patch and delete."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiohttp import web
 
-from runbook_lab.cluster.api.context import answer, now, services, write_options
-from runbook_lab.cluster.api.options import DeleteOptions, ListOptions, parse_body
+from runbook_lab.cluster.api.applying import apply
+from runbook_lab.cluster.api.context import answer, services, write_options
+from runbook_lab.cluster.api.options import DeleteOptions, ListOptions, flag, parse_body
+from runbook_lab.cluster.api.presenting import present, table
 from runbook_lab.cluster.api.representation import Representation, parse_accept
-from runbook_lab.cluster.api.target import Target
+from runbook_lab.cluster.api.target import Target, check_name, check_namespace
 from runbook_lab.cluster.api.watching import watch
-from runbook_lab.cluster.decoding import decode
-from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed
-from runbook_lab.cluster.patch import apply_patch, check_patch_type
+from runbook_lab.cluster.conversion import stored_version, to_served, to_stored
+from runbook_lab.cluster.decoding import Decoded, DecodeError, decode
+from runbook_lab.cluster.errors import BadRequest, Cause, Invalid, MethodNotAllowed
+from runbook_lab.cluster.patch import APPLY_PATCH, apply_patch, check_patch_type
+from runbook_lab.cluster.pod_admission import admit_pod
 from runbook_lab.cluster.resources import Resource
 from runbook_lab.cluster.store import Check, Object
-from runbook_lab.cluster.tables.table import make_table, metadata_only
+from runbook_lab.cluster.tables.table import metadata_only
 from runbook_lab.cluster.validation import validate, validate_ephemeral
+from runbook_lab.cluster.violations import invalid
 
-_SINGLE_FORMS = ("Table", "PartialObjectMetadata")
 _LIST_FORMS = ("Table", "PartialObjectMetadataList", "PartialObjectMetadata")
 
 
@@ -51,30 +52,12 @@ async def serve_collection(request: web.Request, target: Target) -> web.StreamRe
     raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
 
 
-def present(
-    request: web.Request, target: Target, obj: Object, *, status: int = 200, warnings: list[str] | None = None
-) -> web.Response:
-    """Answer with an object, in the form that the client accepts."""
-    form = parse_accept(request.headers.get("Accept"), known=_SINGLE_FORMS)
-    content: Mapping[str, Any] = obj
-    if form.kind == "Table":
-        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        content = _table(request, target, [obj], metadata, form)
-    elif form.kind:
-        content = metadata_only(obj, form.version)
-    return answer(content, status=status, warnings=warnings or [])
-
-
-def _table(request: web.Request, target: Target, items: list[Object], metadata: Object, form: Representation) -> Object:
-    include = request.query.get("includeObject", "Metadata")
-    return make_table(target.resource.plural, items, list_metadata=metadata, now=now(), version=form.version, include=include)
-
-
 def _list(request: web.Request, target: Target, options: ListOptions, form: Representation) -> web.Response:
     store, pages = services(request).store, services(request).pages
     if options.continue_token:
         page = pages.next(options.continue_token, limit=options.limit)
     else:
+        options.check_version(store.version)
         fields = options.fields
         if target.name is not None:
             fields = f"metadata.name={target.name}"
@@ -84,27 +67,31 @@ def _list(request: web.Request, target: Target, options: ListOptions, form: Repr
     if page.continue_token:
         metadata |= {"continue": page.continue_token, "remainingItemCount": page.remaining}
     if form.kind == "Table":
-        return answer(_table(request, target, page.items, metadata, form))
+        return answer(table(request, target, page.items, metadata, form))
     if form.kind:
         partial = [metadata_only(item, form.version) for item in page.items]
         kind = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}"}
         return answer({**kind, "metadata": metadata, "items": partial})
+    served = [to_served(target.resource, item) for item in page.items]
     # As on a real server, the items of a list do not repeat what the list's kind says.
-    items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in page.items]
+    items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in served]
     kind = {"kind": target.resource.list_kind, "apiVersion": target.resource.api_version}
     return answer({**kind, "metadata": metadata, "items": items})
 
 
 async def _create(request: web.Request, target: Target) -> web.Response:
-    store, options, resource = services(request).store, write_options(request), target.resource
-    decoded = decode(resource, parse_body(await request.read(), request.content_type), field_validation=options.field_validation)
-    obj = decoded.object
+    store, options, resource = services(request).store, write_options(request), stored_version(target.resource)
+    body = parse_body(await request.read(), request.content_type)
+    decoded = decode(target.resource, body, field_validation=options.field_validation)
+    obj = to_stored(target.resource, decoded.object)
     metadata = obj.setdefault("metadata", {})
-    _check_namespace(target, metadata)
+    check_namespace(target, metadata)
     if resource.namespaced:
         store.get("namespaces", str(target.namespace))
     if metadata.get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
+    if resource.plural == "pods":
+        admit_pod(store, obj, namespace=str(target.namespace))
     if resource.has_status:
         obj.pop("status", None)
     created = store.create(
@@ -120,31 +107,38 @@ async def _create(request: web.Request, target: Target) -> web.Response:
 
 async def _replace(request: web.Request, target: Target) -> web.Response:
     body = parse_body(await request.read(), request.content_type)
-    return _write(request, target, body)
+    decoded = decode(target.resource, body, field_validation=write_options(request).field_validation)
+    return _write(request, target, decoded)
 
 
 async def _patch(request: web.Request, target: Target) -> web.Response:
+    if request.content_type == APPLY_PATCH and target.subresource in (None, "status"):
+        return await apply(request, target)
     # A kind of patch that is not served must not answer "not found" for an object that it would create.
     check_patch_type(request.content_type)
+    if flag(request.query, "force"):
+        cause = Cause("force", "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch")
+        raise Invalid(f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}', causes=[cause])
     body = await request.read()
     current = services(request).store.get(target.resource.plural, str(target.name), namespace=target.namespace)
-    patched = apply_patch(target.resource, current, request.content_type, body)
-    return _write(request, target, patched)
+    patched = apply_patch(target.resource, to_served(target.resource, current), request.content_type, body)
+    try:
+        decoded = decode(target.resource, patched, field_validation=write_options(request).field_validation)
+    except DecodeError as error:
+        # Here it is the patch that is wrong, and a real server calls that invalid, where it is a bad request elsewhere.
+        cause = invalid("patch", body.decode(errors="replace"), error.why)
+        raise Invalid(f' "" is invalid: patch: {cause.message}', causes=[cause]) from error
+    return _write(request, target, decoded)
 
 
-def _write(request: web.Request, target: Target, obj: Any) -> web.Response:
-    options, resource = write_options(request), target.resource
-    decoded = decode(resource, obj, field_validation=options.field_validation)
-    metadata = decoded.object.setdefault("metadata", {})
-    metadata.setdefault("name", target.name)
-    if metadata["name"] != target.name:
-        raise BadRequest(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})", resource=resource
-        )
-    _check_namespace(target, metadata)
+def _write(request: web.Request, target: Target, decoded: Decoded) -> web.Response:
+    options, resource = write_options(request), stored_version(target.resource)
+    wanted = to_stored(target.resource, decoded.object)
+    check_name(target, wanted.setdefault("metadata", {}))
+    check_namespace(target, wanted["metadata"])
     updated = services(request).store.update(
         resource.plural,
-        decoded.object,
+        wanted,
         subresource=target.subresource,
         manager=options.manager,
         dry_run=options.dry_run,
@@ -159,19 +153,6 @@ def _rules(resource: Resource) -> Check:
 
 def _ephemeral_rules(resource: Resource) -> Check:
     return lambda new, old: validate_ephemeral(resource, new, old or {})
-
-
-def _check_namespace(target: Target, metadata: Object) -> None:
-    if target.namespace is None:
-        if target.resource.namespaced:
-            raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
-        return
-    if metadata.get("namespace") not in (None, "", target.namespace):
-        raise BadRequest(
-            f"the namespace of the provided object does not match the namespace sent on the request "
-            f"({metadata['namespace']} and {target.namespace})"
-        )
-    metadata["namespace"] = target.namespace
 
 
 async def _delete_options(request: web.Request) -> DeleteOptions:
@@ -217,4 +198,5 @@ async def _delete_all(request: web.Request, target: Target) -> web.Response:
         for item in items
     ]
     kind = {"kind": resource.list_kind, "apiVersion": resource.api_version}
+    deleted = [to_served(resource, item) for item in deleted]
     return answer({**kind, "metadata": {"resourceVersion": str(store.version)}, "items": deleted})

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from runbook_lab.cluster.errors import BadRequest, Cause, Invalid, UnsupportedMediaType
+from runbook_lab.cluster.errors import BadRequest, Cause, Gone, Invalid, UnsupportedMediaType, VersionTooLarge
 from runbook_lab.cluster.schema import protobuf
 
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
@@ -70,6 +70,7 @@ class ListOptions:
     limit: int
     continue_token: str | None
     resource_version: str
+    version_match: str
     watch: bool
     timeout_seconds: float | None
     bookmarks: bool
@@ -84,11 +85,28 @@ class ListOptions:
             limit=int(number(query, "limit") or 0),
             continue_token=query.get("continue"),
             resource_version=query.get("resourceVersion", ""),
+            version_match=query.get("resourceVersionMatch", ""),
             watch=flag(query, "watch"),
             timeout_seconds=number(query, "timeoutSeconds"),
             bookmarks=flag(query, "allowWatchBookmarks"),
             initial_events=flag(query, "sendInitialEvents"),
         )
+
+    def check_version(self, current: int) -> None:
+        """Refuse a list of a version that is to come (504), or (410) exactly of an old one: only the present is kept."""
+        if self.version_match and not self.resource_version:
+            message = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+            cause = Cause("resourceVersionMatch", "FieldValueForbidden", message)
+            raise _invalid_options("ListOptions", cause)
+        if not self.resource_version.isdigit():
+            if self.resource_version:
+                raise BadRequest(f"invalid resource version: {self.resource_version}")
+            return
+        asked = int(self.resource_version)
+        if asked > current:
+            raise VersionTooLarge.of(asked, current)
+        if self.version_match == "Exact" and asked != current:
+            raise Gone("The resourceVersion for the provided list is too old.")
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

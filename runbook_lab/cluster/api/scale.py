@@ -1,17 +1,22 @@
 """The `scale` subresource: the replicas of a workload, and nothing else of it."""
 
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
-from runbook_lab.cluster.api.context import answer, services, write_options
+from runbook_lab.cluster.api.context import services, write_options
 from runbook_lab.cluster.api.options import parse_body
+from runbook_lab.cluster.api.presenting import present
 from runbook_lab.cluster.api.target import Target
 from runbook_lab.cluster.errors import BadRequest, Cause, Conflict, Invalid, MethodNotAllowed
 from runbook_lab.cluster.patch import apply_patch
+from runbook_lab.cluster.resources import Resource
 from runbook_lab.cluster.store import Object
 from runbook_lab.cluster.tables.columns import selector_text
 from runbook_lab.cluster.validation import validate
+
+_SCALE = Resource("scales", "Scale", "autoscaling")
 
 
 async def serve_scale(request: web.Request, target: Target) -> web.Response:
@@ -19,7 +24,7 @@ async def serve_scale(request: web.Request, target: Target) -> web.Response:
     store, resource = services(request).store, target.resource
     workload = store.get(resource.plural, str(target.name), namespace=target.namespace)
     if request.method == "GET":
-        return answer(_scale(workload))
+        return present(request, replace(target, resource=_SCALE), _scale(workload))
     if request.method == "PUT":
         wanted = parse_body(await request.read(), request.content_type)
     elif request.method == "PATCH":
@@ -34,11 +39,12 @@ async def serve_scale(request: web.Request, target: Target) -> web.Response:
     updated = store.update(
         resource.plural,
         workload,
+        subresource="scale",
         manager=options.manager,
         dry_run=options.dry_run,
         check=lambda new, old: validate(resource, new, old),
     )
-    return answer(_scale(updated))
+    return present(request, replace(target, resource=_SCALE), _scale(updated))
 
 
 def _scale(workload: Object) -> Object:
@@ -62,5 +68,5 @@ def _replicas(wanted: Any, name: str) -> int:
         raise BadRequest('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
     if replicas < 0:
         cause = Cause("spec.replicas", "FieldValueInvalid", f"Invalid value: {replicas}: must be greater than or equal to 0")
-        raise Invalid(f'Scale.autoscaling "{name}" is invalid: {cause.field}: {cause.message}', name=name, causes=[cause])
+        raise Invalid.of(_SCALE, name, [cause])
     return replicas

@@ -1,9 +1,10 @@
 """What a URL names: a resource, and maybe a namespace, an object and a subresource."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from runbook_lab.cluster.discovery import SERVED
-from runbook_lab.cluster.errors import NotFound
+from runbook_lab.cluster.errors import BadRequest, MethodNotAllowed, NotFound
 from runbook_lab.cluster.resources import Resource
 
 
@@ -43,3 +44,27 @@ def parse_target(path: str) -> Target:
     if (subresource and subresource not in resource.subresources) or (name and resource.namespaced and namespace is None):
         raise not_served()
     return Target(resource, namespace, name, subresource)
+
+
+def check_name(target: Target, metadata: dict[str, Any]) -> None:
+    """Fill in the name, or raise BadRequest where it is another than the URL's."""
+    metadata.setdefault("name", target.name)
+    if metadata["name"] != target.name:
+        raise BadRequest(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})",
+            resource=target.resource,
+        )
+
+
+def check_namespace(target: Target, metadata: dict[str, Any]) -> None:
+    """Fill in the namespace, or raise BadRequest where it is another than the URL's."""
+    if target.namespace is None:
+        if target.resource.namespaced:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource", resource=target.resource)
+        return
+    if metadata.get("namespace") not in (None, "", target.namespace):
+        raise BadRequest(
+            f"the namespace of the provided object does not match the namespace sent on the request "
+            f"({metadata['namespace']} and {target.namespace})"
+        )
+    metadata["namespace"] = target.namespace

@@ -12,6 +12,7 @@ from runbook_lab.cluster.api.context import now, services
 from runbook_lab.cluster.api.options import ListOptions
 from runbook_lab.cluster.api.representation import Representation
 from runbook_lab.cluster.api.target import Target
+from runbook_lab.cluster.conversion import to_served
 from runbook_lab.cluster.errors import BadRequest, Gone
 from runbook_lab.cluster.history import Change, Subscription
 from runbook_lab.cluster.selectors import SelectorError, parse_fields, parse_labels
@@ -30,13 +31,14 @@ async def watch(request: web.Request, target: Target, options: ListOptions, form
     store = services(request).store
     selected = _selection(target, options)
     render = _renderer(request, target, form)
+    since = _since(options)
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     seconds = options.timeout_seconds or _SHORTEST_WATCH_SECONDS * random.uniform(1, 2)
     response.enable_chunked_encoding()
     await response.prepare(request)
     try:
         async with asyncio.timeout(seconds):
-            async for kind, obj in _events(store, target, options, selected):
+            async for kind, obj in _events(store, target, options, since, selected):
                 content = render(obj) if kind not in ("BOOKMARK", "ERROR") else obj
                 await response.write(json.dumps({"type": kind, "object": content}, separators=(",", ":")).encode() + b"\n")
         await response.write_eof()
@@ -49,22 +51,30 @@ async def watch(request: web.Request, target: Target, options: ListOptions, form
     return response
 
 
-async def _events(store: Store, target: Target, options: ListOptions, selected: Callable[[Object], bool]) -> AsyncIterator[Event]:
-    """Give what a watch tells: the present objects where no version is named, then the changes, with bookmarks in between."""
-    resource = target.resource
-    from_start = options.resource_version in ("", "0") or options.initial_events
+def _since(options: ListOptions) -> int | None:
+    """Give the version that a watch begins after, None where it begins with all objects; BadRequest before the answer begins."""
+    if options.resource_version in ("", "0") or options.initial_events:
+        return None
     try:
-        since = None if from_start else int(options.resource_version)
-        subscription = store.subscribe(resource.plural, namespace=target.namespace, since=since)
+        return int(options.resource_version)
     except ValueError as error:
         raise BadRequest(f"invalid resource version: {options.resource_version}") from error
+
+
+async def _events(
+    store: Store, target: Target, options: ListOptions, since: int | None, selected: Callable[[Object], bool]
+) -> AsyncIterator[Event]:
+    """Give what a watch tells: the present objects where no version is named, then the changes, with bookmarks in between."""
+    resource = target.resource
+    try:
+        subscription = store.subscribe(resource.plural, namespace=target.namespace, since=since)
     except Gone as error:
         # A real server also says this inside the stream: the client lists again.
         yield "ERROR", error.status()
         return
     bookmark: Object = {"kind": resource.kind, "apiVersion": resource.api_version}
     try:
-        if from_start:
+        if since is None:
             for obj in store.list(resource.plural, namespace=target.namespace):
                 if selected(obj):
                     yield "ADDED", obj
@@ -127,4 +137,4 @@ def _renderer(request: web.Request, target: Target, form: Representation) -> Cal
         )
     if form.kind:
         return lambda obj: metadata_only(obj, form.version)
-    return lambda obj: obj
+    return lambda obj: to_served(target.resource, obj)

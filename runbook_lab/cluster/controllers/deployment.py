@@ -222,6 +222,7 @@ class DeploymentController(Controller):
         conditions.set_available(status, unavailable=rollout.bounds(deployment["spec"]["strategy"], desired).unavailable)
         if not deployment["spec"].get("paused"):
             conditions.set_progressing(status, new)
+        conditions.set_failure(new)
         status["conditions"] = conditions.as_list()
         deployment["status"] = status
         deployment["metadata"].pop("resourceVersion")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from runbook_lab.cluster.metadata import Object, moment, timestamp
+from runbook_lab.cluster.metadata import Object, condition, moment, timestamp
 
 TIMED_OUT = "ProgressDeadlineExceeded"
 
@@ -95,6 +95,14 @@ class Conditions:
             self.set("Progressing", "True", "ReplicaSetUpdated", f"{subject} is progressing.", touch=True)
         elif self._is_late():
             self.set("Progressing", "False", TIMED_OUT, f"{subject} has timed out progressing.")
+
+    def set_failure(self, new: Object | None) -> None:
+        """Take over from the new replica set that its pods are refused, or that they no longer are."""
+        failure = condition(new, "ReplicaFailure") if new else None
+        if failure:
+            self.set("ReplicaFailure", "True", failure["reason"], failure["message"])
+        else:
+            self._entries.pop("ReplicaFailure", None)
 
     def seconds_to_deadline(self) -> float | None:
         """Give the time left until a rollout that moves no further is called stuck; None when there is nothing to wait for."""

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
+from runbook_lab.cluster.errors import Forbidden
 from runbook_lab.cluster.following import follow
 from runbook_lab.cluster.metadata import Key, Object, controller_of, key_of
 from runbook_lab.cluster.store import Conflict, Store
@@ -15,6 +16,8 @@ from runbook_lab.cluster.store import Conflict, Store
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+# After so long a controller tries again what was refused.
+REFUSED_SECONDS = 5.0
 
 
 class Controller(ABC):
@@ -81,6 +84,9 @@ class Controller(ABC):
             return self.reconcile(key)
         except Conflict:
             return 0.0
+        except Forbidden:
+            # The controller has told it in an event; what is missing may come.
+            return REFUSED_SECONDS
         except Exception:
             # One object that cannot be handled must not stop the others; it is tried again like in a real controller.
             _log.exception("%s: cannot reconcile %s/%s", type(self).__name__, *key)

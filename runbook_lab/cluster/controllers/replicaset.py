@@ -8,18 +8,22 @@ from typing import Any, ClassVar
 
 from runbook_lab.cluster.controllers import pods
 from runbook_lab.cluster.controllers.events import Recorder
-from runbook_lab.cluster.controllers.loop import Controller
+from runbook_lab.cluster.controllers.loop import REFUSED_SECONDS, Controller
+from runbook_lab.cluster.errors import Forbidden
 from runbook_lab.cluster.metadata import (
     Key,
     Object,
+    condition,
     controller_of,
     is_controlled_by,
     is_terminating,
     key_of,
     owner_reference,
     pod_template_labels,
+    timestamp,
     utc_now,
 )
+from runbook_lab.cluster.pod_admission import admit_pod
 from runbook_lab.cluster.selectors import parse_label_selector
 from runbook_lab.cluster.store import NotFound, Store
 
@@ -61,12 +65,20 @@ class ReplicaSetController(Controller):
             return None
         own = [pod for pod in self._claim(replica_set) if pods.is_active(pod)]
         missing = replica_set["spec"]["replicas"] - len(own)
+        refusal: Forbidden | None = None
         for _ in range(min(missing, _BURST)):
-            own.append(self._create(replica_set))
+            try:
+                own.append(self._create(replica_set))
+            except Forbidden as error:
+                refusal = error
+                self._events.warning(replica_set, "FailedCreate", f"Error creating: {error.message}")
+                break
         for pod in sorted(own, key=_deletion_order)[: max(-missing, 0)]:
             self._delete(replica_set, pod)
             own.remove(pod)
-        again = self._report(replica_set, own)
+        again = self._report(replica_set, own, refusal)
+        if refusal:
+            return REFUSED_SECONDS
         return 0.0 if missing > _BURST else again
 
     def _claim(self, replica_set: Object) -> list[Object]:
@@ -92,7 +104,9 @@ class ReplicaSetController(Controller):
 
     def _create(self, replica_set: Object) -> Object:
         made = pods.pod_from(replica_set, replica_set["spec"]["template"])
-        pod = self.store.create("pods", made, namespace=replica_set["metadata"]["namespace"], manager=_MANAGER)
+        namespace = replica_set["metadata"]["namespace"]
+        admit_pod(self.store, made, namespace=namespace)
+        pod = self.store.create("pods", made, namespace=namespace, manager=_MANAGER)
         self._events.normal(replica_set, "SuccessfulCreate", f"Created pod: {pod['metadata']['name']}")
         return pod
 
@@ -101,7 +115,7 @@ class ReplicaSetController(Controller):
         self.store.delete("pods", name, namespace=pod["metadata"]["namespace"])
         self._events.normal(replica_set, "SuccessfulDelete", f"Deleted pod: {name}")
 
-    def _report(self, replica_set: Object, own: Sequence[Object]) -> float | None:
+    def _report(self, replica_set: Object, own: Sequence[Object], refusal: Forbidden | None) -> float | None:
         labels = pod_template_labels(replica_set["spec"]["template"]).items()
         seconds = replica_set["spec"].get("minReadySeconds", 0)
         now = self._clock()
@@ -111,13 +125,26 @@ class ReplicaSetController(Controller):
             "readyReplicas": sum(pods.is_ready(pod) for pod in own),
             "availableReplicas": sum(wait == 0 for wait in waits),
         }
+        failure = _failure(replica_set, refusal, timestamp(now))
         replica_set["status"] = {
             "replicas": len(own),
             **{name: number for name, number in numbers.items() if number},
             "observedGeneration": replica_set["metadata"]["generation"],
+            **({"conditions": [failure]} if failure else {}),
         }
         self.store.update("replicasets", replica_set, subresource="status", manager=_MANAGER)
         return min((wait for wait in waits if wait), default=None)
+
+
+def _failure(replica_set: Object, refusal: Forbidden | None, now: str) -> Object | None:
+    """Give the condition of a replica set whose pods are refused; it stays as it is while the reason does."""
+    if refusal is None:
+        return None
+    before = condition(replica_set, "ReplicaFailure")
+    if before and before["message"] == refusal.message:
+        return before
+    told = {"reason": "FailedCreate", "message": refusal.message}
+    return {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": now, **told}
 
 
 def _deletion_order(pod: Object) -> tuple[Any, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import ClassVar
 
 from runbook_lab.cluster.controllers.events import Recorder
 from runbook_lab.cluster.controllers.loop import Controller
-from runbook_lab.cluster.metadata import Key, Object, is_terminating, timestamp, utc_now
+from runbook_lab.cluster.controllers.taints import untolerated
+from runbook_lab.cluster.metadata import Key, Object, is_terminating, key_of, timestamp, utc_now
 from runbook_lab.cluster.quantity import parse_quantity
 from runbook_lab.cluster.store import NotFound, Store
 
@@ -20,13 +21,17 @@ class Scheduler(Controller):
     """Binds pods to the node as long as their requests fit what the node can allocate; the others wait with the reason."""
 
     plural: ClassVar[str] = "pods"
-    watched: ClassVar[tuple[str, ...]] = ("pods",)
+    watched: ClassVar[tuple[str, ...]] = ("pods", "nodes")
 
     def __init__(self, store: Store, *, node: str, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(store)
         self._node = node
         self._events = Recorder(store, _MANAGER, clock=clock)
         self._clock = clock
+
+    def concerned(self, plural: str, obj: Object) -> Iterable[Key]:
+        """Give the pod itself or, as a node that changed may take them now, all pods that wait."""
+        return [key_of(obj)] if plural == self.plural else map(key_of, self.store.list("pods", fields="spec.nodeName="))
 
     def reconcile(self, key: Key) -> float | None:
         """Bind one pod, or say why it must wait."""
@@ -55,6 +60,8 @@ class Scheduler(Controller):
         labels = (node["metadata"].get("labels") or {}).items()
         if not (pod["spec"].get("nodeSelector") or {}).items() <= labels:
             return "node(s) didn't match Pod's node affinity/selector"
+        if taint := untolerated(pod, node, effects=("NoSchedule", "NoExecute")):
+            return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
         others = self.store.list("pods", fields=f"spec.nodeName={self._node}")
         running = [other for other in others if other["status"].get("phase") not in ("Succeeded", "Failed")]
         if len(running) >= int(node["status"]["allocatable"]["pods"]):

@@ -9,7 +9,9 @@ from runbook_lab.cluster.controllers import pods
 from runbook_lab.cluster.controllers.events import Recorder
 from runbook_lab.cluster.controllers.loop import Controller
 from runbook_lab.cluster.controllers.revisions import template_hash
+from runbook_lab.cluster.errors import Forbidden
 from runbook_lab.cluster.metadata import Key, Object, is_controlled_by, is_terminating, owner_reference, pod_template_labels
+from runbook_lab.cluster.pod_admission import admit_pod
 from runbook_lab.cluster.store import NotFound, Store
 
 _MANAGER = "statefulset-controller"
@@ -111,7 +113,14 @@ class StatefulSetController(Controller):
             "apps.kubernetes.io/pod-index": str(_ordinal(name)),
         }
         pod["spec"] |= {"hostname": name, "subdomain": owner["spec"]["serviceName"]}
-        self.store.create("pods", pod, namespace=owner["metadata"]["namespace"], manager=_MANAGER)
+        namespace = owner["metadata"]["namespace"]
+        try:
+            admit_pod(self.store, pod, namespace=namespace)
+        except Forbidden as error:
+            told = f"create Pod {name} in StatefulSet {owner['metadata']['name']} failed error: {error.message}"
+            self._events.warning(owner, "FailedCreate", told)
+            raise
+        self.store.create("pods", pod, namespace=namespace, manager=_MANAGER)
         self._events.normal(owner, "SuccessfulCreate", f"create Pod {name} in StatefulSet {owner['metadata']['name']} successful")
 
     def _delete(self, owner: Object, pod: Object) -> None:

@@ -10,7 +10,7 @@ from runbook_lab.cluster.store import Store
 
 NODE_NAME = "lab-node"
 # As `kubectl get nodes` shows it; the lab behaves like this version as far as it goes.
-_VERSION = "v1.32.0-lab"
+_VERSION = "v1.33.0-lab"
 # What pods may ask for in all. It is bookkeeping: limits are enforced per container, requests reserve nothing here. So the node
 # is as large as a small cluster, and what fits there can be practised on a laptop too.
 _CAPACITY = {"cpu": "16", "memory": "64Gi", "pods": "240"}

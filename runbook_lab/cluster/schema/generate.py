@@ -14,7 +14,7 @@ from typing import Any
 
 from kubernetes import client
 
-from runbook_lab.cluster.resources import RESOURCES
+from runbook_lab.cluster.resources import OTHER_VERSIONS, RESOURCES
 from runbook_lab.cluster.schema.merge_keys import MERGE_KEYS
 from runbook_lab.cluster.schema.types import short_name
 
@@ -96,7 +96,10 @@ def references(described: dict[str, Any]) -> set[str]:
 
 def main() -> None:
     """Collect the types of all served kinds, and those that they mention."""
-    kinds = {resource.plural: model_name(resource.kind, resource.group, resource.version) for resource in RESOURCES}
+    kinds = {
+        f"{resource.api_version}/{resource.kind}": model_name(resource.kind, resource.group, resource.version)
+        for resource in (*RESOURCES, *OTHER_VERSIONS)
+    }
     waiting, types = set(kinds.values()), {}
     while waiting:
         name = waiting.pop()

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from runbook_lab.cluster.discovery import SERVED
-from runbook_lab.cluster.resources import RESOURCES, Resource
+from runbook_lab.cluster.resources import OTHER_VERSIONS, RESOURCES, Resource
 from runbook_lab.cluster.schema.types import FieldType, ObjectType, object_type, type_of
 
 Object = dict[str, Any]
@@ -31,7 +31,7 @@ def openapi_index() -> Object:
 @cache
 def openapi_document(path: str) -> Object | None:
     """Give the document of a group version, such as `apis/apps/v1`; None where that is not served."""
-    resources = [resource for resource in RESOURCES if _path(resource) == path]
+    resources = [resource for resource in (*RESOURCES, *OTHER_VERSIONS) if _path(resource) == path]
     if not resources and path not in {_path(resource) for resource in SERVED}:
         return None
     schemas: Object = {}

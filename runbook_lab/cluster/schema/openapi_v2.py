@@ -6,7 +6,7 @@ It asks for protobuf only (gnostic's `openapi.v2.Document`), and has the types o
 import json
 from functools import cache
 
-from runbook_lab.cluster.resources import RESOURCES, Resource
+from runbook_lab.cluster.resources import OTHER_VERSIONS, RESOURCES, Resource
 
 CONTENT_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _WRITE_OPTIONS = ("dryRun", "fieldManager", "fieldValidation")
@@ -16,7 +16,7 @@ _WRITE_OPTIONS = ("dryRun", "fieldManager", "fieldValidation")
 def openapi_v2_document() -> bytes:
     """Give the document: swagger (1), info (2) and paths (8), each path (2) a named item."""
     info = _text(1, "Kubernetes") + _text(2, "unversioned")
-    paths = b"".join(_part(2, _path_item(resource)) for resource in RESOURCES)
+    paths = b"".join(_part(2, _path_item(resource)) for resource in (*RESOURCES, *OTHER_VERSIONS))
     return _text(1, "2.0") + _part(2, info) + _part(8, paths)
 
 

@@ -37,6 +37,7 @@ class ObjectType:
     fields: Mapping[str, FieldType]
 
 
+@cache
 def short_name(name: str) -> str:
     """Strip the version from a type's name: `V1PodSpec` is `PodSpec`."""
     return re.sub(r"^[A-Za-z]*?V\d+(?:(?:alpha|beta)\d+)?(?=[A-Z])", "", name)
@@ -57,7 +58,7 @@ def object_type(name: str) -> ObjectType:
 
 def type_of(resource: Resource) -> ObjectType:
     """Give the type of a resource's objects."""
-    return object_type(_document()["kinds"][resource.plural])
+    return object_type(_document()["kinds"][f"{resource.api_version}/{resource.kind}"])
 
 
 def all_types() -> list[ObjectType]:

@@ -27,6 +27,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     "pods": pods.COLUMNS,
     "replicasets": workloads.REPLICASETS,
     "rolebindings": cluster.ROLE_BINDINGS,
+    "scales": workloads.SCALES,
     "secrets": cluster.SECRETS,
     "serviceaccounts": cluster.SERVICE_ACCOUNTS,
     "services": cluster.SERVICES,

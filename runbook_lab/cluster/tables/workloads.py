@@ -35,11 +35,18 @@ def _targets(obj: Object, _: datetime) -> str:
     current = {entry.get("resource", {}).get("name"): entry for entry in obj.get("status", {}).get("currentMetrics") or ()}
     parts = []
     for metric in obj["spec"].get("metrics") or ():
-        resource = metric.get("resource", {})
-        seen = current.get(resource.get("name"), {}).get("resource", {}).get("current", {}).get("averageUtilization")
-        wanted = resource.get("target", {}).get("averageUtilization")
-        parts.append(f"{resource.get('name')}: {f'{seen}%' if seen is not None else '<unknown>'}/{wanted}%")
+        source = metric.get(metric["type"][:1].lower() + metric["type"][1:]) or {}
+        seen = current.get(source.get("name"), {}).get("resource", {}).get("current", {})
+        text = f"{_amount(seen)}/{_amount(source.get('target') or {})}"
+        parts.append(f"{source['name']}: {text}" if "name" in source else text)
     return first(parts, 2)
+
+
+def _amount(side: Object) -> str:
+    """Write what a metric is, or should be: a share where there is one, else an amount."""
+    if (share := side.get("averageUtilization")) is not None:
+        return f"{share}%"
+    return str(side.get("averageValue") or side.get("value") or "<unknown>")
 
 
 def _reference(obj: Object, _: datetime) -> str:
@@ -52,6 +59,12 @@ _IMAGES = Column("Images", lambda obj, _: ",".join(c.get("image", "") for c in _
 _SELECTOR = Column("Selector", lambda obj, _: selector_text(obj["spec"].get("selector")), wide=True)
 _AGE = Column("Age", _age)
 
+SCALES = (
+    NAME,
+    Column("Desired", lambda obj, _: obj["spec"].get("replicas", 0), "integer"),
+    Column("Available", lambda obj, _: _count(obj, "replicas"), "integer"),
+    _AGE,
+)
 DEPLOYMENTS = (
     NAME,
     Column("Ready", _ready_of_wanted),

@@ -10,6 +10,7 @@ from runbook_lib.actions.cluster import PODS, Operator, Resource
 from runbook_lib.actions.container_resources import amount
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.replacement import is_leaving, is_ready
+from runbook_lib.actions.workload import application_container
 from runbook_lib.errors import SourceError, SourceMissingObject
 from runbook_lib.models.plan import Refusal
 
@@ -98,10 +99,11 @@ def chosen(context: ActionContext, cluster: Operator, pod: str | None) -> Dumped
     name = pod or _blamed(context, named) or _fullest(cluster, named)
     if name is None:
         return Refusal(by="target", reason=f"no pod of {application.selector} runs", mend="wait until one does")
-    spec = _container(named[name], application.container)
+    wanted = application_container(context, named[name])
+    spec = _container(named[name], wanted)
     if spec is None:
         mend = "correct components.application.container of the service file"
-        return Refusal(by="target", reason=f"pod/{name} has no container {application.container}", mend=mend)
+        return Refusal(by="target", reason=f"pod/{name} has no container {wanted}", mend=mend)
     others = [one for one in running if is_ready(one) and one["metadata"]["name"] != name]
     return Dumped(named[name], spec, alone=is_ready(named[name]) and not others)
 

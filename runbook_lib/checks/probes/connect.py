@@ -37,7 +37,7 @@ def connect(label: str, host: str, port: int, tries: int, limit: float, end: flo
             try:
                 connecting.connect(address)
             except OSError as error:
-                problem = str(error) or "timed out"
+                problem = getattr(error, "strerror", None) or str(error) or "timed out"
             tell(label, named, since(began), problem)
         named, tries = "", tries - 1
 

@@ -29,9 +29,9 @@ class Catalogue(Protocol):
 
 
 def accepted_names(service: Service) -> tuple[str, ...]:
-    """What a label may say when it means this service."""
+    """What a label may say when it means this service. Not the container's name: `app` is that of many services."""
     application, namespace = service.components.application, service.connections.kubernetes
-    names = [service.name, application.deployment, application.kubernetes_service, application.container]
+    names = [service.name, application.deployment, application.kubernetes_service]
     known = [name for name in dict.fromkeys(names) if name]
     return tuple(known + [f"{namespace.namespace}/{name}" for name in known if namespace])
 

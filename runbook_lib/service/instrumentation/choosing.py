@@ -12,21 +12,33 @@ from runbook_lib.service.instrumentation.presets import Duration, Requests
 from runbook_lib.service.instrumentation.promql import ANY, Matchers, rate
 from runbook_lib.service.models import Service
 
-__all__ = ["POD_LABELS", "VERSION_LABELS", "Chosen", "Finder", "Timing", "scope"]
+__all__ = ["POD_LABELS", "VERSION_LABELS", "Chosen", "Finder", "Timing", "identifies", "scope"]
 
 POD_LABELS = ("pod", "pod_name", "kubernetes_pod_name", "k8s_pod_name", "exported_pod", "instance")
 VERSION_LABELS = (
     "version", "app_version", "app_kubernetes_io_version", "service_version", "destination_version", "source_version", "release",
 )  # fmt: skip
+_HELM = ("app_kubernetes_io_", "helm_sh_")
+_HELM_RELEASE = "app_kubernetes_io_instance"
 _TARGET_LABELS = {*Requests().owner, *Requests().namespace, *POD_LABELS, "endpoint"}
+
+# What Prometheus' operator adds to all that it scrapes, together with `endpoint`, the name of the port.
+_OPERATORS = {"namespace", "pod", "container"}
 
 
 def scope(given: Mapping[str, str], labels: Iterable[str]) -> Matchers:
     """The given labels that say where (cluster, environment, …) rather than what was scraped, as far as the series have them.
 
-    On series that an exporter or a proxy tells of a service, `service` or `job` is the exporter itself.
+    On series that an exporter or a proxy tells of a service, `service`, `job` and the labels of Helm are the exporter's own.
     """
-    return Matchers.equal({label: value for label, value in given.items() if label in labels and label not in _TARGET_LABELS})
+    where = {label: value for label, value in given.items() if label in labels and label not in _TARGET_LABELS}
+    return Matchers.equal({label: value for label, value in where.items() if not label.startswith(_HELM)})
+
+
+def identifies(given: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Whether these labels name a service or its pods: by a label that usually does, or by a value that is one of `names`."""
+    whose = {label: value for label, value in given.items() if label not in Requests().namespace}
+    return bool({*Requests().owner, *POD_LABELS, _HELM_RELEASE} & set(whose) or set(names) & set(whose.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,10 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """The series that count requests (or calls): the metric, its labels, and the matchers that make them the service's."""
+    """The series that count requests (or calls): the metric, its labels, and the matchers that make them the service's.
+
+    status: the label that says how a request ended; None when none does.
+    """
 
     spec: Requests
     metric: str
@@ -51,6 +66,18 @@ class Chosen:
     matchers: Matchers
     labels: frozenset[str]
     timing: Timing | None
+    status: str | None
+    overall: Timing | None = None
+
+    @property
+    def has_quantiles(self) -> bool:
+        """Whether a percentile of the duration can be asked for."""
+        return self.timing is not None and self.timing.kind != "none"
+
+    @property
+    def undivided(self) -> Chosen:
+        """The same for what is not asked by route: with the finest duration."""
+        return replace(self, timing=self.overall or self.timing)
 
     def rate(self, window: str, *, failed: bool = False) -> str:
         """Requests per second by all labels; only the failed ones on demand."""
@@ -59,9 +86,10 @@ class Chosen:
         return f"histogram_count({counted})" if self.native else counted
 
     @property
-    def status(self) -> str | None:
-        """The label that says how a request ended; None when none does."""
-        return self.label(self.spec.status)
+    def route(self) -> str | None:
+        """The label that says what was asked for; None when none does, `endpoint` being no route where it is the scraped port."""
+        found = self.label(self.spec.route)
+        return None if found == "endpoint" and self.labels >= _OPERATORS else found
 
     def label(self, candidates: Sequence[str]) -> str | None:
         """The first of these labels that the series have."""
@@ -103,20 +131,44 @@ class Finder:
                 if timing is not None and timing.kind == "summary":
                     known = self._catalogue.values("quantile", timing.duration.name, ANY if silent else matchers)
                     timing = replace(timing, quantiles=tuple(sorted(filter(_is_number, known), key=float)))
-                yield Chosen(spec=spec, metric=metric, native=native, matchers=matchers, labels=labels, timing=timing)
+                status = self._status(metric, spec, ANY if silent else matchers, labels)
+                finer = (_timing(duration, names) for duration in spec.overall)
+                yield Chosen(
+                    spec=spec,
+                    metric=metric,
+                    native=native,
+                    matchers=matchers,
+                    labels=labels,
+                    timing=timing,
+                    status=status,
+                    overall=next((found for found in finer if found is not None and found.kind != "none"), None),
+                )
+
+    def _status(self, metric: str, spec: Requests, matchers: Matchers, labels: frozenset[str]) -> str | None:
+        """The first status label that holds codes: beside code="500" a status may say "error", which matches no code."""
+        known = re.compile(f"{spec.codes}|{spec.failed}")
+        for label in spec.status:
+            values = self._catalogue.values(label, metric, matchers) if label in labels else ()
+            if any(value and known.fullmatch(value) for value in values):
+                return label
+        return None
 
     def owner(self, metric: str, spec: Requests, *, silent: bool = False) -> Matchers | None:
         """The matchers that make the metric's series the service's; None when it has no such series."""
         if metric not in self._catalogue.names():
             return None
         fixed = Matchers(spec.fixed)
-        if self._given and (spec.own_pods or set(spec.owner) & set(self._given)):
+        if self._given_names(spec):
             given = Matchers.equal(self._given).also(fixed)
             if metric in self._catalogue.names(given):
                 return given
         if silent:
-            return Matchers.equal(self._given).also(fixed) if self._given else None
+            return Matchers.equal(self._given).also(fixed) if self._given_names(spec) else None
         return next((found for found in self._guesses(metric, spec) if metric in self._catalogue.names(found)), None)
+
+    def _given_names(self, spec: Requests) -> bool:
+        """Whether the given labels say whose the series are, rather than only where: a cluster or a namespace is everybody's."""
+        return bool(set(spec.owner) & set(self._given)) or (spec.own_pods and identifies(self._given, self._names))
 
     def _guesses(self, metric: str, spec: Requests) -> Iterator[Matchers]:
         """Matchers by the labels that usually say whose series they are, narrowed down by the given ones that the metric has."""
@@ -125,7 +177,7 @@ class Finder:
         narrowed = Matchers(spec.fixed).also(Matchers.equal(given) if spec.own_pods else scope(given, labels))
         namespaces = [label for label in spec.namespace if label in labels] if self._namespace else []
         own = next((label for label in namespaces if self._namespace in self._catalogue.values(label, metric)), None)
-        if own:
+        if own and own not in {label for label, _, _ in narrowed.items}:
             narrowed = narrowed.where(own, "=", self._namespace)
         # In another namespace the same name is another service, unless it names our namespace itself.
         elsewhere = bool(namespaces) and own is None

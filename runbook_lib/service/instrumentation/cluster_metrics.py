@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
 from runbook_lib.service.instrumentation.choosing import scope
@@ -16,7 +17,9 @@ _NAMESPACE = ("exported_namespace", "namespace")
 _POD = ("exported_pod", "pod", "pod_name")
 EXPORTERS = {"container_": "container_memory_working_set_bytes", "kube_": "kube_pod_container_status_restarts_total"}
 """A metric of each exporter, by how its names begin: all metrics of an exporter name the object by the same labels."""
-_LIMITS = "kube_pod_container_resource_limits"
+_WORKING_SET, _CPU = "container_memory_working_set_bytes", "container_cpu_usage_seconds_total"
+_RESTARTS = "kube_pod_container_status_restarts_total"
+_LIMITS, _REQUESTS = "kube_pod_container_resource_limits", "kube_pod_container_resource_requests"
 _CONTAINER = ("exported_container", "container", "container_name")
 
 
@@ -25,36 +28,53 @@ def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> 
     if service.connections.kubernetes is None:
         return
     pods = _Pods(service, catalogue)
-    yield from pods.gauge("memory_working_set", ("container_memory_working_set_bytes",))
-    yield from pods.gauge(
-        "memory_limit",
-        (
-            "kube_pod_container_resource_limits",
-            "kube_pod_container_resource_limits_memory_bytes",
-            "container_spec_memory_limit_bytes",
-        ),
-        resource="memory",
-    )
-    yield from pods.gauge("restarts", ("kube_pod_container_status_restarts_total",))
+    yield from pods.memory()
+    yield from pods.gauge("restarts", (_RESTARTS,))
     yield from pods.gauge(
         "oom_kills", ("kube_pod_container_status_last_terminated_reason",), where=(("reason", "=", "OOMKilled"),)
     )
-    yield from pods.gauge(
-        "cpu_limit",
-        (_LIMITS, "kube_pod_container_resource_limits_cpu_cores"),
-        resource="cpu",
-    )
-    yield from pods.gauge(
-        "cpu_request",
-        ("kube_pod_container_resource_requests", "kube_pod_container_resource_requests_cpu_cores"),
-        resource="cpu",
-    )
     yield from pods.usage(window)
-    yield from pods.memory_ratio()
     yield from _deployment(service, catalogue)
     yield from pods.ready()
     yield from _nodes(catalogue, window)
     yield from _retransmits(catalogue, window)
+
+
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """One value for each container, and what the labels of pod and container (empty: there is none) are called."""
+
+    vector: str
+    pod: str
+    container: str
+
+    @property
+    def by(self) -> str:
+        """The labels that tell one from the other."""
+        return f"{self.pod}, {self.container}" if self.container else self.pod
+
+    @property
+    def promql(self) -> str:
+        """Scrapes of two exporters, or from before and after a restart, are one container."""
+        return f"max by ({self.by}) ({self.vector})"
+
+    @property
+    def highest(self) -> str:
+        """The highest of each pod."""
+        return f"max by ({self.pod}) ({self.vector})"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Our name of the pod's label to theirs."""
+        return {"pod": self.pod}
+
+    def named_as(self, other: _Each) -> str:
+        """The same under the labels of another metric."""
+        promql = self.promql
+        for own, theirs in ((self.pod, other.pod), (self.container, other.container)):
+            if own and theirs and own != theirs:
+                promql = f'label_replace({promql}, "{theirs}", "$1", "{own}", "(.*)")'
+        return promql
 
 
 class _Pods:
@@ -70,23 +90,62 @@ class _Pods:
         self._known = catalogue.names()
 
     def gauge(
-        self, name: str, candidates: tuple[str, ...], *, resource: str = "", where: tuple[tuple[str, str, str], ...] = ()
+        self, name: str, candidates: tuple[str, ...], *, where: tuple[tuple[str, str, str], ...] = ()
     ) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """The highest value of the pod's container."""
+        """The highest value of the pod's containers."""
+        metric = next((candidate for candidate in candidates if candidate in self._known), None)
+        if metric is not None:
+            matchers, pod = self.matchers(metric)
+            yield name, f"max by ({pod}) ({vector(metric, matchers.also(Matchers(where)))})", {"pod": pod}
+
+    def memory(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Use, limit, and the share: all three of the container that is nearest its limit, which is killed first."""
+        used = self._each((_WORKING_SET,))
+        limit = self._each((_LIMITS, f"{_LIMITS}_memory_bytes", "container_spec_memory_limit_bytes"), resource="memory")
+        if used and not limit:
+            yield "memory_working_set", used.highest, used.labels
+        if limit and not used:
+            yield "memory_limit", limit.highest, limit.labels
+        if not used or not limit:
+            return
+        below = limit.named_as(used)
+        share = f"{used.promql} / on ({used.by}) {below}"
+        yield "memory_ratio", f"max by ({used.pod}) ({share})", used.labels
+        if not self._several(used):
+            yield "memory_working_set", used.highest, used.labels
+            yield "memory_limit", limit.highest, limit.labels
+            return
+        nearest = f"and on ({used.by}) topk by ({used.pod}) (1, {share})"
+        own = f"max by ({used.pod}) ({used.promql} {nearest})"
+        yield "memory_working_set", f"{own} or {used.highest}", used.labels  # the latter where no container has a limit
+        yield "memory_limit", f"max by ({used.pod}) ({below} {nearest})", used.labels
+
+    def _several(self, used: _Each) -> bool:
+        """Whether the pods have several containers, of which none is named as the application's: to tell them apart costs
+        Prometheus three times as much."""
+        if self._container or not used.container:
+            return False
+        matchers, _ = self.matchers(_WORKING_SET)
+        return len(self._catalogue.values(used.container, _WORKING_SET, matchers)) > 1
+
+    def _each(self, candidates: tuple[str, ...], *, resource: str = "") -> _Each | None:
+        """Each container's own value; of an older exporter, that of the pod as a whole."""
         metric = next((candidate for candidate in candidates if candidate in self._known), None)
         if metric is None:
-            return
+            return None
         matchers, pod = self.matchers(metric)
-        matchers = matchers.also(Matchers(where))
         if resource and metric == candidates[0]:
             matchers = matchers.where("resource", "=", resource)
+        labels = _labels(self._catalogue, metric)
+        container = next((label for label in _CONTAINER if label in labels), "")
         suffix = " > 0" if metric == "container_spec_memory_limit_bytes" else ""  # 0 says that there is no limit
-        yield name, f"max by ({pod}) ({vector(metric, matchers)}{suffix})", {"pod": pod}
+        return _Each(vector(metric, matchers) + suffix, pod, container)
 
     def usage(self, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """CPU time, and how often the container was held back."""
+        """CPU time, what bounds it, and how often the container was held back."""
+        yield from self._cpu_bounds()
         used, periods, throttled = (
-            "container_cpu_usage_seconds_total",
+            _CPU,
             "container_cpu_cfs_periods_total",
             "container_cpu_cfs_throttled_periods_total",
         )
@@ -101,22 +160,24 @@ class _Pods:
             matchers, pod = self.matchers(waiting)
             yield "cpu_pressure_ratio", f"max by ({pod}) ({rate(waiting, matchers, window)})", {"pod": pod}
 
-    def memory_ratio(self) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """Memory against its limit; the label of the pod is the working set's."""
-        used = next(self.gauge("used", ("container_memory_working_set_bytes",)), None)
-        limit = next(self.gauge("limit", (_LIMITS, "container_spec_memory_limit_bytes"), resource="memory"), None)
-        if used and limit:
-            (_, above, labels), (_, below, other) = used, limit
-            if labels != other:
-                below = f'label_replace({below}, "{labels["pod"]}", "$1", "{other["pod"]}", "(.*)")'
-            yield "memory_ratio", f"{above} / on ({labels['pod']}) ({below})", labels
+    def _cpu_bounds(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """What the containers ask for and may use together, as their use is told; one without a limit leaves the pod without."""
+        limit = self._each((_LIMITS, f"{_LIMITS}_cpu_cores"), resource="cpu")
+        request = self._each((_REQUESTS, f"{_REQUESTS}_cpu_cores"), resource="cpu")
+        every = self._each((_RESTARTS,))  # init containers, which have done their work, are none of them
+        if limit:
+            unbound = f" unless on ({limit.pod}) ({every.promql} unless on ({limit.by}) {limit.promql})" if every else ""
+            yield "cpu_limit", f"sum by ({limit.pod}) ({limit.promql}){unbound}", limit.labels
+        if request:
+            yield "cpu_request", f"sum by ({request.pod}) ({request.promql})", request.labels
 
     def ready(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """How many pods are ready."""
         metric = "kube_pod_status_ready"
         if metric in self._known:
-            matchers, _ = self.matchers(metric, container=False)
-            yield "pods_ready", f"sum({vector(metric, matchers.where('condition', '=', 'true'))})", {}
+            matchers, pod = self.matchers(metric, container=False)
+            # Once for each pod, however many scrapes tell of it.
+            yield "pods_ready", f"sum(max by ({pod}) ({vector(metric, matchers.where('condition', '=', 'true'))}))", {}
 
     def matchers(self, metric: str, *, container: bool = True) -> tuple[Matchers, str]:
         """What selects the application's containers, not the pods' own cgroups nor pause containers; and the label of the pod."""

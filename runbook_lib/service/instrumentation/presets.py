@@ -12,15 +12,18 @@ from dataclasses import dataclass
 __all__ = ["PRESETS", "Breaker", "Calls", "Duration", "Part", "Pool", "Preset", "Requests"]
 
 _STATUS = ("status", "code", "status_code", "http_status", "http_status_code", "response_code")
-_ROUTE = ("route", "handler", "path", "endpoint", "uri", "path_template", "view", "url_rule", "url")
+# `endpoint` last: Prometheus' operator gives this name to the scraped port, and moves the exporter's own label aside.
+_ROUTE = ("route", "handler", "path", "exported_endpoint", "uri", "path_template", "view", "url_rule", "url", "endpoint")
 # Labels by which series usually say whose they are; a value counts when it is the service's, Deployment's or Service's name.
 _OWNER = (
     "service", "app", "application", "app_kubernetes_io_name", "service_name", "job", "container", "deployment", "exported_job",
     "exported_service", "kubernetes_name", "app_name",
 )  # fmt: skip
+_HTTP_CODE = "[1-5].."
 _SERVER_ERROR = "5.."  # also the class `5xx`, as some write it
 # In Go's spelling, and in that of Java and Python. A client's own mistakes (NotFound, InvalidArgument, …) are not among them.
 _GRPC_ERROR = "(?i:Unknown|Deadline_?Exceeded|Unimplemented|Internal|Unavailable|Data_?Loss)"
+_GRPC_CODE = "[A-Za-z_]+"
 _GRPC_STATUS = ("grpc_code", "code", "statusCode", "grpc_status")
 
 
@@ -44,15 +47,18 @@ class Part:
 class Requests:
     """Requests that the service answers.
 
-    counts: counters of requests, the first that exists is taken; without any, the count of a duration. failed: regular expression
-    of the values of the status label that are the service's own fault. owner: labels that say whose the series are; fixed:
-    further matchers that every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job are not the
-    service's.
+    counts: counters of requests, the first that exists is taken; without any, the count of a duration. overall: durations of all
+    requests together, in finer buckets than those by route. codes: regular expression of values by which a status label is known,
+    since others say something else; failed: of those that are the service's own fault. owner: labels that say whose the series
+    are; fixed: further matchers that every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job
+    are not the service's.
     """
 
     counts: tuple[str, ...] = ()
     durations: tuple[Duration, ...] = ()
+    overall: tuple[Duration, ...] = ()
     status: tuple[str, ...] = _STATUS
+    codes: str = _HTTP_CODE
     failed: str = _SERVER_ERROR
     route: tuple[str, ...] = _ROUTE
     exception: tuple[str, ...] = ()
@@ -134,6 +140,7 @@ PRESETS: dict[str, Preset] = {
                 Duration("django_http_requests_latency_seconds_by_view_method"), Duration("gin_request_duration_seconds"),
                 Duration("echo_request_duration_seconds"),
             ),
+            overall=(Duration("http_request_duration_highr_seconds"),),  # FastAPI's instrumentator; its other one ends at 1 s
         ),
         pools=(
             _pool("go_sql_in_use_connections", "go_sql_max_open_connections"),
@@ -224,6 +231,7 @@ PRESETS: dict[str, Preset] = {
                 Duration("grpc_server_call_duration_seconds"),
             ),
             status=_GRPC_STATUS,
+            codes=_GRPC_CODE,
             failed=_GRPC_ERROR,
             route=("grpc_method", "method"),
         ),
@@ -235,6 +243,7 @@ PRESETS: dict[str, Preset] = {
                     Duration("grpc_client_attempt_duration_seconds"),
                 ),
                 status=_GRPC_STATUS,
+                codes=_GRPC_CODE,
                 failed=_GRPC_ERROR,
                 downstream=("grpc_service", "grpc_target", "service"),
             ),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from runbook_lib.durations import parse_duration
-from runbook_lib.errors import ConfigurationError
+from runbook_lib.errors import ConfigurationError, SourceError
 from runbook_lib.service.instrumentation.cache_metrics import cache_expressions
-from runbook_lib.service.instrumentation.catalogue import Catalogue, pod_pattern
-from runbook_lib.service.instrumentation.choosing import POD_LABELS, VERSION_LABELS, Chosen, Finder
+from runbook_lib.service.instrumentation.catalogue import Catalogue, accepted_names, pod_pattern
+from runbook_lib.service.instrumentation.choosing import POD_LABELS, VERSION_LABELS, Chosen, Finder, identifies
 from runbook_lib.service.instrumentation.cluster_metrics import cluster_expressions
 from runbook_lib.service.instrumentation.measures import MEASURES
-from runbook_lib.service.instrumentation.presets import PRESETS, Breaker, Part, Pool, Preset, Requests
-from runbook_lib.service.instrumentation.promql import Matchers, mean, quantile, quotient, rate, vector
+from runbook_lib.service.instrumentation.pool_metrics import pool_expressions
+from runbook_lib.service.instrumentation.presets import PRESETS, Breaker, Preset, Requests
+from runbook_lib.service.instrumentation.promql import Matchers, mean, quantile, quotient, vector
 from runbook_lib.service.instrumentation.statement_metrics import statement_expressions
 from runbook_lib.service.models import Service
 
@@ -23,6 +25,7 @@ __all__ = ["Expression", "Expressions", "resolve"]
 
 _DEFAULT_WINDOW_SECONDS = 300.0  # the seed's alert: rate(...[5m])
 _SCRAPES_IN_A_WINDOW = 4  # Prometheus' own advice: a rate over fewer jumps, and one lost scrape makes a gap
+_FEWEST_SCRAPES = 2  # in a window of less there is often one sample, and no rate: that looks like a service without requests
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)")
 _PLACEHOLDERS = ("selector", "window", "namespace", "pods", "quantile")
 Found = Iterator[tuple[str, str, dict[str, str]]]
@@ -32,13 +35,15 @@ Found = Iterator[tuple[str, str, dict[str, str]]]
 class Expression:
     """A measure as this service exports it. `labels` maps our label names to theirs; `unit` is that of the measure.
 
-    quantiles: those that it has, ascending, where it is a summary; empty where any can be computed.
+    quantiles: those that it has, ascending, where it is a summary; empty where any can be computed. ends: where the buckets of a
+    histogram end, in the measure's unit, above which no quantile is told; None where there is no such end.
     """
 
     promql: str
     unit: str
     labels: Mapping[str, str] = field(default_factory=dict)
     quantiles: tuple[str, ...] = ()
+    ends: float | None = None
 
     def promql_for(self, **values: str) -> str:
         """The PromQL with its placeholders filled in; `quantile` is 0.95 unless it is given."""
@@ -55,13 +60,15 @@ class Expression:
 class Expressions:
     """All measures of a service. `chosen` says in sentences what was found, for the person who wonders.
 
-    `counted` selects the series that count its requests; empty when none were found.
+    `counted` selects the series that count its requests; empty when none were found. `corrections` says in sentences where the
+    service file could not be followed.
     """
 
     known: Mapping[str, Expression]
     rate_window_seconds: float
     chosen: tuple[str, ...] = ()
     counted: str = ""
+    corrections: tuple[str, ...] = ()
 
     def get(self, name: str) -> Expression | None:
         """The measure of this name; None when the service does not export it."""
@@ -76,15 +83,18 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
     Raises SourceError when Prometheus cannot be asked, ConfigurationError for an unknown preset, measure or placeholder.
     """
     presets = _presets(service)
-    seconds = _window_seconds(service, scrape_interval_seconds)
+    seconds, corrections = _window_seconds(service, scrape_interval_seconds)
     window = f"{seconds:g}s"
     finder = Finder(service, catalogue)
     name, requests = _requests(service, finder, presets)
+    timed_by, timed = _timed(finder, presets, name, requests)
     known: dict[str, Expression] = {}
     for found in (
         _request_expressions(requests, window) if requests else iter(()),
+        _mean(requests.undivided, window) if requests else iter(()),
+        _latency_expressions(timed, window) if timed else iter(()),
         _call_expressions(finder, presets, window),
-        _pool_expressions(finder, presets, catalogue, window),
+        pool_expressions(finder, presets, catalogue, window),
         _breaker_expressions(finder, presets),
         cache_expressions(service, finder, catalogue, window),
         cluster_expressions(service, catalogue, window),
@@ -92,12 +102,16 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
     ):
         for measure, promql, labels in found:
             known.setdefault(measure, Expression(promql, MEASURES[measure].unit, labels))
-    if requests and requests.timing and requests.timing.quantiles:
+    if timed and timed.timing and timed.timing.quantiles:
         of_summary = [name for name in known if name == "latency_quantile" or name.startswith("latency_by_")]
-        known.update({name: replace(known[name], quantiles=requests.timing.quantiles) for name in of_summary})
+        known.update({name: replace(known[name], quantiles=timed.timing.quantiles) for name in of_summary})
+    if timed and "latency_quantile" in known:
+        ends = _end_of_buckets(timed.undivided, catalogue)
+        known["latency_quantile"] = replace(known["latency_quantile"], ends=ends)
     known.update(_overrides(service, requests.matchers if requests else Matchers(), window))
     counted = vector(requests.metric, requests.matchers) if requests else ""
-    return Expressions(known=known, rate_window_seconds=seconds, chosen=tuple(_told(name, requests, known)), counted=counted)
+    told = (*_told(name, requests), *_told_of_time(timed_by, requests, timed), *_missing(known), *corrections)
+    return Expressions(known=known, rate_window_seconds=seconds, chosen=told, counted=counted, corrections=corrections)
 
 
 def _presets(service: Service) -> dict[str, Preset]:
@@ -112,11 +126,19 @@ def _presets(service: Service) -> dict[str, Preset]:
     return {name: PRESETS[name], **PRESETS}
 
 
-def _window_seconds(service: Service, scrape_interval_seconds: float | None) -> float:
-    chosen = service.instrumentation.rate_window
-    if chosen != "auto":
-        return parse_duration(chosen).total_seconds()
-    return max(_DEFAULT_WINDOW_SECONDS, _SCRAPES_IN_A_WINDOW * (scrape_interval_seconds or 0.0))
+def _window_seconds(service: Service, scrape_interval_seconds: float | None) -> tuple[float, tuple[str, ...]]:
+    """The range of rates, and a sentence when the one of the service file cannot have any."""
+    chosen, interval = service.instrumentation.rate_window, scrape_interval_seconds or 0.0
+    enough = _SCRAPES_IN_A_WINDOW * interval
+    if chosen == "auto":
+        return max(_DEFAULT_WINDOW_SECONDS, enough), ()
+    seconds = parse_duration(chosen).total_seconds()
+    if seconds >= _FEWEST_SCRAPES * interval:
+        return seconds, ()
+    return enough, (
+        f"instrumentation.rate_window {chosen} is shorter than {_FEWEST_SCRAPES} scrapes, which come every {interval:g} s: "
+        f"rates are taken over {enough:g} s.",
+    )
 
 
 def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset]) -> tuple[str, Chosen | None]:
@@ -136,11 +158,26 @@ def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset]) -
     return "", None
 
 
+def _timed(finder: Finder, presets: Mapping[str, Preset], name: str, counted: Chosen | None) -> tuple[str, Chosen | None]:
+    """What tells how long the requests take: what counts them, else a mesh or an ingress in front of the same service.
+
+    Only what counts the same kind of requests: the calls of gRPC beside those of HTTP are other ones.
+    """
+    if counted is None or counted.undivided.has_quantiles:
+        return name, counted
+    for other, preset in presets.items():
+        if other != name and preset.requests and preset.requests.failed == counted.spec.failed:
+            found = finder.requests(preset.requests)
+            if found and found.undivided.has_quantiles:
+                return other, found
+    return name, counted
+
+
 def _request_expressions(chosen: Chosen, window: str) -> Found:
     spec, every = chosen.spec, chosen.rate(window)
     yield "request_rate", f"sum({every})", {}
-    status, route = chosen.status, chosen.label(spec.route)
-    pod, version = (chosen.label(labels) if spec.own_pods else None for labels in (POD_LABELS, VERSION_LABELS))
+    status, route = chosen.status, chosen.route
+    pod, version = _pod_and_version(chosen)
     if status:
         failed = chosen.rate(window, failed=True)
         yield "error_ratio", quotient(failed, every), {}
@@ -154,11 +191,35 @@ def _request_expressions(chosen: Chosen, window: str) -> Found:
             yield "error_ratio_by_version", quotient(failed, every, by=version), {"version": version}
         if exception := chosen.label(spec.exception):
             yield "errors_by_exception", f"sum by ({exception}) ({failed})", {"exception": exception}
-    yield from _mean(chosen, window)
-    yield from _latencies(chosen, window, "latency_quantile", {})
-    for name, by in (("route", route), ("pod", pod), ("version", version)):
+
+
+def _pod_and_version(chosen: Chosen) -> tuple[str | None, str | None]:
+    """The labels of the pod and the version that answered; none where a proxy elsewhere counts."""
+    own = chosen.spec.own_pods
+    return (chosen.label(POD_LABELS), chosen.label(VERSION_LABELS)) if own else (None, None)
+
+
+def _latency_expressions(chosen: Chosen, window: str) -> Found:
+    pod, version = _pod_and_version(chosen)
+    yield from _mean(chosen.undivided, window)
+    yield from _latencies(chosen.undivided, window, "latency_quantile", {})
+    for name, by in (("route", chosen.route), ("pod", pod), ("version", version)):
         if by:
-            yield from _latencies(chosen, window, f"latency_by_{name}", {name: by})
+            # The pod is a label of the scrape, which all durations have.
+            yield from _latencies(chosen.undivided if name == "pod" else chosen, window, f"latency_by_{name}", {name: by})
+
+
+def _end_of_buckets(chosen: Chosen, catalogue: Catalogue) -> float | None:
+    """The highest finite bound of a classic histogram, in seconds; None when there is none."""
+    if chosen.timing is None or chosen.timing.kind != "classic":
+        return None
+    duration = chosen.timing.duration
+    try:
+        bounds = catalogue.values("le", f"{duration.name}_bucket", chosen.matchers)
+    except SourceError:
+        return None  # it only qualifies what is known without it; a replay of an incident may lack this answer
+    finite = [bound * duration.seconds for bound in map(float, bounds) if math.isfinite(bound)]
+    return max(finite, default=None)
 
 
 def _mean(chosen: Chosen, window: str) -> Found:
@@ -169,7 +230,7 @@ def _mean(chosen: Chosen, window: str) -> Found:
 
 
 def _latencies(chosen: Chosen, window: str, name: str, labels: dict[str, str]) -> Found:
-    if chosen.timing is None or chosen.timing.kind == "none":
+    if chosen.timing is None or not chosen.has_quantiles:
         return
     duration = chosen.timing.duration
     promql = quantile(duration.name, chosen.matchers, window, kind=chosen.timing.kind, by=next(iter(labels.values()), ""))
@@ -192,35 +253,6 @@ def _call_expressions(finder: Finder, presets: Mapping[str, Preset], window: str
         return
 
 
-def _pool_expressions(finder: Finder, presets: Mapping[str, Preset], catalogue: Catalogue, window: str) -> Found:
-    for pool in (pool for preset in presets.values() for pool in preset.pools):
-        matchers = finder.owner(pool.in_use.metric, Requests())
-        if matchers is None or pool.size.metric not in catalogue.names(matchers):
-            continue
-        labels = catalogue.labels(pool.in_use.metric, matchers)
-        if any(label not in labels for label, _, _ in pool.in_use.where):
-            continue
-        pod = next((label for label in POD_LABELS if label in labels), "")
-        yield from _pool_parts(pool, matchers, pod, catalogue.names(matchers), window)
-        return
-
-
-def _pool_parts(pool: Pool, matchers: Matchers, pod: str, names: frozenset[str], window: str) -> Found:
-    by, ours = (f" by ({pod})", {"pod": pod}) if pod else ("", {})
-    gauges: tuple[tuple[str, Part | None], ...] = (
-        ("pool_in_use", pool.in_use),
-        ("pool_size", pool.size),
-        ("pool_waiting", pool.waiting),
-    )
-    for name, part in gauges:
-        if part and part.metric in names:
-            # A maximum of 0 (Go) or -1 (JDBC) says that there is none.
-            limited = " > 0" if part is pool.size else ""
-            yield name, f"sum{by} ({vector(part.metric, matchers.also(Matchers(part.where)))}{limited})", ours
-    if pool.timeouts and pool.timeouts.metric in names:
-        yield "pool_timeouts", f"sum{by} ({rate(pool.timeouts.metric, matchers, window)})", ours
-
-
 def _breaker_expressions(finder: Finder, presets: Mapping[str, Preset]) -> Found:
     breakers: Iterator[Breaker] = (breaker for preset in presets.values() for breaker in preset.breakers)
     for breaker in breakers:
@@ -234,7 +266,8 @@ def _breaker_expressions(finder: Finder, presets: Mapping[str, Preset]) -> Found
 def _overrides(service: Service, found: Matchers, window: str) -> Iterator[tuple[str, Expression]]:
     """The team's own expressions. They must answer in the measure's unit, with its labels by our names."""
     kubernetes = service.connections.kubernetes
-    selector = Matchers.equal(service.instrumentation.selector) or found
+    given = service.instrumentation.selector
+    selector = Matchers.equal(given) if identifies(given, accepted_names(service)) or not found else found
     values = {
         "selector": str(selector),
         "window": window,
@@ -256,9 +289,23 @@ def _overrides(service: Service, found: Matchers, window: str) -> Iterator[tuple
         yield name, Expression(filled, MEASURES[name].unit, {label: label for label in MEASURES[name].labels})
 
 
-def _told(name: str, requests: Chosen | None, known: Mapping[str, Expression]) -> Iterator[str]:
+def _told(name: str, requests: Chosen | None) -> Iterator[str]:
     if requests is not None:
         yield f"Requests are counted by {requests.metric} ({PRESETS[name].title}), selected by {requests.matchers or 'nothing'}."
+        if requests.status is None and (label := requests.label(requests.spec.status)):
+            yield (
+                f"How they ended is not known: {label} of {requests.metric} holds no status codes; "
+                "instrumentation.metrics.error_ratio can say what an error is."
+            )
+
+
+def _told_of_time(name: str, requests: Chosen | None, timed: Chosen | None) -> Iterator[str]:
+    if timed is not None and timed.timing is not None and timed is not requests:
+        by = f"{timed.timing.duration.name} ({PRESETS[name].title})"
+        yield f"Their duration is that of {by}, selected by {timed.matchers or 'nothing'}."
+
+
+def _missing(known: Mapping[str, Expression]) -> Iterator[str]:
     missing = [measure for measure in MEASURES if measure not in known]
     if missing:
         yield f"Not exported: {', '.join(missing)}."

@@ -15,6 +15,13 @@ SELECT
     ) AS used_connections,
     (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user) AS role_limit,
     (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_limit,
+    (
+        SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}')
+        FROM pg_catalog.pg_roles AS r
+        WHERE
+            r.rolconnlimit >= 0 AND NOT r.rolsuper
+            AND (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usesysid = r.oid) >= r.rolconnlimit
+    ) AS full_roles,
     pg_postmaster_start_time() AS started_at,
     current_setting('server_version') AS version,
     pg_is_in_recovery() AS in_recovery

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
@@ -190,11 +192,23 @@ def test_a_plan_is_stale_once_somebody_else_changed_the_deployment(lab: RunningC
 def test_new_pods_that_crash_are_told_with_their_reason(lab: RunningCluster, shop: str, connect: Connect) -> None:
     lab.change("deployments", "web", shop, lambda one: one["spec"]["template"]["spec"]["containers"][0].update(image="crash:1"))
     until(lambda: "BackOff" in lab.reasons(shop))
-    service = a_service(shop)
-    impatient = service.model_copy(update={"policy": service.policy.model_copy(update={"verify_within_seconds": 2.0})})
-    context = connect()
-    proposal = propose(RESTART_PODS, ActionContext(**{**vars(context), "service": impatient}))
+    before, patience = pod_names(lab, shop), timedelta()
+
+    def sleep(seconds: float) -> None:
+        nonlocal patience
+        time.sleep(seconds)
+        if any(crash_loops(pod) for pod in lab.pods(shop) if pod["metadata"]["name"] not in before):
+            patience = timedelta(hours=1)  # has run out
+
+    context = replace(connect(), sleep=sleep, now=lambda: datetime.now(UTC) + patience)
+    proposal = propose(RESTART_PODS, context)
     assert proposal.approve is not None, proposal.outcome.text
     outcome = proposal.approve(None)
     assert outcome.status == "failed"
     assert "CrashLoopBackOff, last exit 7" in outcome.text
+
+
+def crash_loops(pod: dict[str, Any]) -> bool:
+    (status,) = pod["status"].get("containerStatuses") or [{}]
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    return waiting.get("reason") == "CrashLoopBackOff" and bool((status.get("lastState") or {}).get("terminated"))

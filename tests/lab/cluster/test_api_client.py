@@ -38,6 +38,19 @@ def test_a_stale_replacement_is_a_conflict(connect):
     assert refused.value.status == 409
 
 
+def test_an_apply_takes_a_field_from_another_only_by_force(connect):
+    core, apply = client.CoreV1Api(connect()), {"_content_type": "application/apply-patch+yaml"}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": {"a": "1"}}
+    core.patch_namespaced_config_map("applied", "shop", config_map, field_manager="first", **apply)
+    config_map["data"] = {"a": "2"}
+    with pytest.raises(client.ApiException) as refused:
+        core.patch_namespaced_config_map("applied", "shop", config_map, field_manager="second", **apply)
+    assert refused.value.status == 409
+    taken = core.patch_namespaced_config_map("applied", "shop", config_map, field_manager="second", force=True, **apply)
+
+    assert (taken.data, [entry.manager for entry in taken.metadata.managed_fields]) == ({"a": "2"}, ["second"])
+
+
 def test_a_server_side_dry_run_changes_nothing(connect):
     apps = client.AppsV1Api(connect())
     scale = apps.patch_namespaced_deployment_scale("orders", "shop", {"spec": {"replicas": 9}}, dry_run="All")

@@ -72,8 +72,18 @@ def test_what_a_real_cluster_would_do_is_not_pretended(http):
     assert http.post(f"{_SHOP}/pods/orders-0/portforward").status_code == 400, "the pod does not run"
     assert http.post(f"{_SHOP}/pods/orders-0/attach").status_code == 400, "attaching needs an upgrade of the connection"
     apply = http.patch(f"{_SHOP}/configmaps/new", headers={"Content-Type": "application/apply-patch+yaml"}, content=b"{}")
-    assert apply.status_code == 415
+    assert (apply.status_code, apply.json()["details"]["causes"][0]["field"]) == (422, "fieldManager")
     assert http.post(f"{_SHOP}/pods/orders-0").status_code == 405
+    as_another = http.get(f"{_SHOP}/pods", headers={"Impersonate-User": "another"})
+    assert (as_another.status_code, as_another.json()["reason"]) == (403, "Forbidden")
+    who = 'users "another" is forbidden: User "lab-operator" cannot impersonate resource "users"'
+    assert as_another.json()["message"].startswith(who)
+    merge = {"Content-Type": "application/merge-patch+json"}
+    assert http.patch(f"{_ORDERS}?force=true", headers=merge, json={}).status_code == 422, "only an apply may be forced"
+    newer = http.get(f"{_SHOP}/pods?resourceVersion=999999")
+    assert (newer.status_code, newer.json()["details"]["causes"][0]["reason"]) == (504, "ResourceVersionTooLarge")
+    assert http.get(f"{_SHOP}/pods?resourceVersion=1&resourceVersionMatch=Exact").status_code == 410
+    assert http.get(f"{_SHOP}/pods?watch=true&resourceVersion=now").status_code == 400
 
 
 def test_an_object_goes_through_its_life(http):
@@ -221,6 +231,7 @@ def test_an_unknown_field_selector_is_a_bad_request(http):
 
 def test_the_scale_is_read_and_written_apart(http):
     assert http.get(f"{_ORDERS}/scale").json()["spec"] == {"replicas": 3}
+    assert http.get(f"{_ORDERS}/scale", headers={"Accept": _TABLE}).json()["rows"][0]["cells"][:3] == ["orders", 3, 0]
     scaled = http.put(f"{_ORDERS}/scale", json={"spec": {"replicas": 1}})
     assert scaled.json()["kind"] == "Scale"
     assert http.get(_ORDERS).json()["spec"]["replicas"] == 1

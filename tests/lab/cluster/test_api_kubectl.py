@@ -65,6 +65,43 @@ def test_config_maps_are_created_applied_and_diffed(api, operate):
     )
 
 
+def test_server_side_apply_knows_who_manages_what(api, operate):
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": {"a": "1", "b": "2"}}
+    operate("apply", "-f", "-", stdin=json.dumps(manifest))
+    manifest["data"] = {"a": "1"}
+    # What the client applied so far is handed over to the server by kubectl: b is removed.
+    assert "applied serverside-applied" in operate("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    operate("patch", "cm", "applied", "--type=merge", "-p", '{"data":{"a":"9"}}')
+    refused = api.kubectl("apply", "--server-side", "-f", "-", user=OPERATOR, stdin=json.dumps(manifest))
+    assert refused.err.startswith('error: Apply failed with 1 conflict: conflict with "kubectl-patch" using v1: .data.a\nPlease')
+    operate("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
+    assert json.loads(operate("get", "cm", "applied", "-o", "json"))["data"] == {"a": "9"}
+    operate("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
+    assert json.loads(operate("get", "cm", "applied", "-o", "json"))["data"] == {"a": "1"}
+    manifest["dta"] = {}
+    assert (
+        ".dta: field not declared in schema"
+        in api.kubectl("apply", "--server-side", "-f", "-", user=OPERATOR, stdin=json.dumps(manifest)).err
+    )
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_an_autoscaler_is_made_and_read_in_both_versions(operate, version):
+    # kubectl up to 1.32 writes v1, later ones v2.
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "orders"}
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
+    load = {"v1": {"targetCPUUtilizationPercentage": 70}, "v2": {"metrics": [cpu]}}
+    spec = {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 5, **load[version]}
+    kind = {"apiVersion": f"autoscaling/{version}", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "orders"}}
+    operate("create", "-f", "-", stdin=json.dumps({**kind, "spec": spec}))
+
+    assert "cpu: <unknown>/70%" in operate("get", "hpa")
+    for other, expected in load.items():
+        found = json.loads(operate("get", f"horizontalpodautoscalers.{other}.autoscaling", "orders", "-o", "json"))
+        assert found["apiVersion"] == f"autoscaling/{other}"
+        assert found["spec"].items() >= expected.items()
+
+
 def test_a_secret_is_created_and_described_without_its_value(operate):
     operate("create", "secret", "generic", "made", "--from-literal=password=open-sesame")
     described = operate("describe", "secret", "made")
@@ -113,6 +150,8 @@ def test_edit_label_and_annotate(api, operate, monkeypatch):
 
 
 def test_a_wrong_change_is_refused_with_its_reason(api):
+    mistyped = api.kubectl("patch", "deploy", "orders", "-p", '{"spec":{"replicas":"many"}}', user=OPERATOR)
+    assert "The request is invalid: patch: Invalid value" in mistyped.err
     refused = api.kubectl("patch", "deploy", "orders", "-p", '{"spec":{"replicas":-1}}', user=OPERATOR)
     assert 'The Deployment "orders" is invalid: spec.replicas: Invalid value: -1' in refused.err
     undone = api.kubectl("rollout", "undo", "configmap/orders-config", user=OPERATOR)

@@ -49,6 +49,19 @@ def test_what_a_budget_does_not_allow_is_not_evicted(web, lab, namespace, kubect
         kubectl("uncordon", "lab-node")
 
 
+def test_a_taint_keeps_new_pods_away(lab, namespace, kubectl):
+    try:
+        kubectl("taint", "nodes", "lab-node", "disk=full:NoSchedule")
+        kubectl("run", "away", "--image=web:1")
+        tolerations = {"spec": {"tolerations": [{"key": "disk", "operator": "Exists"}]}}
+        kubectl("run", "here", "--image=web:1", f"--overrides={json.dumps(tolerations)}")
+        kubectl("wait", "--for=condition=Ready", "pod/here", "--timeout=20s")
+        assert "0/1 nodes are available: 1 node(s) had untolerated taint {disk: full}." in kubectl("describe", "pod", "away")
+    finally:
+        kubectl("taint", "nodes", "lab-node", "disk-")
+    kubectl("wait", "--for=condition=Ready", "pod/away", "--timeout=20s")
+
+
 def test_an_eviction_is_counted_before_any_controller_looks(web, lab, namespace, kubectl):
     kubectl("create", "pdb", "web", "--selector=app=web", "--max-unavailable=1")
     until(lambda: budget(lab, namespace).get("disruptionsAllowed") == 1)

@@ -276,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
         _, plural, name = _parts(url.path)
         dry, how = "dryRun=All" in url.query, self.state.fails.get(f"PATCH {plural}", "")
         if how == "admission":
-            return self._status(422, "admission webhook denied the request: quota exceeded")
+            return self._status(403, 'admission webhook "validation.gatekeeper.sh" denied the request: quota exceeded')
         if how == "500" and not dry:
             return self._status(500, "the store is away")
         found = self.state.objects[plural, name]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runbook_lib.actions.cache_memory import RAISE_CACHE_MEMORY
 from runbook_lib.actions.cache_warming import WARM_CACHE
 from runbook_lib.actions.eviction_policy import SET_EVICTION_POLICY
 from runbook_lib.actions.guard import propose
@@ -88,6 +89,35 @@ def test_a_hosted_redis_is_changed_at_its_provider(tmp_path: Path) -> None:
     outcome = propose(SET_EVICTION_POLICY, a_context(tmp_path, cache=Redis(hosted=True))).outcome
     assert outcome.status == "refused"
     assert "aws elasticache modify-cache-parameter-group" in outcome.text
+
+
+LOWERED = {"used_memory": 2**20, "maxmemory": 2**20, "used_memory_peak": 3 * 2**20, "total_system_memory": 2**33}
+
+
+def test_a_maximum_that_was_lowered_is_raised_to_twice_what_was_held_and_lowered_again(tmp_path: Path) -> None:
+    redis = Redis(settings={"maxmemory": str(2**20), "maxmemory-policy": "noeviction"}, told=LOWERED)
+    proposal = propose(RAISE_CACHE_MEMORY, a_context(tmp_path, cache=redis))
+    assert proposal.plan is not None
+    assert proposal.plan.command == f"redis-cli config set maxmemory {6 * 2**20}"
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    assert redis.settings["maxmemory"] == str(6 * 2**20)
+    assert proposal.undo is not None
+    assert proposal.undo().status == "undone"
+    assert redis.settings["maxmemory"] == str(2**20)
+
+
+@pytest.mark.parametrize(
+    ("told", "megabytes", "said"),
+    [
+        ({"maxmemory": 0}, None, "no maximum of memory"),
+        ({}, 32, "would not be more"),
+        ({"total_system_memory": 100 * 2**20}, None, "more than half of the machine"),
+    ],
+)
+def test_a_maximum_that_cannot_be_raised_is_refused(tmp_path: Path, told: dict[str, Any], megabytes: int, said: str) -> None:
+    redis = Redis(settings={"maxmemory": str(64 * 2**20), "maxmemory-policy": "noeviction"}, told=told)
+    assert said in propose(RAISE_CACHE_MEMORY, a_context(tmp_path, cache=redis), megabytes=megabytes).outcome.text
 
 
 CACHED = {"keys": "prices:*", "sampled": 60, "bytes": 600_000}

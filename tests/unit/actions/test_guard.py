@@ -426,3 +426,4 @@ def test_what_the_clusters_own_rules_reject_is_told_before_anybody_approves(
     assert outcome.refusal is not None
     assert outcome.refusal.by == "the cluster"
     assert "quota" in outcome.refusal.reason
+    assert outcome.refusal.mend == "see what its admission rules want"  # and no permission, which it has

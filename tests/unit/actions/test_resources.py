@@ -13,7 +13,7 @@ from runbook_lib.actions.guard import propose
 from runbook_lib.actions.resources import SET_RESOURCES
 from runbook_lib.models.plan import Plan, Proposal
 from tests.unit.actions.cluster_api import Cluster
-from tests.unit.actions.situations import a_context
+from tests.unit.actions.situations import a_context, a_service
 
 
 def proposed(folder: Path, api: ApiClient, **arguments: Any) -> Proposal:
@@ -54,6 +54,22 @@ def test_twice_the_cpu_and_back(tmp_path: Path, limited: Cluster, api: ApiClient
     assert proposal.undo is not None
     assert proposal.undo().status == "undone"
     assert resources(limited) == before
+
+
+def test_of_several_containers_the_one_that_the_pod_marks_for_kubectl_is_the_applications(
+    tmp_path: Path, limited: Cluster, api: ApiClient
+) -> None:
+    template = limited.objects["deployments", "orders"]["spec"]["template"]
+    proxy = {"name": "istio-proxy", "image": "proxy:1", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}}
+    template["spec"]["containers"].insert(0, proxy)
+
+    def command() -> str:
+        plan = propose(SET_RESOURCES, a_context(tmp_path, api_client=api, service=a_service(container=None))).plan
+        return plan.command if plan is not None else ""
+
+    assert "-c istio-proxy" in command()
+    template["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/default-container"] = "orders"
+    assert "-c orders --limits=cpu=500m,memory=128Mi" in command()
 
 
 def test_a_limit_alone_asks_no_more_of_the_nodes(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:

@@ -79,6 +79,77 @@ def test_what_began_after_the_onset_is_no_revision_to_go_back_to(tmp_path: Path,
     assert plan.arguments["revision"] == 14
 
 
+def test_what_was_taken_back_already_is_no_revision_to_go_back_to_unless_what_runs_now_is_blamed(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    """Revision 14 was rolled out, and taken back to 13, which is 15 now."""
+    del cluster.objects["replicasets", "orders-13"]
+    cluster.deploy(15, template(), created="2026-02-28T10:00:00Z")
+    assert plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api))).arguments["revision"] == 12
+    blamed = a_diagnosis(action="rollback_deployment", subject="deployment/orders revision 15")
+    context = a_context(tmp_path, api_client=api, diagnosis=blamed)
+    assert plan_of(propose(ROLLBACK_DEPLOYMENT, context)).arguments["revision"] == 14
+    del cluster.objects["replicasets", "orders-12"]
+    refused = propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api)).outcome
+    assert "was rolled back to what runs now (14)" in refused.text
+    assert "rollback_deployment(revision=14)" not in refused.text  # nobody shall paste the way to what was found broken
+
+
+def hurried(cluster: Cluster) -> None:
+    """Revision 13 did not start, and 14 was the try to mend it, five minutes later."""
+    cluster.objects["replicasets", "orders-13"]["metadata"]["creationTimestamp"] = "2026-03-01T03:05:00Z"
+
+
+def test_pods_that_are_still_ready_tell_the_revision_that_served(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    cluster.objects["replicasets", "orders-12"]["status"] = {"readyReplicas": 2}
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api, diagnosis=BLAMED)))
+    assert plan.arguments["revision"] == 12
+    told = "revision 13 is passed over, since none of its pods is ready and 2 of revision 12 are"
+    assert told in plan.warnings
+
+
+def test_a_revision_that_was_replaced_at_once_is_passed_over(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    hurried(cluster)
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api, diagnosis=BLAMED)))
+    assert plan.arguments["revision"] == 12
+    assert "revision 13 is passed over, since it was replaced 5m after it began" in plan.warnings
+    cluster.objects["replicasets", "orders-13"]["status"] = {"readyReplicas": 1}
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api, diagnosis=BLAMED)))
+    assert plan.arguments["revision"] == 13
+    assert not any("revision" in warning for warning in plan.warnings)
+
+
+def test_how_briefly_the_only_earlier_revision_stood_is_told(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    hurried(cluster)
+    context = a_context(tmp_path, api_client=api)
+    named = plan_of(propose(ROLLBACK_DEPLOYMENT, context, revision=13))
+    del cluster.objects["replicasets", "orders-12"]
+    for plan in (named, plan_of(propose(ROLLBACK_DEPLOYMENT, context))):
+        assert plan.arguments["revision"] == 13
+        assert "revision 13 may never have served: it was replaced 5m after it began" in plan.warnings
+
+
+def test_what_was_taken_back_is_not_preferred_to_what_was_replaced_at_once(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    """Revision 14 was taken back to 13, which is 15 now; all within minutes."""
+    del cluster.objects["replicasets", "orders-12"], cluster.objects["replicasets", "orders-13"]
+    cluster.deploy(15, template(), created="2026-03-01T03:08:00Z")
+    cluster.deploy(16, template(image="orders:4"), created="2026-03-01T03:12:00Z")
+    blamed = a_diagnosis(action="rollback_deployment", subject="deployment/orders revision 16")
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api, diagnosis=blamed)))
+    assert plan.arguments["revision"] == 15
+
+
+def test_a_restart_shortly_before_is_no_brief_revision(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    marked = template()
+    marked["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-03-01T03:15:00Z"}
+    cluster.deploy(14, marked, created="2026-03-01T03:05:00Z")
+    cluster.deploy(15, template(image="orders:3"), created="2026-03-01T03:10:00Z")
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api)))
+    assert plan.arguments["revision"] == 14
+
+
 def test_a_revision_that_was_replaced_already_is_not_rolled_back(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     cluster.deploy(15, template(image="orders:4"), created="2026-03-01T03:30:00Z")
     outcome = propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api, diagnosis=BLAMED)).outcome
@@ -121,7 +192,8 @@ def test_who_would_undo_it_is_told(tmp_path: Path, cluster: Cluster, api: ApiCli
         "horizontalpodautoscalers", "orders", spec={"scaleTargetRef": reference, "minReplicas": 3, "maxReplicas": 10}
     )  # fmt: skip
     warnings = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api))).warnings
-    assert any("Argo CD" in warning for warning in warnings)
+    kept = "deployment/orders is kept by Argo CD, whose next sync takes the rollback back"
+    assert f"{kept}: to let it last, change the Git repository of application shop" in warnings
     assert any("hpa/orders scales it between 3 and 10" in warning for warning in warnings)
 
 

@@ -51,6 +51,18 @@ def test_another_number_may_be_given(tmp_path: Path, cluster: Cluster, api: ApiC
     assert spec(cluster)["replicas"] != 7
 
 
+def test_of_no_pods_at_all_it_becomes_what_the_service_needs_whatever_an_autoscaler_says(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, scaler: dict[str, Any]
+) -> None:
+    del scaler
+    spec(cluster)["replicas"] = 0
+    needed = a_service().components.application.replicas_minimum
+    plan = proposed(tmp_path, api).plan
+    assert plan is not None
+    assert plan.after == f"replicas: {max(needed, 1)}"
+    assert plan.command.endswith(f"scale deployment/orders --replicas={max(needed, 1)}")
+
+
 def test_fewer_pods_are_refused(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     del cluster
     assert "only scales up" in proposed(tmp_path, api, replicas=1).outcome.text
@@ -96,6 +108,20 @@ def test_an_autoscaler_at_its_maximum_has_that_raised_and_lowered_again(
     assert proposal.plan.command.endswith("""-p '{"spec":{"minReplicas":5,"maxReplicas":5}}'""")
     assert proposal.plan.undo.endswith("""-p '{"spec":{"minReplicas":2,"maxReplicas":3}}'""")
     assert spec(cluster, "horizontalpodautoscalers")["maxReplicas"] == 3
+
+
+def test_a_plan_on_an_autoscaler_outlives_its_status_and_no_change_of_its_levels(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, scaler: dict[str, Any]
+) -> None:
+    proposal = proposed(tmp_path, api, replicas=4)
+    stale = proposed(tmp_path, api, replicas=5)
+    scaler["status"] = {"currentMetrics": [{"type": "Resource"}]}
+    cluster.touch("horizontalpodautoscalers", "orders")
+    assert proposal.approve is not None
+    assert proposal.approve(None).status != "refused"
+    assert spec(cluster, "horizontalpodautoscalers")["minReplicas"] == 4
+    assert stale.approve is not None
+    assert "changed since the plan was made (minReplicas 2 is now 4)" in stale.approve(None).text
 
 
 def test_what_the_autoscaler_still_allows_is_enough_and_its_maximum_uses_nothing_of_the_policy(

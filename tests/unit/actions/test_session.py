@@ -7,13 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.session import TERMINATE_SESSION
 from runbook_lib.errors import SourceTimeout
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Proposal
+from runbook_lib.service.connections import PostgresConnection
 from runbook_lib.testing import ago, looks
-from tests.unit.actions.situations import a_context, a_diagnosis
+from tests.unit.actions.situations import a_context, a_diagnosis, a_service
 
 IMPORT = {"pid": 7, "application": "price-import", "user": "batch", "backend_start": ago(11), "query": "lock table products"}
 WAITING = {"wait_event": "Lock: relation", "blocked_by": [7]}
@@ -59,7 +62,20 @@ def test_the_plan_names_whom_it_ends_and_who_waits(tmp_path: Path) -> None:
     assert str(plan.target) == "session/7"
     assert "role: batch" in plan.before
     assert not plan.reversible
-    assert plan.command == 'psql -c "SELECT pg_terminate_backend(7)"'
+    assert plan.command == "psql -c 'SELECT pg_terminate_backend(7)'"
+
+
+def test_the_command_names_the_server_since_a_pid_means_nothing_on_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPERATOR_DSN", "postgresql://ops:hunter2@db:5433/shop")
+    known = a_service()
+    postgres = PostgresConnection.model_validate({"dsn": "postgresql://reader@db/shop", "operator_dsn": "env:OPERATOR_DSN"})
+    connections = known.connections.model_copy(update={"postgres": postgres})
+    context = a_context(tmp_path, database=Database(held_up()), service=known.model_copy(update={"connections": connections}))
+    plan = propose(TERMINATE_SESSION, context).plan
+    assert plan is not None
+    assert plan.command == "psql 'user=ops dbname=shop host=db port=5433' -c 'SELECT pg_terminate_backend(7)'"
 
 
 def test_approved_it_ends_that_session_and_sees_it_gone(tmp_path: Path) -> None:

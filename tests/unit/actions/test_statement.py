@@ -52,7 +52,7 @@ def test_the_statement_that_others_wait_for_is_chosen(tmp_path: Path) -> None:
     plan = proposed(tmp_path, Database(looks(3, others=(REPORT, longer), **WAITING))).plan
     assert plan is not None
     assert plan.title == "Cancel the statement of database session 7 (reports), 3 min old, which 3 others wait for"
-    assert plan.command == 'psql -c "SELECT pg_cancel_backend(7)"'
+    assert plan.command == "psql -c 'SELECT pg_cancel_backend(7)'"
     assert plan.risk == "low"
 
 

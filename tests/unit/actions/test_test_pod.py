@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_an_answer_is_told_and_the_pod_removed(tmp_path: Path, cluster: Cluster,
     outcome = done(tmp_path, api)
     assert outcome.status == "executed", outcome.text
     assert f"was answered by {ASKED} within 2 s; the pod is removed" in " ".join(outcome.steps)
+    assert left(cluster) == []
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_proxy_that_a_mesh_puts_beside_it_changes_nothing(tmp_path: Path, cluster: Cluster, api: ApiClient, code: int) -> None:
+    proxy = {"name": "istio-proxy", "state": {"running": {}}}
+    once = {"name": "istio-validation", "state": {"terminated": {"exitCode": 1 - code}}}
+    cluster.becomes = ended(code) | {"phase": "Running"}
+    cluster.becomes["containerStatuses"][:0] = [proxy, once]
+    told = " ".join(done(tmp_path, api).steps)
+    assert f"was {'not ' if code else ''}answered by {ASKED}" in told
+    assert "no answer within" not in told
     assert left(cluster) == []
 
 
@@ -128,3 +141,10 @@ def test_the_pod_is_one_that_a_restricted_namespace_takes(tmp_path: Path, cluste
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert spec["activeDeadlineSeconds"] == 60
     assert container["resources"]["limits"]
+
+
+def test_in_istio_the_request_waits_for_the_proxy(tmp_path: Path, api: ApiClient) -> None:
+    plan = proposed(tmp_path, api).plan
+    assert plan is not None
+    told = plan.arguments["manifest"]["metadata"]["annotations"]["proxy.istio.io/config"]
+    assert json.loads(told) == {"holdApplicationUntilProxyStarts": True}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook_lib.actions.interface import Gauge
-from runbook_lib.actions.verification import assess, compare
+from runbook_lib.actions.interface import Change, Gauge, Settling
+from runbook_lib.actions.verification import assess, compare, settle
 from tests.unit.actions.situations import START, Clock, a_context
 
 
@@ -56,6 +59,18 @@ def test_one_good_reading_between_two_bad_ones_is_no_recovery(tmp_path: Path) ->
     assert clock.now - START == timedelta(seconds=4 * context.poll_seconds)
 
 
+@pytest.mark.parametrize(("grace", "done"), [(0.0, False), (60.0, True)])
+def test_what_is_given_time_to_end_is_not_stuck_meanwhile(tmp_path: Path, grace: float, done: bool) -> None:
+    clock = Clock()
+
+    def settling() -> Settling:
+        over = clock.now - START >= timedelta(seconds=100)
+        return Settling(done=over, text="1 old ones left", grace_seconds=grace)
+
+    change = cast(Change, SimpleNamespace(settling=settling))
+    assert settle(a_context(tmp_path, clock=clock), [change]).done is done
+
+
 def test_a_symptom_that_stays_is_waited_for_as_long_as_the_policy_says(tmp_path: Path) -> None:
     clock = Clock()
     assessment = assess(a_context(tmp_path, clock=clock, readings=(0.3,)), 0.31, patient=True)
@@ -63,5 +78,24 @@ def test_a_symptom_that_stays_is_waited_for_as_long_as_the_policy_says(tmp_path:
     assert "beyond 5.0%" in assessment.text
 
 
+@pytest.mark.parametrize(("readings", "effect", "seconds"), [((0.31, 0.2, 0.2, 0.2), "better", 4), ((0.3,), "same", 20)])
+def test_the_fix_of_one_of_two_causes_is_not_waited_for_as_if_it_were_the_only_one(
+    tmp_path: Path, readings: tuple[float, ...], effect: str, seconds: float
+) -> None:
+    clock = Clock()
+    context = a_context(tmp_path, clock=clock, readings=readings, other_causes=("A downstream service fails",))
+    assert context.symptom is not None
+    context = replace(context, symptom=replace(context.symptom, lag=timedelta(seconds=20)))
+    assessment = assess(context, 0.31, patient=True)
+    assert (assessment.effect, clock.now - START) == (effect, timedelta(seconds=seconds))
+    assert assessment.text.endswith("since nothing was done yet about: A downstream service fails")
+
+
 def test_without_a_measure_the_effect_is_unknown(tmp_path: Path) -> None:
     assert assess(a_context(tmp_path, symptom=None), None, patient=True).effect == "unknown"
+
+
+def test_a_value_is_told_in_the_unit_that_a_person_reads(tmp_path: Path) -> None:
+    slow = Gauge(title="p95 latency", unit="seconds", threshold=1.0, read=lambda: 0.9517)
+    told = assess(a_context(tmp_path, symptom=slow), 4.289, patient=False).text
+    assert told == "p95 latency: 4.29 s before, 952 ms after, within 1 s"

@@ -87,6 +87,20 @@ def test_old_pods_that_still_end_their_requests_are_waited_for() -> None:
     assert "1 old ones left" in settling.text
 
 
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_old_pods_that_have_ended_and_are_still_listed_are_not_waited_for(phase: str) -> None:
+    assert settling_of(a_deployment(), SETS, [a_pod("a", "new"), a_pod("b", "old", phase=phase, reason="Evicted")]).done
+
+
+def test_the_time_that_old_pods_have_to_end_is_told_once_only_they_are_left() -> None:
+    ending = a_pod("b", "old")
+    ending["metadata"]["deletionTimestamp"] = "2026-03-01T04:00:00Z"
+    ending["spec"] = {"terminationGracePeriodSeconds": 120}
+    assert settling_of(a_deployment(), SETS, [a_pod("a", "new"), ending]).grace_seconds == 120.0
+    assert settling_of(a_deployment(availableReplicas=2), SETS, [a_pod("a", "new"), ending]).grace_seconds == 0.0
+    assert settling_of(a_deployment(), SETS, [a_pod("b", "old"), ending]).grace_seconds == 0.0
+
+
 def test_pods_of_somebody_else_with_the_same_label_are_not_waited_for() -> None:
     assert settling_of(a_deployment(), SETS, [a_pod("debug", "another")]).done
 

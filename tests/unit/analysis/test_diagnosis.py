@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from runbook_lib.analysis.diagnosis import judge
@@ -119,7 +120,7 @@ def test_remedies_that_would_not_help_are_not_offered():
 
 
 def test_evidence_is_told_for_against_and_missing():
-    cause = diagnose(present("pool_full"), unknown("held"), absent("pool_errors"))["pool"]
+    cause = diagnose(present("pool_full"), unknown("held"), absent("pool_errors"), absent("rollout"), absent("diff"))["pool"]
     assert {line.signal: line.bearing for line in cause.evidence} == {
         "pool_full": "for",
         "pool_errors": "against",
@@ -134,3 +135,29 @@ def test_support_raises_the_confidence_and_missing_evidence_lowers_it():
     assert full > plain
     assert full > lacking
     assert full <= 1
+
+
+def test_a_cause_that_may_follow_from_one_nobody_could_look_at_says_so_and_is_less_sure():
+    sure = diagnose(present("pool_full", -20), *CALM)["pool"]
+    dead = (absent("pool_errors"), absent("held"), absent("blocked"), unknown("rollout"), unknown("diff"))
+    doubted = diagnose(present("pool_full", -20), *dead)["pool"]
+    assert doubted.verdict is Verdict.CONFIRMED
+    assert doubted.confidence < sure.confidence
+    assert [line.text for line in doubted.evidence if line.signal == "deploy"] == [
+        "whether it is only a consequence of something else is not known: deployment could not be looked at"
+    ]
+
+
+def test_other_ways_to_see_a_mechanism_that_is_seen_are_no_evidence_against_it():
+    rule = replace(POOL, mechanism=(("pool_full", "diff_and_pool"),), supports=(), explained_by=())
+    finding = Finding(
+        name="check", title="Check", summary="", status=FindingStatus.INFO, signals=(present("pool_full"), absent("diff"))
+    )
+    (cause,) = judge(rules=[rule], conjunctions=TOGETHER, findings=[finding], symptom=symptom(), tolerance=TOLERANCE)
+    assert [line.signal for line in cause.evidence] == ["pool_full"]
+
+
+def test_a_reason_that_says_since_when_is_given_no_second_time():
+    dated = replace(present("pool_full"), text="the pool is full since 2026-03-01T03:12:41Z")
+    assert diagnose(dated, *CALM)["pool"].why == "the pool is full since 2026-03-01T03:12:41Z"
+    assert diagnose(present("pool_full"), *CALM)["pool"].why == "pool_full is there (since 2026-03-01T03:12:40Z)"

@@ -92,6 +92,13 @@ def test_a_step_is_found_where_the_level_rose_and_stayed():
     assert step_up(series(noisy(120, 10, 0.5)), at_least=5) is None
 
 
+def test_a_rise_that_is_over_does_not_date_the_one_of_now() -> None:
+    values = [0.0] * 40 + [4.0] * 15 + [0.4] * 40 + [1.2] * 10 + [2.0] * 20
+    found = step_up(series(values), at_least=1.0)
+    assert found is not None
+    assert found >= series(values).index[94].to_pydatetime()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     begin=st.integers(min_value=20, max_value=150),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runbook_lib.analysis.leak import Kind, course_of, forecast
+from runbook_lib.analysis.leak import Course, Kind, course_of, forecast, judged_together
 from runbook_lib.analysis.trend import growth
 
 MIB = 2**20
@@ -124,3 +124,31 @@ def test_a_limit_that_is_reached_has_no_forecast() -> None:
     found = growth(pd.Series(80.0 * MIB + MIB * T, index=INDEX))
     assert found is not None
     assert forecast(found, found.last) is None
+
+
+def course(kind: Kind, mib_a_minute: float) -> Course:
+    memory = pd.Series(80 * MIB + mib_a_minute * MIB * T / 4, index=INDEX)
+    return Course(kind, growth(memory), INDEX[0].to_pydatetime())
+
+
+def judged(*courses: Course) -> list[Kind]:
+    return [one.kind for one in judged_together(courses)]
+
+
+def test_one_container_that_grows_no_faster_than_most_that_follow_the_load_is_no_leak() -> None:
+    beside = course(Kind.FOLLOWS_LOAD, 11.3)
+    assert judged(beside, course(Kind.LEAK, 7.3), beside) == [Kind.FOLLOWS_LOAD] * 3
+
+
+def test_a_container_that_grows_faster_than_those_whose_growth_is_explained_leaks() -> None:
+    beside = course(Kind.FOLLOWS_LOAD, 3.0)
+    assert judged(beside, course(Kind.LEAK, 7.3), beside) == [Kind.FOLLOWS_LOAD, Kind.LEAK, Kind.FOLLOWS_LOAD]
+
+
+def test_most_that_leak_are_not_explained_by_one_that_seems_to_level_off() -> None:
+    leak = course(Kind.LEAK, 7.3)
+    assert judged(leak, course(Kind.LEVELS_OFF, 9.0), leak) == [Kind.LEAK, Kind.LEVELS_OFF, Kind.LEAK]
+
+
+def test_one_leak_beside_steady_containers_stays_one() -> None:
+    assert judged(Course(Kind.STEADY), course(Kind.LEAK, 7.3), Course(Kind.STEADY)) == [Kind.STEADY, Kind.LEAK, Kind.STEADY]

@@ -28,12 +28,22 @@ LINES = {
         "ERROR: deadlock detected",
         'PSQLException: FATAL: database "shop" does not exist',
     ],
+    "database_schema": [
+        'psycopg.errors.UndefinedColumn: column "discount" does not exist',
+        'ERROR: relation "orders" does not exist',
+        "ERROR: function total(integer, text) does not exist",
+        "sqlite3.OperationalError: no such table: orders",
+        "ER_BAD_FIELD_ERROR: Unknown column 'discount' in 'field list'",
+        "java.sql.SQLSyntaxErrorException: ORA-00942: table or view does not exist",
+        "Schema-validation: missing column [discount] in table [orders]",
+    ],
     "cache": ["redis.exceptions.ConnectionError: Error 111 connecting to redis:6379. Connection refused."],
     "downstream": [
         "httpx.ReadTimeout: timed out",
         "HTTPConnectionPool(host='payments', port=8080): Read timed out. (read timeout=1.0)",
         "java.net.SocketTimeoutException: Read timed out",
         "connect ECONNREFUSED 10.0.0.7:8080",
+        "Error: getaddrinfo ENOTFOUND payments",
         "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
         "CircuitBreaker 'payments' is OPEN and does not permit further calls",
         "dial tcp: lookup payments on 10.96.0.10:53: no such host",
@@ -42,8 +52,10 @@ LINES = {
         "KeyError: 'currency'",
         "TypeError: Cannot read properties of undefined (reading 'id')",
         "java.lang.NullPointerException",
-        'psycopg.errors.UndefinedColumn: column "discount" does not exist',
+        'null value in column "total" of relation "orders" violates not-null constraint',
         "panic: runtime error: index out of range",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'discounts.json'",
+        "ModuleNotFoundError: No module named 'discounts'",
     ],
     "other": ["could not place order 17"],
 }
@@ -65,6 +77,12 @@ def test_the_error_is_found_at_either_end_of_a_long_traceback_and_in_what_caused
 def test_ports_and_statuses_still_tell_what_fails():
     assert error_kind("cannot reach 10.0.0.7:5432") == "database"
     assert error_kind("order 17: 503 from the upstream") == "downstream"
+
+
+def test_a_long_line_is_one_pattern_whatever_the_length_of_its_numbers():
+    frames = " ".join(f'File "app.py", line {number}, in step_{number}' for number in range(60))
+    found = error_patterns(records([f"order {10**digits}: {frames} KeyError: 'currency'" for digits in range(12)]))
+    assert found["count"].tolist() == [12]
 
 
 def records(messages: list[str], fields: list[dict[str, str] | None] | None = None) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from runbook_lib.analysis.trend import between_drops, growth, rising_part
+from runbook_lib.analysis.trend import between_drops, growth, rising_part, surge
 
 MIB = 2.0**20
 
@@ -48,3 +48,20 @@ def test_a_restart_cuts_the_series():
 def test_the_flat_part_before_a_leak_is_not_part_of_it():
     values = np.concatenate([np.full(300, 100.0), np.linspace(100, 200, 60)])
     assert 55 <= len(rising_part(series(values))) <= 70
+
+
+def test_a_rise_within_the_last_samples_is_seen_beside_a_long_level():
+    level = 60 * MIB + noise(40)
+    tail = surge(series(np.concatenate([level, [85 * MIB, 101 * MIB, 119 * MIB]])), at_least=12 * MIB)
+    found = growth(tail, minimum_samples=3)
+    assert len(tail) < 12
+    assert found is not None
+    assert found.growing
+
+
+def test_what_stays_within_its_level_or_has_stepped_up_is_no_surge():
+    swaying = series(60 * MIB + 30 * MIB * (np.arange(43) % 4 == 3))
+    stepped = surge(series(np.concatenate([60 * MIB + noise(40), np.full(6, 120 * MIB)])), at_least=12 * MIB)
+    assert surge(swaying, at_least=12 * MIB).empty
+    found = growth(stepped, minimum_samples=3)
+    assert found is None or not found.growing

@@ -79,3 +79,10 @@ def test_frames_mappings_and_lists_are_cleaned_and_keep_their_shape():
     assert cleaned["list"][1] == 3
     assert SECRET not in repr(cleaned)
     assert SECRET in frame["message"].tolist()[0]
+
+
+def test_a_command_that_names_the_shells_variable_stays_as_it_can_be_pasted():
+    for header in ("Authorization: Bearer $TOKEN", "Authorization: Bearer ${ADMIN_TOKEN}"):
+        command = f"curl -fsS -X POST -H \"{header}\" 'http://orders:8080/admin/breaker/open'"
+        assert Redaction([]).text(command) == command
+    assert "s3cret" not in Redaction([]).text('-H "Authorization: Bearer $TOKEN-s3cret-0123456789"')

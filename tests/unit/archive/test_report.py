@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 
 import pytest
 
@@ -93,6 +94,13 @@ def test_the_first_screen_says_what_is_wrong_since_when_why_and_what_to_do(tmp_p
     for told in ("31.0%", "2026-03-01T04:00:00Z", "it is full", "estart", "of the requests fail", "Escalate after 30 minutes"):
         assert told in summary
     assert "memory is level" not in summary
+
+
+def test_what_is_over_is_told_as_past(tmp_path):
+    over = record(onset_at=AT, recovered_at=AT + timedelta(minutes=9), impact="31.0% of the requests fail.")
+    summary = page(tmp_path, known=over).partition('<dl class="summary">')[2].partition("</dl>")[0]
+    assert "What was wrong" in summary
+    assert "Impact until then" in summary
 
 
 def test_code_is_folded_away_but_for_the_cell_that_failed(tmp_path):

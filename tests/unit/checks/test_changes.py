@@ -41,6 +41,14 @@ def test_a_rollout_before_the_onset_is_told_with_what_it_changed_and_how_long_be
     assert "rollout history deployment/shop --revision=2" in finding.command
 
 
+def test_a_rollout_whose_predecessor_is_not_kept_is_one_all_the_same() -> None:
+    finding = changes(FakeCluster(history=revisions((57, ONSET - timedelta(seconds=30)))))
+    assert finding.summary.endswith("30s before the onset; what it changed is not kept (revisionHistoryLimit).")
+    rollout, code = told(finding, "rollout_before_onset"), told(finding, "diff_changes_code")
+    assert (rollout.presence, rollout.subject) == (Presence.PRESENT, "deployment/shop revision 57")
+    assert (code.presence, told(finding, "configuration_changed").presence) == (Presence.UNKNOWN, Presence.ABSENT)
+
+
 def test_a_rollout_after_the_onset_did_not_cause_it() -> None:
     finding = changes(rolled_out(("image", "image", "1", "2"), at=ONSET + timedelta(minutes=5)))
     assert told(finding, "rollout_before_onset").presence is Presence.ABSENT
@@ -71,6 +79,11 @@ def test_a_restart_is_no_change() -> None:
         (("env[INVENTORY_TIMEOUT]", "env", "2", "0.01"), "diff_touches_downstream"),
         (("resources.limits.memory", "resources", "256Mi", "64Mi"), "diff_shrinks_memory"),
         (("resources.limits.memory", "resources", "1Gi", "1000Mi"), "diff_shrinks_memory"),
+        (("resources.limits.cpu", "resources", "1", "200m"), "diff_cuts_cpu"),
+        (("resources.requests.cpu", "resources", "1", "64"), "diff_asks_for_more"),
+        (("nodeSelector.disk", "other", "", "ssd"), "diff_asks_for_more"),
+        (("resources.limits.cpu", "resources", "", "200m"), "diff_cuts_cpu"),
+        (("resources.requests.cpu", "resources", "500m", ""), "diff_cuts_cpu"),
     ],
 )
 def test_what_a_change_concerns_is_read_from_its_key_and_values(edit: tuple[str, str, str, str], signal: str) -> None:
@@ -86,6 +99,10 @@ def test_what_a_change_concerns_is_read_from_its_key_and_values(edit: tuple[str,
         (("env[LOG_LEVEL]", "env", "INFO", "DEBUG"), "diff_touches_downstream"),
         (("resources.limits.memory", "resources", "64Mi", "1Gi"), "diff_shrinks_memory"),
         (("resources.requests.memory", "resources", "256Mi", "64Mi"), "diff_shrinks_memory"),
+        (("resources.limits.cpu", "resources", "28m", "200m"), "diff_cuts_cpu"),
+        (("resources.requests.cpu", "resources", "64", "1"), "diff_asks_for_more"),
+        (("resources.limits.cpu", "resources", "200m", ""), "diff_cuts_cpu"),
+        (("resources.limits.memory", "resources", "256Mi", "64Mi"), "diff_cuts_cpu"),
     ],
 )
 def test_what_it_does_not_concern_is_not_held_against_it(edit: tuple[str, str, str, str], signal: str) -> None:
@@ -114,6 +131,45 @@ def test_a_config_map_that_is_again_as_it_was_applied_is_no_change() -> None:
 
     finding = changes(Restored(config=config_edit("A", "", "5", at=ago(11))))
     assert told(finding, "configuration_changed").presence is Presence.ABSENT
+
+
+def test_what_was_applied_anew_is_a_change_although_it_is_as_it_was_applied() -> None:
+    class Applied(FakeCluster):
+        def config_map(self, name: str) -> dict[str, Any]:
+            known = {"data": {"A": "5"}, "last_applied": {"A": "5"}, "applied_keys": frozenset({"A"})}
+            return {**super().config_map(name), **known}
+
+    finding = changes(Applied(config=config_edit("A", "", "5", at=ago(11))))
+    assert told(finding, "configuration_changed").presence is Presence.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("edited", "rolled", "last", "other"),
+    [
+        (1, 9, "configuration_changed", "rollout_before_onset"),
+        (9, 1, "rollout_before_onset", None),
+        (1, 2, "configuration_changed", None),
+    ],
+)
+def test_only_the_last_change_before_the_symptom_is_suspected(edited: int, rolled: int, last: str, other: str | None) -> None:
+    image = ("containers.shop.image", "image", "1", "2")
+    edit = config_edit("LOG_LEVEL", "info", "debug", at=ONSET - timedelta(minutes=edited))
+    finding = changes(rolled_out(image, at=ONSET - timedelta(minutes=rolled), config=edit))
+    assert told(finding, last).presence is Presence.PRESENT
+    if other is not None:
+        assert told(finding, other).presence is Presence.ABSENT
+        assert "not the last change" in told(finding, other).text
+    assert told(finding, "diff_changes_code").since == ONSET - timedelta(minutes=min(edited, rolled))
+
+
+def test_a_rollback_while_the_symptom_is_there_does_not_hide_the_rollout_before_it() -> None:
+    bad, image = ONSET - timedelta(seconds=20), ("containers.shop.image", "image", "1", "2")
+    cluster = FakeCluster(
+        history=revisions((2, bad), (3, LONG_AGO, ONSET + timedelta(seconds=50))), diffs={(3, 2): changed(image)}
+    )
+    signal = told(changes(cluster), "rollout_before_onset")
+    assert signal.presence is Presence.PRESENT
+    assert signal.subject == "deployment/shop revision 2"
 
 
 def test_an_edit_before_the_window_is_history() -> None:

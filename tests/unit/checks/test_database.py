@@ -60,6 +60,20 @@ def test_a_pool_that_is_full_on_one_pod_says_on_how_many() -> None:
     assert "full on 1 of 3 pods" in told(connections({"pool_in_use": one}), "pool_saturated").text
 
 
+def test_a_full_pool_is_full_beside_a_free_one_of_the_same_pod() -> None:
+    sizes = [line(10, pod=pod, pool=pool) for pod in ("shop-1", "shop-2") for pool in ("main", "readonly")]
+    used = [
+        line(1, 10, at=ONSET, pod="shop-1", pool="main"),
+        line(1, pod="shop-2", pool="main"),
+        *(line(0, pod=pod, pool="readonly") for pod in ("shop-1", "shop-2")),
+    ]
+    finding = connections({"pool_in_use": together(*used), "pool_size": together(*sizes)})
+    full = told(finding, "pool_saturated")
+    assert (full.presence, full.since) == (Presence.PRESENT, ONSET)
+    assert "full on 1 of 2 pods" in full.text
+    assert finding.summary.startswith("shop holds 11 of 40 pooled connections")
+
+
 def test_pods_that_are_long_gone_are_not_counted() -> None:
     gone = each_pod(1.0, pods=["old-1", "old-2"])
     gone = gone[gone["time"] < ago(40)]
@@ -70,6 +84,19 @@ def test_pods_that_are_long_gone_are_not_counted() -> None:
     finding = connections(measured)
     assert "full on 3 of 3 pods" in told(finding, "pool_saturated").text
     assert finding.summary.startswith("shop holds 15 of 15")
+
+
+@pytest.mark.parametrize(("listed", "presence"), [(["new-1", "new-2"], Presence.ABSENT), (["new-1", "shop-1"], Presence.PRESENT)])
+def test_a_full_pool_went_with_its_pod_unless_that_is_there_and_only_not_measured_any_more(
+    listed: list[str], presence: Presence
+) -> None:
+    full = each_pod(1, 5, at=ONSET)
+    measured = {
+        "pool_in_use": together(full[full["time"] < ago(2)], each_pod(1, pods=["new-1", "new-2"])),
+        "pool_size": together(each_pod(5), each_pod(5, pods=["new-1", "new-2"])),
+    }
+    finding = connections(measured, cluster=FakeCluster(pods=pods(listed)))
+    assert told(finding, "pool_saturated").presence is presence
 
 
 def test_a_pool_that_was_full_and_is_no_longer_is_no_news_for_a_service_that_is_well() -> None:
@@ -103,6 +130,13 @@ def test_transactions_that_wait_for_a_slow_service_are_not_leaked() -> None:
     finding = connections(database=waiting)
     assert told(finding, "connections_held_beyond_request").presence is Presence.ABSENT
     assert told(finding, "connections_wait_in_transaction").presence is Presence.PRESENT
+
+
+def test_the_sessions_that_this_is_read_in_are_not_shown() -> None:
+    columns = ["application", "user", "database", "state", "client", "count", "oldest_seconds"]
+    rows = [(name, "shop", "shop", "idle in transaction", "10.0.0.1", 3, 0.1) for name in ("shop", "runbook")]
+    shown = dict(connections(database=FakeDatabase(connections=frame(rows, columns=columns))).tables)
+    assert shown["Connections by application and state"]["application"].tolist() == ["shop"]
 
 
 def test_sessions_of_another_application_are_not_this_services() -> None:

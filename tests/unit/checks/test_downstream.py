@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from runbook_lib.checks.downstream import circuit_breakers, downstream_health
+from runbook_lib.checks.breakers import circuit_breakers
+from runbook_lib.checks.downstream import downstream_health
+from runbook_lib.checks.downstream_latency import downstream_latency
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
+from runbook_lib.service.called import measured_names
+from runbook_lib.service.models import Downstream
 from runbook_lib.testing import FakeHttp, FakeMetrics, Sick, ago, context, error_symptom, fake_sources, line, service, together
 
 ONSET = ago(10)
@@ -64,6 +68,46 @@ def test_the_label_of_the_metrics_may_differ_from_the_name() -> None:
     known = service(dependencies={"downstream": [{"name": "payments", "label": "pay-v2", "timeout_seconds": 2}]})
     finding = seen({"downstream_error_ratio": payments(0.9, "pay-v2")}, known=known)
     assert of(finding, "downstream_calls_failing").subject == "payments"
+
+
+HOST = "payments.shop.svc.cluster.local"
+
+
+@pytest.mark.parametrize("label", [HOST, "payments:8080", "dns:///payments:50051", "http://Payments/"])
+def test_a_host_that_begins_with_the_name_is_the_service(label: str) -> None:
+    finding = seen({"downstream_error_ratio": payments(0.9, label), "downstream_latency": payments(1.9, label)})
+    assert of(finding, "downstream_calls_failing").value == 0.9
+    assert of(finding, "downstream_slow").value == 1.9
+    calls = downstream_latency(context(sources=fake_sources(metrics=FakeMetrics({"downstream_latency": payments(1.9, label)}))))
+    assert of(calls, "downstream_takes_time").presence is Presence.PRESENT
+    assert of(calls, "downstream_takes_time").subject == "payments"
+
+
+def test_calls_that_are_measured_under_no_name_of_the_service_are_unknown() -> None:
+    other = {"downstream_error_ratio": payments(0.9, "pay-v2"), "downstream_latency": payments(1.9, "pay-v2")}
+    finding = seen(other)
+    for name in ("downstream_calls_failing", "downstream_slow"):
+        assert of(finding, name).presence is Presence.UNKNOWN
+        assert "no calls named payments are measured; there are: inventory, pay-v2" in of(finding, name).text
+    assert finding.summary == (
+        "Calls to 1 of 2 downstream services are answered normally (payments could not be looked at). "
+        "No calls named payments are measured; there are: inventory, pay-v2."
+    )
+    assert of(finding, "downstream_calls_failing", "inventory").presence is Presence.ABSENT
+
+
+@pytest.mark.parametrize("labels", [(HOST, "payments.billing"), ("payments:80", "payments:81")])
+def test_a_name_that_may_be_two_hosts_is_neither(labels: tuple[str, str]) -> None:
+    both = together(*(line(0.0, 0.9, at=ONSET, downstream=label) for label in labels))
+    finding = seen({"downstream_error_ratio": both, "downstream_latency": None})
+    assert of(finding, "downstream_calls_failing").presence is Presence.UNKNOWN
+    assert finding.status is FindingStatus.UNKNOWN
+
+
+def test_a_host_that_two_services_may_mean_is_neither() -> None:
+    two = [Downstream(name="payments"), Downstream(name="pay", label="payments.shop")]
+    assert measured_names(two, {HOST}) == {}
+    assert measured_names(two, {HOST, "payments"}) == {"payments": "payments", HOST: "pay"}
 
 
 def test_without_metrics_of_calls_they_are_unknown() -> None:

@@ -11,6 +11,7 @@ from runbook_lib.checks.key_metrics import key_metrics
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
 from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.window import format_instant
 from runbook_lib.testing import (
     FakeDatabase,
     FakeMetrics,
@@ -94,8 +95,10 @@ def test_the_breakdown_names_status_route_and_the_pod_that_fails_more() -> None:
             "error_ratio_by_version": together(line(0.6, version="2.0"), line(0.0, version="1.0")),
         }
     )
-    finding = error_breakdown(context(sources=fake_sources(metrics=metrics), symptom=symptom_since(ago(10))))
-    assert finding.summary == "10 requests per second fail, 80% of them with status 503; 100% of them on /orders."
+    situation = context(sources=fake_sources(metrics=metrics), symptom=symptom_since(ago(10)))
+    finding = error_breakdown(situation)
+    average = f"on average since {format_instant(situation.focus().start)}"
+    assert finding.summary == f"10 requests per second fail {average}, 80% of them with status 503; 100% of them on /orders."
     assert finding.notes[0] == "Pod shop-1 fails 90% of its requests, the next one 0%."
     signal = finding.signal("errors_differ_by_version")
     assert signal is not None

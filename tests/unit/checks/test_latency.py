@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runbook_lib.checks.latency import latency
-from runbook_lib.models.finding import Presence
-from runbook_lib.testing import FakeMetrics, context, fake_sources
+from runbook_lib.models.finding import Finding, FindingStatus, Presence
+from runbook_lib.testing import FakeMetrics, ago, context, fake_sources, line
 
 
 def test_a_summary_says_that_the_worst_counts_and_which_quantile_stands_in_place_of_another() -> None:
@@ -30,3 +30,39 @@ def test_an_average_is_told_and_is_no_percentile() -> None:
     signal = finding.signal("latency_high")
     assert signal is not None
     assert signal.presence is Presence.UNKNOWN
+
+
+def ending(seconds: float, end: float) -> Finding:
+    """The finding where p95 rises to these seconds, by a histogram whose buckets end there."""
+    seen = context(sources=fake_sources(metrics=FakeMetrics({"latency_quantile": line(0.05, seconds, at=ago(10))})))
+    known = dict(seen.expressions().known)
+    known["latency_quantile"] = replace(known["latency_quantile"], ends=end)
+    expressions = replace(seen.expressions(), known=known)
+    return latency(replace(seen, expressions=lambda: expressions))
+
+
+def presence_of(finding: Finding) -> Presence:
+    signal = finding.signal("latency_high")
+    assert signal is not None
+    return signal.presence
+
+
+def test_where_the_buckets_end_at_the_limit_what_takes_longer_is_above_the_limit() -> None:
+    finding = ending(1.0, 1.0)
+    assert presence_of(finding) is Presence.PRESENT
+    assert finding.status is FindingStatus.CRITICAL
+    assert finding.summary.startswith("5% of the requests to shop take more than 1 s since")
+    assert finding.notes == ("The histogram's buckets end at 1 s: whatever takes longer is told as this.",)
+    assert presence_of(ending(0.99, 1.0)) is Presence.ABSENT
+
+
+def test_where_the_buckets_end_below_the_limit_it_is_not_known_whether_p95_is_above_it() -> None:
+    finding = ending(0.5, 0.5)
+    assert presence_of(finding) is Presence.UNKNOWN
+    assert finding.status is FindingStatus.UNKNOWN
+    assert finding.summary == (
+        "5% of the requests to shop take at least 500 ms, and the histogram ends there: whether p95 is above the limit of 1 s "
+        "is not known. Export a bucket above the limit."
+    )
+    assert presence_of(ending(0.45, 0.5)) is Presence.ABSENT
+    assert presence_of(ending(10.0, 10.0)) is Presence.PRESENT

@@ -172,6 +172,7 @@ def test_cells_are_read_with_their_units(shell: InteractiveShell) -> None:
     rows = frame(
         {
             "pid": [41207, None],
+            "port": [54321, 5432],
             "used bytes": [134217728, None],
             "share of limit": [0.5, math.nan],
             "waiting seconds": [0.25, math.inf],
@@ -182,7 +183,7 @@ def test_cells_are_read_with_their_units(shell: InteractiveShell) -> None:
     )
     (card,) = show(shell, rows)
     text = card["data"]["text/plain"]
-    for told in ("41207", "128 MiB", "50.0%", "250 ms", "unlimited", "yes", "no", "04:00:00Z", '{"app": "orders"}'):
+    for told in ("41207", "54321", "128 MiB", "50.0%", "250 ms", "unlimited", "yes", "no", "04:00:00Z", '{"app": "orders"}'):
         assert told in text, told
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from runbook_lib.errors import SourceTimeout
 from runbook_lib.models.cause import Verdict
 from runbook_lib.models.figure import LineFigure
 from runbook_lib.models.finding import FindingStatus
 from runbook_lib.models.record import IncidentRecord
+from runbook_lib.service.instrumentation import Expressions
 from runbook_lib.sources.interface import Sources
 from runbook_lib.testing import FakeDatabase, FakeJournal, FakeLogs, FakeMetrics, Sick, fake_sources, line, log_lines
-from tests.unit.incident.opened import Situation, last_hour, opened
+from tests.unit.incident.opened import Changing, Situation, last_hour, opened
 
 
 @pytest.fixture
@@ -122,6 +124,58 @@ def test_verification_after_recovery_is_recorded_with_its_time(tmp_path: Path, s
     assert any("Recovered" in note for note in closed.notes)
 
 
+class BusyAtFirst(Changing):
+    """A Prometheus that lets the symptom time out while all the checks ask, a second try included."""
+
+    def __init__(self, situation: Situation) -> None:
+        super().__init__(situation)
+        self.asked = 0
+
+    def range(self, promql: str, **asked: Any) -> Any:
+        if promql == "error_ratio":
+            self.asked += 1
+            if self.asked <= 2:
+                raise SourceTimeout(self.name, "no complete answer within 8 s")
+        return super().range(promql, **asked)
+
+
+def test_a_symptom_that_timed_out_amid_all_the_checks_is_asked_for_again_when_they_are_done(
+    tmp_path: Path, situation: Situation
+) -> None:
+    metrics = BusyAtFirst(situation)
+    incident, journal = opened(tmp_path, situation.sources(metrics=metrics), window=situation.window)
+    assert incident.symptoms().summary.startswith("Yes: error rate is 40.0%")
+    assert [cause.name for cause in incident.causes().roots] == ["db_pool_exhausted"]
+    assert journal.records[-1].symptoms[0].breached is True
+
+
+def test_a_prometheus_that_does_not_answer_at_all_is_not_waited_for_twice(tmp_path: Path, situation: Situation) -> None:
+    metrics = BusyAtFirst(situation)
+
+    def discover() -> Expressions:
+        raise SourceTimeout("prometheus", "no answer")
+
+    incident, _ = opened(tmp_path, situation.sources(metrics=metrics), window=situation.window, discover=discover)
+    incident.symptoms()
+    incident.causes()
+    assert metrics.asked <= 1
+
+
+def test_a_symptom_that_is_first_measured_later_stands_in_the_record(tmp_path: Path, situation: Situation) -> None:
+    known = situation.measured["error_ratio"]
+    situation.measured["error_ratio"] = Sick("timeout")
+    incident, journal = opened(tmp_path, situation.sources(), window=situation.window)
+    incident.causes()
+    assert journal.records[-1].symptoms[0].breached is None
+    situation.measured["error_ratio"] = known
+    incident.verify()
+    record = journal.records[-1]
+    assert (record.symptoms[0].value, record.symptoms[0].breached) == (0.4, True)
+    assert "could not be measured" in record.summary
+    assert "Measured later, it is 40.0%, above the limit of 5.0%. Look at everything again" in record.summary
+    assert "Measured later" in incident.close().summary
+
+
 def test_verification_does_not_claim_what_it_cannot_measure(tmp_path: Path, situation: Situation) -> None:
     incident, journal = opened(tmp_path, situation.sources(), window=situation.window)
     incident.causes()
@@ -150,7 +204,7 @@ def test_the_closed_record_holds_what_the_postmortem_needs(tmp_path: Path, situa
     assert {source.name for source in record.sources} >= {"prometheus", "kubernetes", "logs", "postgres", "http"}
     assert record.impact.startswith("40.0% of the requests to shop fail.")
     assert [entry.kind for entry in record.timeline][:1] == ["alert"] or record.timeline[0].kind == "finding"
-    assert {entry.kind for entry in record.timeline} == {"alert", "finding"}
+    assert {entry.kind for entry in record.timeline} == {"alert", "finding", "note"}
     assert list(record.timeline) == sorted(record.timeline, key=lambda entry: entry.at)
     assert IncidentRecord.model_validate_json(record.model_dump_json(by_alias=True)) == record
 

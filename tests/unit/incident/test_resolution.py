@@ -12,10 +12,11 @@ from runbook_lib.actions.interface import Mode
 from runbook_lib.errors import SourceUnreachable
 from runbook_lib.incident import Incident
 from runbook_lib.models.plan import Refusal
+from runbook_lib.playbooks import playbook
 from runbook_lib.testing import FakeJournal
 from tests.unit.incident.opened import FakeAction, Situation, opened
 
-NAMES = ("restart_pods", "raise_pool_size", "open_circuit_breaker", "rollback_deployment", "restore_configuration")
+NAMES = playbook("high_error_rate").actions
 
 
 @pytest.fixture
@@ -109,9 +110,10 @@ def test_a_past_or_replayed_window_changes_nothing(
     tmp_path: Path, situation: Situation, actions: dict[str, FakeAction], fixed: dict[str, bool]
 ) -> None:
     incident, _ = incident_on(tmp_path, situation, approve="restart_pods", **fixed)
-    outcome = incident.resolve.restart_pods().outcome
-    assert outcome.status == "refused"
-    assert "past window" in outcome.text
+    proposal = incident.resolve.restart_pods()
+    assert proposal.outcome.status == "refused"
+    assert "past window" in proposal.outcome.text
+    assert proposal.recommended_for == ("db_pool_exhausted",)
     assert actions["restart_pods"].planned == 0
 
 

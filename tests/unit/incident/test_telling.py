@@ -8,18 +8,13 @@ from typing import Any
 import pytest
 
 from runbook_lib.incident import telling
-from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
-from runbook_lib.models.plan import Outcome, Target
+from runbook_lib.models.cause import Cause, Verdict
+from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal, SourceStatus
 from runbook_lib.playbooks import playbook
-from runbook_lib.testing import NOW, ago, error_symptom, service
+from runbook_lib.testing import NOW, ago, service
+from tests.unit.incident.parts import BREACHED, UNKNOWN, WELL, outcome
 
 PLAYBOOK = playbook("high_error_rate")
-BREACHED, WELL, UNKNOWN = error_symptom(ago(10)), error_symptom(), error_symptom(value=None)
-
-
-def outcome(**fields: Any) -> Outcome:
-    values = {"status": "executed", "text": "Done.", "at": NOW, "effect_text": "error rate: 30.0% before, 0.1% after"}
-    return Outcome(action="restart_pods", target=Target(kind="deployment", name="shop"), **(values | fields))
 
 
 @pytest.mark.parametrize(
@@ -40,21 +35,6 @@ def test_whether_it_is_this_issue_is_said_first(symptom: Any, begins: str, statu
 def test_a_value_that_dips_below_its_limit_is_not_called_above_it() -> None:
     dipped = replace(BREACHED, value=0.04)
     assert "has not been for long enough" in telling.match(PLAYBOOK, service(), dipped).summary
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "begins"),
-    [
-        (BREACHED, WELL, "Recovered after restart pods: error rate is 0.0%, within 5.0% (at the opening 30.0%)."),
-        (BREACHED, BREACHED, "Not recovered: error rate is 30.0% after restart pods"),
-        (BREACHED, UNKNOWN, "Whether error rate recovered is not known"),
-        (WELL, WELL, "Error rate is 0.0%, within 5.0%, as it was at the opening."),
-    ],
-)
-def test_verification_compares_with_the_opening(before: Any, now: Any, begins: str) -> None:
-    finding = telling.verification(before, now, [outcome()])
-    assert finding.summary.startswith(begins)
-    assert finding.notes == ("restart_pods: error rate: 30.0% before, 0.1% after",)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +62,22 @@ def test_impact_is_the_measured_part_and_what_the_team_says_of_it() -> None:
     known = service(overview={"purpose": "x", "owner": "y", "tier": 1, "business_impact": "Nobody can order."})
     assert telling.impact(known, BREACHED) == "30.0% of the requests to shop fail. Nobody can order."
     assert telling.impact(known, WELL) == ""
+
+
+@pytest.mark.parametrize(
+    ("symptom", "told"),
+    [
+        (replace(BREACHED, peak=0.62), "30.0% of the requests to shop fail, 62.0% at the worst."),
+        (replace(BREACHED, name="unavailability", value=1.0, peak=1.0), "100.0% of shop is away."),
+        (
+            replace(BREACHED, name="latency_p95", value=2.5, unit="seconds", peak=4.0),
+            "One in twenty requests to shop takes 2.5 s or longer, 4 s at the worst.",
+        ),
+        (replace(BREACHED, name="memory_usage", text="3 of 3 pods grow."), "3 of 3 pods grow."),
+    ],
+)
+def test_impact_tells_of_the_worst(symptom: Any, told: str) -> None:
+    assert telling.impact(service(), symptom) == told
 
 
 def test_markers_are_the_onset_changes_the_alert_and_what_was_done() -> None:
@@ -112,6 +108,18 @@ def test_without_a_cause_the_next_step_is_a_person() -> None:
     assert found.next_steps[-1].startswith("Escalate to Team lead (Ada) now, since no cause is confirmed")
 
 
+def test_a_cause_that_no_action_mends_says_what_is_left_to_do_by_hand() -> None:
+    cause = Cause(
+        name="gone", title="It is gone", verdict=Verdict.CONFIRMED, confidence=0.9, why="gone", by_hand="apply it again."
+    )
+    steps = telling.diagnosis(PLAYBOOK, service(), BREACHED, (cause,), (), at=NOW).next_steps
+    assert steps[0] == "It is gone: apply it again."
+    mended = replace(cause, actions=PLAYBOOK.actions[:1])
+    assert not any(
+        "apply it again" in step for step in telling.diagnosis(PLAYBOOK, service(), BREACHED, (mended,), (), at=NOW).next_steps
+    )
+
+
 def seen(name: str, status: FindingStatus) -> Finding:
     return Finding(name=name, title=name.replace("_", " ").capitalize(), summary=f"{name} says more.", status=status)
 
@@ -124,10 +132,21 @@ def test_without_a_cause_what_stands_out_is_told_the_worst_first() -> None:
         seen("error_ratio", FindingStatus.CRITICAL),
     ]
     steps = telling.diagnosis(PLAYBOOK, service(), BREACHED, (), findings, at=NOW).next_steps
-    assert [step for step in steps if "stands out" in step] == [
-        "Pod status stands out: pod_status says more.",
-        "Error logs stands out: error_logs says more.",
+    assert [step for step in steps if step.startswith("Stands out")] == [
+        "Stands out: Pod status - pod_status says more.",
+        "Stands out: Error logs - error_logs says more.",
     ]
+
+
+def test_a_symptom_that_was_not_measured_is_asked_for_again_first() -> None:
+    steps = telling.diagnosis(PLAYBOOK, service(), UNKNOWN, (), (), at=NOW).next_steps
+    assert steps[0].endswith("ask again first, incident.refresh().")
+
+
+def test_what_breaches_a_symptom_whose_value_does_not_is_told_with_it() -> None:
+    killed = replace(BREACHED, value=0.04, beyond="2 containers were killed for lack of memory")
+    summary = telling.diagnosis(PLAYBOOK, service(), killed, (), (), at=NOW).summary
+    assert "is 4.0% (2 containers were killed for lack of memory) since" in summary
 
 
 def test_a_symptom_that_cannot_be_measured_may_be_that_of_another_runbook() -> None:
@@ -142,3 +161,11 @@ def test_a_symptom_that_cannot_be_measured_may_be_that_of_another_runbook() -> N
 )
 def test_values_are_written_with_their_unit(value: float | None, unit: str, text: str) -> None:
     assert telling.written(value, unit) == text
+
+
+def test_a_source_that_missed_one_question_is_not_told_as_dead() -> None:
+    partly = [SourceStatus(name="prometheus", status="ok"), SourceStatus(name="prometheus", status="timeout", error="5 s")]
+    dead = SourceStatus(name="postgres", status="unreachable", error="refused")
+    findings = [replace(seen(f"check{place}", FindingStatus.NORMAL), sources=(one,)) for place, one in enumerate([*partly, dead])]
+    found = telling.diagnosis(PLAYBOOK, service(), BREACHED, [], findings, at=NOW)
+    assert found.summary.endswith("Not available: postgres. Answered only in part: prometheus.")

@@ -165,6 +165,20 @@ def throwing_version() -> Told:
     }
 
 
+MISSING_COLUMN = 'POST /orders: UndefinedColumn: column "discount" of relation "orders" does not exist'
+
+
+def renamed_column() -> Told:
+    """Somebody altered a table under the service."""
+    return {"metrics": errors(ratio=0.9), "logs": FakeLogs(log_lines(MISSING_COLUMN, since=ONSET))}
+
+
+def release_ahead_of_its_migration() -> Told:
+    """A new image that asks for a column which is not there yet."""
+    image = ("containers.shop.image", "image", "shop:1.0", "shop:2.0")
+    return {**renamed_column(), "cluster": rollout(image, at=ONSET - timedelta(seconds=40))}
+
+
 def pool_shrunk_by_rollout() -> Told:
     """The pool's size was set in the Deployment."""
     edit = ("containers.shop.env.DATABASE_POOL_SIZE", "env", "5", "1")
@@ -231,6 +245,8 @@ FAULTS: Mapping[str, tuple[Any, str]] = {
     "no free slots in the server": (no_free_slots, "db_pool_exhausted"),
     "a database whose pod is gone": (stopped_database, "database_unavailable"),
     "a revoked privilege": (revoked, "database_refuses"),
+    "a renamed column": (renamed_column, "schema_mismatch"),
+    "a release ahead of its migration": (release_ahead_of_its_migration, "bad_deployment"),
     "a downstream service that is stopped": (slow_payments, "downstream_timeout"),
     "a memory leak": (leaking_memory, "memory_leak"),
     "code that throws": (throwing_version, "bad_deployment"),

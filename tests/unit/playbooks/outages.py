@@ -22,6 +22,7 @@ from runbook_lib.testing import (
     log_lines,
     pods,
     policy,
+    together,
 )
 from runbook_lib.testing.records import LOG_COLUMNS
 from tests.unit.playbooks.faults import POOL_TIMEOUT, Told, rollout
@@ -98,6 +99,22 @@ def crashing_by_itself() -> Told:
         "cluster": FakeCluster(pods=crashing()),
         "http": DOWN,
     }
+
+
+def crashing_over_a_dropped_table() -> Told:
+    """Nothing was rolled out; the table that the code begins with is gone."""
+    return {
+        "metrics": no_pods_ready(),
+        "logs": crashed('psycopg.errors.UndefinedTable: relation "orders" does not exist'),
+        "cluster": FakeCluster(pods=crashing()),
+        "http": DOWN,
+    }
+
+
+def failing_over_a_dropped_table() -> Told:
+    """The pods are ready, and nothing works."""
+    message = 'GET /orders: psycopg.errors.UndefinedTable: relation "orders" does not exist'
+    return {"metrics": every_request_fails(), "logs": FakeLogs(log_lines(message, since=ONSET))}
 
 
 def missing_image() -> Told:
@@ -179,12 +196,27 @@ def refused_by_the_database() -> Told:
     }
 
 
-def wrong_selector() -> Told:
+def wrong_selector(those: Frame | None = None) -> Told:
     """The Service asks for a label that no pod has."""
     endpoints = frame([], columns=["address", "port", "ready", "pod", "node"])
     endpoints.attrs["changed_at"] = ONSET
     service = {"shop": {"selector": {"app": "shop", "tier": "web"}, "updated_at": ONSET}}
-    return {"metrics": no_requests(), "cluster": FakeCluster(endpoints=endpoints, services=service), "http": DOWN}
+    cluster = FakeCluster(pods=those, endpoints=endpoints, services=service)
+    return {"metrics": no_requests(), "cluster": cluster, "http": DOWN}
+
+
+def deleted_service() -> Told:
+    """The Service was deleted, and its endpoints with it."""
+    endpoints = frame([], columns=["address", "port", "ready", "pod", "node"])
+    endpoints.attrs["changed_at"] = None
+    return {"metrics": no_requests(), "cluster": FakeCluster(endpoints=endpoints, services={"shop": None}), "http": DOWN}
+
+
+def wrong_port() -> Told:
+    """The Service leads to a number that is no port of the pods."""
+    ports = [{"name": "http", "port": 8080, "target_port": 9999, "protocol": "TCP"}]
+    service = {"shop": {"ports": ports, "ports_updated_at": ONSET}}
+    return {"metrics": no_requests(), "cluster": FakeCluster(services=service), "http": DOWN}
 
 
 def denied_clients() -> Told:
@@ -206,9 +238,14 @@ def denied_database() -> Told:
     }
 
 
+def deleted_deployment() -> Told:
+    """Somebody deleted the deployment, and its pods went with it."""
+    return {"metrics": no_pods_ready(), "cluster": FakeCluster(pods=pods([]), absent=("shop",)), "http": DOWN}
+
+
 def scaled_away() -> Told:
     """Somebody scaled the deployment to 0."""
-    scaled = events((ONSET, "ScalingReplicaSet", "shop", "Scaled down replica set shop-1 to 0 from 3"))
+    scaled = events((ONSET, "ScalingReplicaSet", "shop", "Scaled down replica set shop-1 to 0 from 3")).assign(kind="Deployment")
     return {
         "metrics": no_pods_ready() | {"replicas_desired": line(3.0, 0.0, at=ONSET)},
         "cluster": FakeCluster(pods=pods([]), deployment={"replicas": 0}, events=scaled),
@@ -216,10 +253,47 @@ def scaled_away() -> Told:
     }
 
 
+def refused_pods() -> Told:
+    """A quota leaves no room for the pods that were to take the place of drained ones."""
+    refusal = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": 'pods "shop-5d8f-" is forbidden: exceeded quota: compute, requested: limits.cpu=1',
+        "since": ONSET,
+    }
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=pods([]), deployment={"ready": 0, "conditions": [UNAVAILABLE, refusal]}),
+        "http": DOWN,
+    }
+
+
+def lost_node() -> Told:
+    """The node of all pods does not answer: no more is known of them than that they are not ready."""
+    gone = events(*((ONSET, "NodeNotReady", pod, "Node is not ready") for pod in PODS))
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=unready("running, not ready"), events=gone, deployment={"conditions": [UNAVAILABLE]}),
+        "http": DOWN,
+    }
+
+
+def wrong_selector_beside_old_pods() -> Told:
+    """What stays in the list of pods when it has ended says nothing of what is wrong now."""
+    old = pods(["shop-old"], phase="Failed", ready=False, state="evicted", ready_changed_at=ago(4 * 24 * 60))
+    job = pods(
+        ["shop-migrate"], phase="Succeeded", ready=False, state="succeeded", ready_changed_at=ago(11), owner="Job/shop-migrate"
+    )
+    return wrong_selector(together(pods(), old, job))
+
+
 OUTAGES: Mapping[str, tuple[Any, str]] = {
     "pods that crash since a rollout": (crashing_after_a_rollout, "bad_deployment"),
     "pods that crash over a changed setting": (crashing_over_a_setting, "bad_deployment"),
     "pods that crash by themselves": (crashing_by_itself, "pods_crashed"),
+    "pods that crash over a dropped table": (crashing_over_a_dropped_table, "schema_mismatch"),
+    "requests that fail over a dropped table": (failing_over_a_dropped_table, "schema_mismatch"),
     "an image that a rollout named wrongly": (missing_image, "bad_deployment"),
     "a registry that is away": (registry_away, "image_or_reference_missing"),
     "a config map that was deleted": (deleted_config_map, "image_or_reference_missing"),
@@ -228,8 +302,14 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "a database that does not start": (crashing_without_database, "database_down"),
     "a database that refuses the password": (refused_by_the_database, "database_refuses"),
     "a selector that fits no pod": (wrong_selector, "network_partition"),
+    "a selector that fits no pod, beside pods that have ended": (wrong_selector_beside_old_pods, "network_partition"),
+    "a service that was deleted": (deleted_service, "network_partition"),
+    "a service that leads to another port": (wrong_port, "network_partition"),
     "a policy that keeps clients out": (denied_clients, "network_partition"),
     "a policy that keeps the database away": (denied_database, "network_partition"),
+    "pods that a quota refuses": (refused_pods, "pods_not_created"),
+    "a node that is lost": (lost_node, "out_of_resources"),
+    "a deployment that was deleted": (deleted_deployment, "deployment_deleted"),
     "a deployment scaled to 0": (scaled_away, "scaled_to_zero"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from runbook_lib.models.finding import Presence
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import CacheComponent
 from runbook_lib.testing import (
+    PODS,
     Examination,
     FakeCache,
     FakeCluster,
@@ -52,6 +54,11 @@ def test_a_lifetime_that_was_shortened_is_the_setting_and_not_the_cache() -> Non
     assert seen.roots == ["bad_deployment"]
     assert seen.consequences == {"cache_misses": "bad_deployment"}
     assert seen.cause("bad_deployment").actions == ("restore_configuration",)
+
+
+def test_a_cache_that_somebody_emptied_says_so() -> None:
+    seen = look(cache=FakeCache(used_memory=2**20, emptied=3))
+    assert any(note.startswith("Redis was emptied 3 times") for note in seen.findings["cache_health"].notes)
 
 
 def test_entries_of_before_live_on_so_that_the_misses_come_later_than_the_shorter_lifetime() -> None:
@@ -130,6 +137,35 @@ def test_a_full_redis_is_dated_by_its_history_and_says_who_fills_it() -> None:
     assert seen.cause("cache_misses").actions == ("set_eviction_policy",)
 
 
+def test_a_cache_that_no_pod_can_connect_to_is_not_there_and_not_merely_empty() -> None:
+    refused = {pod: {"redis:6379": "Connection refused"} for pod in PODS}
+    cluster = FakeCluster(settings={"REDIS_URL": "redis://redis:6379"}, connects=refused)
+    seen = look(cache=Sick("unreachable", name="redis"), cluster=cluster)
+    assert seen.roots == ["cache_unavailable"]
+    assert seen.consequences == {"cache_misses": "cache_unavailable"}
+    assert "warm_cache" not in seen.cause("cache_misses").actions
+
+
+def test_a_cache_that_does_not_answer_us_alone_is_not_called_away() -> None:
+    seen = look(cache=Sick("unreachable", name="redis"))
+    assert seen.roots == ["cache_misses"]
+    assert seen.verdicts["cache_unavailable"] is not Verdict.CONFIRMED
+
+
+def test_a_pool_that_is_full_of_what_the_cache_did_not_answer_is_no_second_cause() -> None:
+    full = {"pool_in_use": each_pod(2.0, 10.0, at=ONSET), "pool_waiting": each_pod(0.0, 5.0, at=ONSET)}
+    seen = look(slow(**full))
+    assert seen.roots == ["cache_misses"]
+    assert seen.consequences == {"db_pool_exhausted": "cache_misses"}
+
+
+def test_a_redis_whose_maximum_was_lowered_wants_its_memory_back_before_another_policy() -> None:
+    cache = FakeCache(used_memory=2**20, maxmemory=2**20, used_memory_peak=3 * 2**20, maxmemory_policy="noeviction")
+    seen = look(cache=cache)
+    assert seen.roots == ["cache_misses"]
+    assert seen.cause("cache_misses").actions == ("raise_cache_memory", "set_eviction_policy")
+
+
 def test_a_full_redis_that_evicts_has_no_policy_to_change() -> None:
     cache = FakeCache(used_memory=64 * 2**20, evicted_per_second=120.0)
     seen = look(slow(cache_evictions=line(0.0, 120.0, at=ONSET)), cache=cache)
@@ -165,6 +201,40 @@ def test_slow_commands_that_block_redis_are_the_cause_and_the_misses_their_conse
     assert seen.cause("cache_slow").since is not None
     assert abs((seen.cause("cache_slow").since - ONSET).total_seconds()) < 30
     assert "KEYS" in seen.cause("cache_slow").why
+
+
+def test_a_cache_that_lets_everybody_wait_is_slow_without_any_slow_command_and_needs_no_warming() -> None:
+    seen = look(cache=FakeCache(waited=(0.78, 0.8)))
+    assert seen.roots == ["cache_slow"]
+    assert seen.consequences == {"cache_misses": "cache_slow"}
+    assert "780 ms" in seen.cause("cache_slow").why
+    assert "warm_cache" not in (*seen.cause("cache_slow").actions, *seen.cause("cache_misses").actions)
+
+
+def test_a_cache_that_answers_nothing_but_takes_connections_is_slow_and_not_a_cache_that_lacks_entries() -> None:
+    class Hanging(FakeCache):
+        def traffic(self, *, every_seconds: float = 1.5) -> Any:
+            raise Sick("timeout").error(self.name)
+
+    seen = look(cache=Hanging(waited=(1.2, 1.0), slow=Sick("timeout"), keys=Sick("timeout")))
+    assert seen.roots == ["cache_slow"]
+
+
+def test_a_cache_that_lets_everybody_wait_and_misses_nothing_is_slow_when_nothing_else_is() -> None:
+    assert look(slow(cache_hit_ratio=0.99), cache=FakeCache(waited=(0.5, 0.6))).roots == ["cache_slow"]
+
+
+@pytest.mark.parametrize("waited", [(0.3, 0.9), (0.9, 0.1), Sick("timeout")], ids=["a long way", "once", "not tried"])
+def test_a_cache_that_is_not_seen_to_let_others_wait_is_not_blamed_for_it(waited: Any) -> None:
+    assert look(cache=FakeCache(waited=waited)).roots == ["cache_misses"]
+
+
+def test_a_cache_that_seemed_late_only_while_all_checks_began_is_not_blamed_for_it() -> None:
+    class Once(FakeCache):
+        def waits(self, *, again: bool = False) -> Mapping[str, float]:
+            return FakeCache(waited=(0.01, 0.02) if again else (0.9, 0.7)).waits()
+
+    assert look(cache=Once(used_memory=2**20)).roots == ["cache_misses"]
 
 
 def test_slow_commands_of_which_older_ones_were_dropped_are_counted_over_the_time_that_is_left() -> None:

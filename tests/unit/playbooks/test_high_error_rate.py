@@ -67,6 +67,11 @@ def test_calls_to_a_wrong_address_are_the_consequence_of_the_rollout_that_set_it
     assert "PAYMENTS_URL" in " ".join(line.text for line in seen.cause("bad_deployment").evidence)
 
 
+def test_code_that_runs_ahead_of_its_schema_is_the_consequence_of_its_rollout() -> None:
+    seen = examine(ISSUE, **sources(faults.release_ahead_of_its_migration()))
+    assert seen.consequences == {"schema_mismatch": "bad_deployment"}
+
+
 def test_killed_pods_after_a_lowered_limit_are_the_consequence_of_the_rollout() -> None:
     seen = examine(ISSUE, **sources(faults.lowered_memory_limit()))
     assert seen.consequences in ({"memory_leak": "bad_deployment"}, {})
@@ -85,16 +90,24 @@ def test_connections_that_wait_for_a_slow_service_in_their_transaction_are_its_c
     assert seen.consequences == {"db_pool_exhausted": "downstream_timeout"}
 
 
-def test_the_lock_that_fills_the_pool_is_named_and_no_restart_is_offered() -> None:
+def test_the_lock_that_fills_the_pool_is_named_and_ending_its_session_is_offered_in_place_of_a_restart() -> None:
     seen = examine(ISSUE, **sources(faults.locked_table()))
     cause = seen.cause("db_pool_exhausted")
     assert "pid 7 (psql, idle in transaction)" in cause.why
-    assert cause.actions == ()
+    assert cause.actions == ("terminate_session",)
     assert "pg_terminate_backend(7)" in " ".join(seen.findings["database_connections"].notes)
 
 
 def test_a_larger_pool_is_not_offered_when_the_server_has_no_free_connection() -> None:
     assert "raise_pool_size" not in examine(ISSUE, **sources(faults.no_free_slots())).cause("db_pool_exhausted").actions
+
+
+def test_where_the_database_limits_the_role_neither_a_restart_nor_a_larger_pool_is_offered() -> None:
+    told = faults.too_much_load() | {"database": FakeDatabase(limits={"full_roles": ["shop"]})}
+    cause = examine(ISSUE, **sources(told)).cause("db_pool_exhausted")
+    assert cause.verdict is Verdict.CONFIRMED
+    assert cause.actions == ()
+    assert "role shop has as many connections as its CONNECTION LIMIT lets it have" in cause.why
 
 
 # --- two at once

@@ -308,6 +308,12 @@ def test_pods_without_a_limit_that_wait_for_a_processor_are_short_of_it() -> Non
     assert "180% of what it asks for" in seen.findings["cpu"].summary
 
 
+def test_pods_whose_shortage_was_over_just_before_the_symptom_began_are_not_the_cause() -> None:
+    begun, over = ONSET - timedelta(minutes=2), ONSET - timedelta(seconds=12)
+    seen = look(slow(cpu_usage=each_pod(0.2, 0.99, at=begun, until=over)))
+    assert seen.verdicts["cpu_exhaustion"] is Verdict.RULED_OUT
+
+
 def test_a_node_that_has_no_cpu_to_give_makes_its_pods_slow() -> None:
     seen = look(slow(cpu_limit=None, cpu_pressure_ratio=None, node_cpu_ratio=line(0.5, 0.99, at=ONSET, node="node-1")))
     assert seen.roots == ["cpu_exhaustion"]

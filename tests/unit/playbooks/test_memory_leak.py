@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbook_lib.models.cause import Verdict
+from runbook_lib.models.cause import Cause, Verdict
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.testing import (
@@ -104,6 +104,13 @@ def test_containers_that_are_killed_again_and_again_are_a_leak() -> None:
     assert "3 containers were killed" in seen.symptom.beyond
 
 
+def test_a_container_that_has_just_begun_anew_is_not_full_as_soon_as_the_one_before_was() -> None:
+    teeth = used(lambda at: 60 + 12 * (minutes_since(ago(60), at) % 14.9))
+    measured = FakeMetrics({"memory_working_set": teeth, "memory_limit": each_pod(LIMIT)})
+    seen = examine(ISSUE, metrics=measured, cluster=FakeCluster(pods=killed(ago(1))))
+    assert "is full in about 15m" in seen.findings["memory_trend"].summary
+
+
 def test_a_leak_that_is_killed_within_seconds_is_seen_in_finer_steps() -> None:
     seen = examine(ISSUE, metrics=FakeMetrics(killed_every_few_seconds()), cluster=FakeCluster(pods=killed(ago(1))))
     assert seen.roots == ["memory_leak"]
@@ -115,14 +122,23 @@ def test_a_full_pod_offers_a_restart_first_and_a_higher_limit_then() -> None:
     assert set(cause.pods) == set(PODS)
 
 
-def test_where_only_some_pods_leak_those_alone_are_to_go() -> None:
+def one_leaks_beside(steady: float) -> Cause:
+    """What ranks first where one pod leaks, and the others use so many bytes all the time."""
     measured = leak(per_minute=3.5)
-    steady = together(*(line(60 * MIB, pod=pod) for pod in PODS[1:]))
-    leaking = measured["memory_working_set"]
-    measured["memory_working_set"] = together(Frame(leaking[leaking["pod"] == PODS[0]]), steady)
-    cause = examine(ISSUE, metrics=FakeMetrics(measured)).causes[0]
+    leaking, others = measured["memory_working_set"], [line(steady, pod=pod) for pod in PODS[1:]]
+    measured["memory_working_set"] = together(Frame(leaking[leaking["pod"] == PODS[0]]), *others)
+    return examine(ISSUE, metrics=FakeMetrics(measured)).causes[0]
+
+
+def test_where_only_some_pods_leak_those_alone_are_to_go() -> None:
+    cause = one_leaks_beside(60 * MIB)
     assert (cause.name, cause.pods) == ("memory_leak", (PODS[0],))
     assert cause.actions == ("delete_pods", "restart_pods", "raise_memory_limit")
+
+
+def test_a_pod_that_does_not_leak_now_and_is_full_all_the_same_is_not_spared() -> None:
+    cause = one_leaks_beside(0.93 * LIMIT)
+    assert (cause.name, cause.actions[0]) == ("memory_leak", "restart_pods")
 
 
 def test_a_leak_that_a_release_brought_is_the_release() -> None:

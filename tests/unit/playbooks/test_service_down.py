@@ -18,6 +18,7 @@ from runbook_lib.testing import (
     Sick,
     Sickness,
     ago,
+    config_edit,
     examine,
     line,
     log_lines,
@@ -59,6 +60,7 @@ def test_a_healthy_service_confirms_nothing() -> None:
     [
         (outages.crashing_after_a_rollout, {"pods_crashed": "bad_deployment"}),
         (outages.missing_image, {"image_or_reference_missing": "bad_deployment"}),
+        (outages.crashing_over_a_dropped_table, {"pods_crashed": "schema_mismatch"}),
         (outages.crashing_without_database, {"pods_crashed": "database_down"}),
     ],
 )
@@ -74,6 +76,7 @@ def test_what_follows_from_the_cause_is_no_second_cause(fault: Any, expected: di
         (outages.stopped_database, ("restart_database",)),
         (outages.wrong_selector, ("fix_service_selector",)),
         (outages.denied_clients, ("delete_network_policy",)),
+        (outages.scaled_away, ("scale_deployment",)),
         (outages.crashing_by_itself, ()),
     ],
 )
@@ -85,6 +88,56 @@ def test_the_setting_that_the_crash_names_is_told_with_its_old_and_new_value() -
     cause = examine(ISSUE, **sources(outages.crashing_over_a_setting())).causes[0]
     assert cause.subject == "configmap/shop-config"
     assert "DATABASE_POOL_SIZE (5 → many)" in cause.why
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("postgresql://db-old:5432/shop", "socket.gaierror: [Errno -2] Name or service not known: db-old"),
+        (
+            "postgresql://db:5433/shop",
+            'OperationalError: connection to server at "10.0.0.9", port 5433 failed: Connection refused',
+        ),
+    ],
+)
+def test_an_address_that_was_changed_and_that_the_crash_names_is_the_setting(new: str, words: str) -> None:
+    told = outages.crashing_by_itself() | {
+        "logs": outages.crashed(words),
+        "cluster": FakeCluster(
+            pods=outages.crashing(), config=config_edit("DATABASE_URL", "postgresql://db:5432/shop", new, at=ONSET)
+        ),
+    }
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["bad_deployment"]
+    assert seen.causes[0].actions == ("restore_configuration",)
+    assert seen.consequences == {"pods_crashed": "bad_deployment"}
+
+
+def test_a_rollout_before_the_changed_setting_is_neither_the_cause_nor_taken_back() -> None:
+    told = outages.crashing_over_a_setting()
+    edit = ("containers.shop.resources.limits.memory", "resources", "64Mi", "128Mi")
+    setting = config_edit("DATABASE_POOL_SIZE", "5", "many", at=ONSET)
+    earlier = rollout(edit, at=ONSET - timedelta(minutes=9), pods=outages.crashing(), config=setting)
+    cause = examine(ISSUE, **sources(told | {"cluster": earlier})).causes[0]
+    assert (cause.name, cause.actions) == ("bad_deployment", ("restore_configuration",))
+    assert cause.since == ONSET
+    assert "many" in cause.why
+
+
+def test_a_port_that_pods_never_declared_and_that_was_never_changed_is_no_cause() -> None:
+    told = outages.wrong_port()
+    ports = [{"name": "http", "port": 8080, "target_port": 9999, "protocol": "TCP"}]
+    told["cluster"] = FakeCluster(services={"shop": {"ports": ports}})
+    assert examine(ISSUE, **sources(told)).roots == []
+
+
+def test_a_way_that_is_denied_on_both_sides_is_named_once() -> None:
+    closed = policy("deny-all", at=ONSET - timedelta(seconds=5), types=["Ingress", "Egress"], podSelector={})
+    everywhere = FakeCluster(policies=closed, others={"app=postgres": pods(["postgres-0"], labels={"app": "postgres"})})
+    seen = examine(ISSUE, **sources(outages.denied_clients() | {"cluster": everywhere}))
+    signal = seen.findings["network_policies"].signal("policy_denies_egress")
+    assert signal is not None
+    assert signal.text.count("shop → the database") == 1
 
 
 def test_two_policies_that_both_close_the_way_offer_no_deletion_of_one() -> None:

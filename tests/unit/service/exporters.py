@@ -41,7 +41,8 @@ class Place:
     @property
     def scraped(self) -> dict[str, str]:
         """The labels that Prometheus' operator gives to what it scrapes."""
-        return {"namespace": self.namespace, "pod": self.pod, "service": self.name, "job": self.name, "instance": "10.0.0.7:8080"}
+        target = {"namespace": self.namespace, "pod": self.pod, "container": self.name, "endpoint": "http-management"}
+        return {**target, "service": self.name, "job": self.name, "instance": "10.0.0.7:8080"}
 
 
 def counter(metric: str, rate: float, /, **labels: str) -> Sample:
@@ -83,6 +84,7 @@ def fastapi(place: Place) -> Iterator[Sample]:
     own = {"namespace": place.namespace, "pod": place.pod, "job": f"{place.namespace}/{place.name}", "handler": "/orders"}
     yield from by_status("http_requests_total", place, "status", "2xx", "5xx", **own, method="GET")
     yield from histogram("http_request_duration_seconds", **own, method="GET")
+    yield from histogram("http_request_duration_highr_seconds", **{label: own[label] for label in ("namespace", "pod", "job")})
 
 
 def starlette(place: Place) -> Iterator[Sample]:

@@ -17,7 +17,10 @@ from tests.unit.service.exporters import (
     Sample,
     SeriesCatalogue,
     cluster,
+    fastapi,
     gauge,
+    istio,
+    milliseconds,
     prometheus_of,
     python,
 )
@@ -73,6 +76,22 @@ def test_labels_are_told_by_our_names(name):
         assert all(re.search(rf"by \((le, )?{theirs}\)", expression.promql) for theirs in expression.labels.values())
 
 
+@pytest.mark.parametrize(("name", "route"), [("micrometer", "uri"), ("django", "view")])
+def test_the_scraped_port_is_not_the_route(name, route):
+    known = found(prometheus_of(EXPORTERS[name].export), orders()).known
+    assert known["errors_by_route"].labels == {"route": route}
+    assert known["latency_by_route"].labels == {"route": route}
+
+
+@pytest.mark.parametrize(
+    ("own", "route"), [({}, None), ({"exported_endpoint": "api/orders/{id}"}, {"route": "exported_endpoint"})]
+)
+def test_beside_the_scraped_port_only_the_displaced_label_is_a_route(own, route):
+    one = Sample({"__name__": "http_requests_total", "status": "500", **Place("orders", "shop").scraped, **own}, 1)
+    known = found([one], orders()).known
+    assert (known["errors_by_route"].labels if "errors_by_route" in known else None) == route
+
+
 @pytest.mark.parametrize("name", ["envoy", "ingress_nginx"])
 def test_the_pods_of_a_proxy_are_not_taken_for_the_services_own(name):
     known = found(prometheus_of(EXPORTERS[name].export), orders()).known
@@ -107,6 +126,19 @@ def test_a_deployments_pods_are_known_by_the_form_of_their_names(pod):
     assert "error_ratio" in found(series, orders()).known
 
 
+def test_a_container_that_is_called_alike_is_no_owner():
+    def exported(place: Place) -> list[Sample]:
+        """Scraped by a Service for metrics, so that only the pod's name tells whose the series are."""
+        own = {**place.scraped, "service": f"{place.name}-metrics", "job": f"{place.name}-metrics", "container": "app"}
+        return [Sample({**one.labels, **own}, one.value, one.counter) for one in python(place)]
+
+    application = {"deployment": "orders", "selector": "app=orders", "container": "app"}
+    instrumented = service("orders", instrumentation={"preset": "auto"}, components={"application": application})
+    series = prometheus_of(exported) + exported(Place("payments", "shop"))
+    known = found(series, instrumented).known
+    assert {one.labels["pod"] for one in selected(series, known["error_ratio"].promql)} == {Place("orders", "shop").pod}
+
+
 def test_the_given_selector_is_taken_as_it_is():
     expressions = found(prometheus_of(python), orders(selector={"service": "orders", "namespace": "shop-staging"}))
     assert 'namespace="shop-staging"' in expressions.known["error_ratio"].promql
@@ -124,6 +156,37 @@ def test_the_given_selector_narrows_even_where_the_owner_is_known_by_other_label
     assert nowhere.known == {}
 
 
+def in_cluster(region: str, *places: Place) -> list[Sample]:
+    return [Sample({**one.labels, "cluster": region}, one.value, one.counter) for place in places for one in python(place)]
+
+
+@pytest.mark.parametrize("given", [{"cluster": "east"}, {"namespace": "shop"}, {"cluster": "east", "namespace": "shop"}])
+def test_a_selector_that_only_says_where_leaves_the_owner_to_be_found(given):
+    places = (Place("orders", "shop"), Place("payments", "shop"))
+    series = in_cluster("east", *places) + in_cluster("west", *places)
+    known = found(series, orders(selector=given, metrics={"pool_in_use": "mine{$selector}"})).known
+    taken = selected(series, known["error_ratio"].promql)
+    assert {one.labels["service"] for one in taken} == {"orders"}
+    assert {one.labels["cluster"] for one in taken} <= {given.get("cluster", "west"), "east"}
+    assert 'service="orders"' in known["pool_in_use"].promql
+
+
+def test_a_given_namespace_wins_over_that_of_the_cluster():
+    counted = found(prometheus_of(python), orders(selector={"namespace": "shop-staging"})).counted
+    assert counted == 'http_requests_total{namespace="shop-staging",service="orders"}'
+
+
+def test_a_silent_service_is_not_known_by_where_it_is():
+    others = in_cluster("east", Place("payments", "shop"))
+    assert found(others, orders("prometheus_client", selector={"cluster": "east"})).counted == ""
+
+
+@pytest.mark.parametrize("given", [{"app_kubernetes_io_instance": "shop-east"}, {"team_service": "orders"}])
+def test_a_selector_that_names_the_release_or_the_service_needs_no_usual_label(given):
+    series = [Sample({"__name__": "http_requests_total", "status": "200", **given}, 1)]
+    assert "error_ratio" in found(series, orders(selector=given)).known
+
+
 def test_metrics_of_the_cluster_are_narrowed_to_its_environment_and_not_to_the_application():
     def told(region: str) -> list[Sample]:
         return [Sample({**one.labels, "cluster": region}, one.value, one.counter) for one in cluster(Place("orders", "shop"))]
@@ -135,11 +198,20 @@ def test_metrics_of_the_cluster_are_narrowed_to_its_environment_and_not_to_the_a
         assert {sample.labels["cluster"] for sample in selected(series, expression.promql)} == {"east"}, measure
 
 
+def test_metrics_of_the_cluster_are_not_looked_for_under_the_release_of_the_application():
+    release, others = {"app_kubernetes_io_instance": "orders"}, {"app_kubernetes_io_instance": "prometheus"}
+    own = [Sample({**one.labels, **release}, one.value, one.counter) for one in python(Place("orders", "shop"))]
+    told = [Sample({**one.labels, **others}, one.value, one.counter) for one in cluster(Place("orders", "shop"))]
+    known = found(own + told, orders(selector=release)).known
+    assert {"memory_limit", "cpu_limit", "replicas_available", "pods_ready"} <= set(known)
+    assert [measure for measure, expression in known.items() if not selected(own + told, expression.promql_for())] == []
+
+
 def test_metrics_of_the_cluster_leave_pause_containers_and_pod_totals_out():
     series = prometheus_of(cluster)
     known = found(series, orders()).known
     taken = selected(series, known["memory_working_set"].promql)
-    assert [(one.labels["container"], one.labels["pod"]) for one in taken] == [("orders", "orders-6c8b7d9f5b-x7k2p")]
+    assert {(one.labels["container"], one.labels["pod"]) for one in taken} == {("orders", "orders-6c8b7d9f5b-x7k2p")}
 
 
 def test_labels_that_the_scrape_displaced_are_found_by_their_new_names():
@@ -193,12 +265,48 @@ def test_the_counter_is_preferred_to_a_duration_that_does_not_say_how_requests_e
     assert "error_ratio" not in known
 
 
+def told_in_words(*codes: str) -> list[Sample]:
+    """Requests whose status is a word, with a code beside it where there are codes."""
+    ended = zip(("success", "error"), codes or ("", ""), strict=True)
+    own = {"__name__": "http_requests_total", **Place("orders", "shop").scraped}
+    return [Sample({**own, "status": word, **({"code": code} if code else {})}, 1) for word, code in ended]
+
+
+def test_a_status_in_words_is_passed_over_for_the_code_beside_it():
+    assert 'code=~"5.."' in found(told_in_words("200", "500"), orders()).known["error_ratio"].promql
+
+
+def test_a_status_in_words_alone_is_no_status_and_that_is_told():
+    expressions = found(told_in_words(), orders())
+    assert "request_rate" in expressions.known
+    assert {"error_ratio", "errors_by_status", "requests_by_status"} & set(expressions.known) == set()
+    assert "How they ended is not known: status of http_requests_total holds no status codes" in expressions.chosen[1]
+
+
+def test_calls_that_never_got_an_answer_have_a_status():
+    series = prometheus_of(EXPORTERS["micrometer"].export)
+    unanswered = [one for one in series if "client" not in one.labels["__name__"] or one.labels["status"] == "CLIENT_ERROR"]
+    assert "downstream_error_ratio" in found(unanswered, orders()).known
+
+
 def test_a_maximum_that_means_no_limit_is_no_pool_size():
     series = [*prometheus_of(python), gauge("go_sql_in_use_connections", 3, **Place("orders", "shop").scraped)]
     series.append(gauge("go_sql_max_open_connections", 0, **Place("orders", "shop").scraped))
     known = found(series, orders()).known
     assert known["pool_size"].promql.endswith("> 0)")
     assert ">" not in known["pool_in_use"].promql
+
+
+@pytest.mark.parametrize(("names", "by"), [(["main"], "pod"), (["main", "readonly"], "pod, pool")])
+def test_several_pools_of_a_pod_are_told_apart_and_a_single_one_needs_no_name(names, by):
+    own = Place("orders", "shop").scraped
+    parts = ("active", "max", "pending")
+    series = [gauge(f"hikaricp_connections_{part}", 1, **own, pool=name) for name in names for part in parts]
+    series.append(gauge("hikaricp_connections_active", 1, **Place("payments", "shop").scraped, pool="another"))
+    known = found(series, orders()).known
+    for measure in ("pool_in_use", "pool_size", "pool_waiting"):
+        assert known[measure].promql.startswith(f"sum by ({by}) (")
+        assert set(known[measure].labels) == set(by.split(", "))
 
 
 def test_a_silent_service_is_known_by_its_named_preset_and_selector():
@@ -225,7 +333,7 @@ def test_what_was_found_and_what_was_not_is_told():
 
 @pytest.mark.parametrize(
     ("rate_window", "scrape_interval", "seconds"),
-    [("auto", None, 300), ("auto", 15.0, 300), ("auto", 120.0, 480), ("20s", 120.0, 20), ("1m30s", None, 90)],
+    [("auto", None, 300), ("auto", 15.0, 300), ("auto", 120.0, 480), ("20s", 5.0, 20), ("2m", 60.0, 120), ("1m30s", None, 90)],
 )
 def test_the_rate_window_is_five_minutes_and_never_below_four_scrapes(rate_window, scrape_interval, seconds):
     expressions = resolve(
@@ -235,13 +343,39 @@ def test_the_rate_window_is_five_minutes_and_never_below_four_scrapes(rate_windo
     assert f"[{seconds}s]" in expressions.known["error_ratio"].promql
 
 
+def test_the_finer_histogram_of_fastapi_is_read_wherever_no_route_is_asked_for():
+    known = found(prometheus_of(fastapi), orders()).known
+    finer = {name for name, expression in known.items() if "http_request_duration_highr_seconds" in expression.promql}
+    assert finer == {"latency_quantile", "latency_mean", "latency_by_pod"}
+    assert "http_request_duration_seconds_bucket" in known["latency_by_route"].promql
+
+
+@pytest.mark.parametrize(("export", "ends"), [(python, 0.2), (milliseconds, 0.2), (istio, 0.2)])
+def test_where_the_buckets_end_is_known_in_seconds(export, ends):
+    known = found(prometheus_of(export), orders()).known
+    assert known["latency_quantile"].ends == pytest.approx(ends)
+
+
+def test_a_rate_window_without_two_scrapes_is_raised_and_that_is_told():
+    expressions = resolve(orders(rate_window="1m"), SeriesCatalogue(prometheus_of(python)), scrape_interval_seconds=60.0)
+    assert "[240s]" in expressions.known["error_ratio"].promql
+    told = "instrumentation.rate_window 1m is shorter than 2 scrapes, which come every 60 s: rates are taken over 240 s."
+    assert expressions.corrections == (told,)
+    assert told in expressions.chosen
+
+
+def test_a_pod_counts_as_ready_once_however_many_scrapes_tell_of_it():
+    ready = found(prometheus_of(cluster), orders()).known["pods_ready"]
+    assert ready.promql.startswith("sum(max by (pod) (kube_pod_status_ready{")
+
+
 def test_an_override_has_its_placeholders_filled_and_the_unit_of_its_measure():
     own = 'sum by (pod) (busy{$selector,namespace="$namespace",pod=~"$pods"}) + rate(x[$window]) + 0 * $quantile'
     expression = found(prometheus_of(python), orders(metrics={"pool_in_use": own})).known["pool_in_use"]
     assert '{namespace="shop",service="orders",namespace="shop",pod=~"orders-' in expression.promql
     assert "[300s]" in expression.promql
     assert expression.promql_for(quantile="0.5").endswith("0 * 0.5")
-    assert (expression.unit, dict(expression.labels)) == ("connections", {"pod": "pod"})
+    assert (expression.unit, dict(expression.labels)) == ("connections", {"pod": "pod", "pool": "pool"})
 
 
 def test_an_override_wins_over_what_was_found_and_takes_the_given_selector():
@@ -303,6 +437,43 @@ def test_sum_and_count_alone_give_an_average_and_no_percentile():
     known = found(summary_of(), orders()).known
     assert "latency_quantile" not in known
     assert known["latency_mean"].promql.startswith("sum (rate(http_request_duration_seconds_sum{")
+
+
+def counted_only(beside: str) -> list[Sample]:
+    """A service that counts its requests and does not measure how long they take, and what stands in front of it."""
+    counts = [one for one in prometheus_of(python) if "duration" not in one.labels["__name__"]]
+    return [*counts, *prometheus_of(EXPORTERS[beside].export)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "duration", "by_pod"),
+    [
+        ("istio", "istio_request_duration_milliseconds", True),
+        ("ingress_nginx", "nginx_ingress_controller_request_duration_seconds", False),
+        ("opentelemetry", "http_server_request_duration_seconds", True),
+    ],
+)
+def test_a_service_that_only_counts_is_timed_by_what_stands_in_front_of_it(beside, duration, by_pod):
+    series = counted_only(beside)
+    expressions = found(series, orders())
+    known = expressions.known
+    assert "http_requests_total{" in known["error_ratio"].promql
+    assert f"{duration}_bucket{{" in known["latency_quantile"].promql
+    assert f"{duration}_sum{{" in known["latency_mean"].promql
+    assert ("latency_by_pod" in known) == by_pod
+    assert expressions.chosen[1].startswith(f"Their duration is that of {duration} (")
+    own = [one.labels for one in EXPORTERS[beside].export(Place("orders", "shop"))]
+    assert all(one.labels in own for one in selected(series, known["latency_quantile"].promql_for()))
+
+
+def test_sum_and_count_of_the_service_itself_give_the_average_where_a_mesh_gives_the_percentile():
+    known = found([*summary_of(), *prometheus_of(EXPORTERS["istio"].export)], orders()).known
+    assert "http_request_duration_seconds_sum" in known["latency_mean"].promql
+    assert "istio_request_duration_milliseconds_bucket" in known["latency_quantile"].promql
+
+
+def test_the_duration_of_grpc_calls_is_not_that_of_http_requests():
+    assert "latency_quantile" not in found(counted_only("grpc_go"), orders()).known
 
 
 def test_the_average_of_milliseconds_is_in_seconds_and_that_of_a_native_histogram_by_its_functions():

@@ -89,3 +89,11 @@ def test_a_write_after_a_window_of_the_past_does_not_hide_the_one_in_it():
 def test_a_secret_in_a_config_map_is_hidden():
     one = config_map({"DB_PASSWORD": "hunter2"}, wrote("kubectl-edit", INSIDE, "DB_PASSWORD"), applied={"DB_PASSWORD": "hunter1"})
     assert "hunter" not in str(change_rows(one, window=WINDOW))
+
+
+def test_what_was_applied_anew_is_told_from_what_was_given_back_its_applied_value():
+    applies = wrote("kubectl-client-side-apply", INSIDE, "POOL_SIZE")
+    applies["fieldsV1"]["f:metadata"] = {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}
+    assert config_map_facts(config_map(DATA, applies, applied=DATA))["applied_keys"] == {"POOL_SIZE"}
+    by_hand = wrote("kubectl-edit", INSIDE, "POOL_SIZE")
+    assert config_map_facts(config_map(DATA, by_hand, applied=DATA))["applied_keys"] == frozenset()

@@ -10,8 +10,8 @@ def test_a_call_that_hangs_is_left_behind_at_the_deadline():
     released, abandoned = threading.Event(), threading.Event()
     began = time.monotonic()
     with pytest.raises(DeadlineError):
-        within(Deadline(0.05), lambda: released.wait(10), abandon=abandoned.set)
-    assert time.monotonic() - began < 2
+        within(Deadline(0.05), lambda: released.wait(30), abandon=abandoned.set)
+    assert time.monotonic() - began < 10
     assert abandoned.is_set()
     released.set()
 
@@ -32,7 +32,7 @@ def test_what_fails_or_hangs_costs_only_its_own_result():
 
     def work(item):
         if item == "hangs":
-            released.wait(10)
+            released.wait(30)
         if item == "fails":
             raise ValueError(item)
         return item

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
-from runbook_lib.errors import SourceTimeout
+from runbook_lib.errors import SourceNotConfigured, SourceTimeout
 from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import Matchers
 from runbook_lib.sources.discovery import PrometheusCatalogue, discover
@@ -35,7 +36,8 @@ class Names:
         self._count("values", label, *match, window=window)
         if label == "__name__":
             return sorted(self._catalogue.names(_matchers(match)))
-        return sorted(self._catalogue.values(label, match[0]))
+        metric, _, inside = match[0].partition("{")
+        return sorted(self._catalogue.values(label, metric, _matchers([inside])))
 
     def label_names(self, *, match=(), window=None):
         self._count("names", *match, window=window)
@@ -56,11 +58,8 @@ class Names:
 
 
 def _matchers(match):
-    inside = ",".join(match).strip("{}")
-    items = [part.partition("=") for part in inside.split(",") if part]
-    return Matchers(
-        tuple((label, "=~" if value.startswith("~") else "=", value.lstrip("~").strip('"')) for label, _, value in items)
-    )
+    found = re.findall(r'([\w.]+)(=~|!~|!=|=)"((?:\\.|[^"\\])*)"', ",".join(match))
+    return Matchers(tuple((label, operator, re.sub(r"\\(.)", r"\1", value)) for label, operator, value in found))
 
 
 def orders(**instrumentation):
@@ -82,12 +81,23 @@ def test_what_is_sure_to_be_needed_is_asked_for_at_once():
     assert "error_ratio" in discover(instrumented, fake_sources(metrics=names), window=WINDOW).known
 
 
-def test_the_rate_window_follows_the_scrapes_unless_it_is_given():
+def test_the_rate_window_follows_the_scrapes_and_a_given_one_must_hold_two():
     names = Names(prometheus_of(python), interval=120.0)
     assert discover(orders(), fake_sources(metrics=names)).rate_window_seconds == 480
-    given = Names(prometheus_of(python), interval=120.0)
-    assert discover(orders(rate_window="30s"), fake_sources(metrics=given)).rate_window_seconds == 30
-    assert not [question for question in given.asked if question[0] == "interval"]
+    given = orders(rate_window="30s")
+    assert discover(given, fake_sources(metrics=Names(prometheus_of(python)))).rate_window_seconds == 30
+    assert discover(given, fake_sources(metrics=names)).rate_window_seconds == 480
+
+
+def test_a_given_rate_window_holds_where_the_scrapes_are_not_known():
+    class Replayed(Names):
+        def scrape_interval_seconds(self, match):
+            raise SourceNotConfigured("prometheus", f"this was not asked: {match}")
+
+    names = Replayed(prometheus_of(python))
+    assert discover(orders(rate_window="30s"), fake_sources(metrics=names)).rate_window_seconds == 30
+    with pytest.raises(SourceNotConfigured):
+        discover(orders(), fake_sources(metrics=names))
 
 
 def test_a_service_that_exports_nothing_has_no_measures():

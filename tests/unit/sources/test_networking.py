@@ -78,6 +78,7 @@ def test_a_service_tells_whom_it_selects_and_who_wrote_that_last():
     assert facts["selector"] == {"app": "orders", "tier": "web"}
     assert facts["ports"] == [{"name": "", "port": 80, "target_port": "http", "protocol": "TCP"}]
     assert (facts["updated_by"], facts["updated_at"]) == ("kubectl-patch", datetime(2026, 5, 4, 3, 12, tzinfo=UTC))
+    assert facts["ports_updated_at"] == datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def test_a_service_without_a_selector_or_records_is_told_all_the_same():

@@ -5,7 +5,13 @@ from tests.unit.sources.objects import UID, pod, terminated, waiting
 
 
 def row(one, **settings):
-    return dict(zip(POD_COLUMNS, pod_row(one, settings.get("revisions", {}), settings.get("label")), strict=True))
+    return dict(
+        zip(
+            POD_COLUMNS,
+            pod_row(one, settings.get("revisions", {}), settings.get("label"), settings.get("container")),
+            strict=True,
+        )
+    )
 
 
 def unscheduled():
@@ -112,3 +118,21 @@ def test_metrics_are_in_cores_and_bytes():
         "containers": [{"name": "orders", "usage": {"cpu": "123456789n", "memory": "204800Ki"}}],
     }
     assert metric_rows([item])[0][:4] == ("orders-1", "orders", pytest.approx(0.123456789), 204800 * 1024)
+
+
+def test_a_port_is_told_with_its_container():
+    one = pod()
+    one["spec"]["containers"] = [{"name": "proxy", "ports": [{"containerPort": 15090}]}, {"name": "orders"}]
+    assert row(one)["ports"] == [{"containerPort": 15090, "container": "proxy"}]
+
+
+def test_of_several_containers_the_applications_end_is_told_and_that_of_another_one_names_it():
+    ended = terminated(137, "OOMKilled")
+    vector = {"name": "vector", "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": ended}}
+    orders = {"name": "orders", "restartCount": 0, "state": {"running": {}}}
+    one = pod(containers=[orders, vector])
+    assert row(one)["last_state"] == "OOMKilled (exit 137) in vector at 2026-05-04T03:15:00Z"
+    earlier = {**terminated(1, "Error"), "finishedAt": "2026-05-04T03:01:00Z"}
+    one = pod(containers=[{**orders, "lastState": {"terminated": earlier}}, vector])
+    assert "in vector" in row(one)["last_state"]
+    assert row(one, container="orders")["last_state"] == "Error (exit 1) at 2026-05-04T03:01:00Z"

