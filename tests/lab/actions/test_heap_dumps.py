@@ -96,7 +96,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
         "node:20": Image((program("node"), f"--inspect-port={INSPECTOR_PORT}", "-e", _NODE)),
         "node-signal:20": Image((program("node"), "--heapsnapshot-signal=SIGUSR2", "-e", _NODE)),
         "java:17": Image((program("java"), "-Xmx128m", "-cp", str(folder), "Shop")),
-        "python:3": Image(("python3", "-c", "import time; time.sleep(600)")),
+        "python:3": Image(("python3", "-c", "import time; print('kept 20000', flush=True); time.sleep(600)")),
     }
     cluster = RunningCluster(tmp_path_factory.mktemp("cluster"), images=images)
     yield cluster
@@ -135,7 +135,7 @@ def a_service(namespace: str, **application: object) -> Service:
 
 
 def started(lab: RunningCluster, namespace: str, image: str, **fields: object) -> None:
-    """Run the pod with this image, and wait until it keeps its first orders."""
+    """Run the pod with this image, and wait until it keeps its first orders: a pod runs before its program does."""
     manifest = pod(POD, namespace, container(image, **fields))
     lab.apply(manifest)
     until(lambda: "kept 20000" in lab.log(lab.pods(namespace)[0]) if running_pod(lab, namespace) else False, seconds=60)
@@ -233,8 +233,7 @@ def test_a_process_that_was_started_again_since_the_plan_is_left_alone(lab: Runn
 
 
 def test_what_cannot_be_dumped_is_refused_with_the_way_out(lab: RunningCluster, namespace: str, connect: Connect):
-    lab.apply(pod(POD, namespace, container("python:3")))
-    until(lambda: running_pod(lab, namespace))
+    started(lab, namespace, "python:3")
     assert "tracemalloc" in propose(TAKE_HEAP_DUMP, connect()).outcome.text
     assert "get pods/exec" in propose(TAKE_HEAP_DUMP, connect(user="lab-reader")).outcome.text
     assert "no pod/other runs" in propose(TAKE_HEAP_DUMP, connect(), pod="other").outcome.text
@@ -242,8 +241,7 @@ def test_what_cannot_be_dumped_is_refused_with_the_way_out(lab: RunningCluster, 
 
 
 def test_commands_in_a_container_are_bounded_and_tell_how_they_ended(lab: RunningCluster, namespace: str, connect: Connect):
-    lab.apply(pod(POD, namespace, container("python:3")))
-    until(lambda: running_pod(lab, namespace))
+    started(lab, namespace, "python:3")
     shop = inside(connect(), namespace, "python:3")
     assert shop.run(["sh", "-c", "echo out; echo error >&2; exit 3"]) == CommandResult(code=3, out="out\n", error="error")
     data = b"".join(shop.stream(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' '\\377'"], idle_seconds=20))
