@@ -155,7 +155,12 @@ class Lab:
         command = (sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), str(program), *arguments)
         with (self._home.logs / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=programs.start_directory(program),
+                start_new_session=True,
             )
         self._servers[name] = process
 

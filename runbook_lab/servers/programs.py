@@ -33,6 +33,9 @@ class Program:
 
 
 PROMETHEUS = Program(("prometheus",), "prometheus", "prometheus", "2.53.4")
+# Debian's Alertmanager reads its templates from where its package is installed. Its copy here reads them below the directory
+# that it is started in: both paths are equally long, as they must be within a program.
+_INSTALLED, _UNPACKED = b"/usr/share/prometheus/alertmanager", b"usr//share/prometheus/alertmanager"
 ALERTMANAGER = Program(("alertmanager", "prometheus-alertmanager"), "prometheus-alertmanager", "alertmanager", "0.27.0")
 
 
@@ -66,6 +69,12 @@ def find(program: Program, *, told: Callable[[str], None]) -> Path:
     )
 
 
+def start_directory(found: Path) -> Path:
+    """Give the directory that a program has to be started in: the root, or the place that its package was unpacked to."""
+    within = cache_directory()
+    return within / found.relative_to(within).parts[0] if found.is_relative_to(within) else Path("/")
+
+
 def _directory(program: Program) -> Path:
     return cache_directory() / program.project
 
@@ -97,6 +106,8 @@ def _from_debian(program: Program, scratch: Path) -> None:
     if not packages:
         raise ProgramMissingError(f"apt-get downloaded no package {program.package}")
     _run("dpkg-deb", "-x", str(packages[0]), str(scratch / "program"), directory=scratch)
+    for found in (scratch / "program" / "usr" / "bin").iterdir():
+        found.write_bytes(found.read_bytes().replace(_INSTALLED, _UNPACKED))
 
 
 def _from_release(program: Program, scratch: Path) -> None:
