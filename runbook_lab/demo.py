@@ -13,11 +13,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runbook_lib.folders import outputs_folder
 from runbook_lib.models.units import written
+from runbook_lib.models.window import format_instant
 from runbook_lib.service.reference import expand
 
 FAULT = "db_pool_exhausted"
@@ -97,12 +99,14 @@ def summary(record: dict[str, Any], *, seconds: float) -> list[str]:
     symptoms = [symptom for symptom in record["symptoms"] if symptom["breached"]]
     measured = [f"{one['name'].replace('_', ' ')} {written(one['value'], one['unit'])}" for one in symptoms]
     wrong = ", ".join(measured) or record["summary"]
-    roots = [cause for cause in record["causes"] if cause["verdict"] == "confirmed" and not cause["because_of"]]
+    confirmed = [cause for cause in record["causes"] if cause["verdict"] == "confirmed" and not cause["because_of"]]
+    roots = [f"{cause['title']} ({cause['name']})" for cause in confirmed]
+    since = format_instant(datetime.fromisoformat(record["onset_at"])) if record["onset_at"] else "not known"
     proposed = [f"{action['name']} on {action['target']}" for action in record["actions"] if action["recommended_for"]]
     return [
         f"What is wrong:   {record['service']}: {wrong}",
-        f"Since:           {record['onset_at'] or 'not known'}",
-        f"Confirmed cause: {', '.join(cause['name'] for cause in roots) or 'none'}",
+        f"Since:           {since}",
+        f"Confirmed cause: {'; '.join(roots) or 'none'}",
         f"Proposed:        {', '.join(proposed) or 'nothing'}",
         f"From the fault to the report: {seconds:.0f} s, with nobody asked",
     ]
