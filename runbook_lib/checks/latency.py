@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -56,7 +56,7 @@ def latency(context: CheckContext) -> Finding:
         command=answer.command,
         tables=(("Response time", _table(parts, level, answers.get("rate"))),),
         figure=_figure(summary, parts, level),
-        notes=(*_notes(context), *_end_note(context, level)),
+        notes=(*_notes(context), *_end_note(context, [level.series])),
         signals=(
             level.signal(
                 "latency_high",
@@ -101,7 +101,7 @@ def latency_breakdown(context: CheckContext) -> Finding:
         command=answers.get(part).command,
         tables=tuple((f"p95 by {name}", ranking(amounts, name, "p95 seconds")) for name, amounts in by.items() if amounts),
         figure=LineFigure(title=summary, unit="seconds", frame=long(largest(parts, 8), unit="seconds")),
-        notes=tuple(note for note in notes if note),
+        notes=(*(note for note in notes if note), *_end_note(context, parts.values())),
         signals=(_version_signal(context, by["version"], answers),),
         sources=answers.sources,
     )
@@ -145,10 +145,10 @@ def _cut_off(context: CheckContext, level: Level) -> str:
     )
 
 
-def _end_note(context: CheckContext, level: Level) -> Iterator[str]:
-    """What to know where the percentile reached the end of the buckets."""
+def _end_note(context: CheckContext, percentiles: Iterable[pd.Series]) -> Iterator[str]:
+    """What to know where a percentile reached the end of the buckets."""
     end = _end(context)
-    if len(level.series) and float(level.series.max()) >= end:
+    if any(float(series.max()) >= end for series in percentiles if len(series)):
         yield f"The histogram's buckets end at {written(end, 'seconds')}: whatever takes longer is told as this."
 
 

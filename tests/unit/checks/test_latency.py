@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runbook_lib.checks.latency import latency
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.latency import latency, latency_breakdown
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
+from runbook_lib.models.frame import Frame
 from runbook_lib.testing import FakeMetrics, ago, context, fake_sources, line
 
 
@@ -34,11 +36,16 @@ def test_an_average_is_told_and_is_no_percentile() -> None:
 
 def ending(seconds: float, end: float) -> Finding:
     """The finding where p95 rises to these seconds, by a histogram whose buckets end there."""
-    seen = context(sources=fake_sources(metrics=FakeMetrics({"latency_quantile": line(0.05, seconds, at=ago(10))})))
+    return latency(with_buckets_that(end, rises=line(0.05, seconds, at=ago(10))))
+
+
+def with_buckets_that(end: float, *, rises: Frame) -> CheckContext:
+    measured = {"latency_quantile": rises, "latency_by_route": rises.assign(route="/orders")}
+    seen = context(sources=fake_sources(metrics=FakeMetrics(measured)))
     known = dict(seen.expressions().known)
     known["latency_quantile"] = replace(known["latency_quantile"], ends=end)
     expressions = replace(seen.expressions(), known=known)
-    return latency(replace(seen, expressions=lambda: expressions))
+    return replace(seen, expressions=lambda: expressions)
 
 
 def presence_of(finding: Finding) -> Presence:
@@ -66,3 +73,11 @@ def test_where_the_buckets_end_below_the_limit_it_is_not_known_whether_p95_is_ab
     )
     assert presence_of(ending(0.45, 0.5)) is Presence.ABSENT
     assert presence_of(ending(10.0, 10.0)) is Presence.PRESENT
+
+
+def test_a_part_that_reaches_the_end_of_the_buckets_says_so_too() -> None:
+    slow = line(0.05, 2.5, at=ago(10))
+    assert latency_breakdown(with_buckets_that(2.5, rises=slow)).notes == (
+        "The histogram's buckets end at 2.5 s: whatever takes longer is told as this.",
+    )
+    assert latency_breakdown(with_buckets_that(5.0, rises=slow)).notes == ()
