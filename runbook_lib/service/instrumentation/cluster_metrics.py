@@ -20,6 +20,7 @@ EXPORTERS = {"container_": "container_memory_working_set_bytes", "kube_": "kube_
 _WORKING_SET, _CPU = "container_memory_working_set_bytes", "container_cpu_usage_seconds_total"
 _RESTARTS = "kube_pod_container_status_restarts_total"
 _LIMITS, _REQUESTS = "kube_pod_container_resource_limits", "kube_pod_container_resource_requests"
+_NEARLY_FULL = 0.8  # of its limit: then the container that is limited counts, whatever others use
 _CONTAINER = ("exported_container", "container", "container_name")
 
 
@@ -99,7 +100,11 @@ class _Pods:
             yield name, f"max by ({pod}) ({vector(metric, matchers.also(Matchers(where)))})", {"pod": pod}
 
     def memory(self) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """Use, limit, and the share: all three of the container that is nearest its limit, which is killed first."""
+        """Use, limit, and the share of the container that is nearest its limit, which is killed first.
+
+        Beside one that has no limit and uses more, such as an application beside a mesh's proxy, it has to be near indeed: else
+        use and limit are of the one without.
+        """
         used = self._each((_WORKING_SET,))
         limit = self._each((_LIMITS, f"{_LIMITS}_memory_bytes", "container_spec_memory_limit_bytes"), resource="memory")
         if used and not limit:
@@ -110,15 +115,19 @@ class _Pods:
             return
         below = limit.named_as(used)
         share = f"{used.promql} / on ({used.by}) {below}"
-        yield "memory_ratio", f"max by ({used.pod}) ({share})", used.labels
+        highest = f"max by ({used.pod}) ({share})"
         if not self._several(used):
+            yield "memory_ratio", highest, used.labels
             yield "memory_working_set", used.highest, used.labels
             yield "memory_limit", limit.highest, limit.labels
             return
         nearest = f"and on ({used.by}) topk by ({used.pod}) (1, {share})"
         own = f"max by ({used.pod}) ({used.promql} {nearest})"
-        yield "memory_working_set", f"{own} or {used.highest}", used.labels  # the latter where no container has a limit
-        yield "memory_limit", f"max by ({used.pod}) ({below} {nearest})", used.labels
+        most = f"topk by ({used.pod}) (1, {used.promql}) unless on ({used.by}) {below}"
+        unlimited = f"({most}) unless on ({used.pod}) ({highest} > {_NEARLY_FULL})"
+        yield "memory_working_set", f"max by ({used.pod}) ({unlimited}) or {own} or {used.highest}", used.labels
+        yield "memory_limit", f"max by ({used.pod}) ({below} {nearest}) unless on ({used.pod}) ({unlimited})", used.labels
+        yield "memory_ratio", f"{highest} unless on ({used.pod}) ({unlimited})", used.labels
 
     def _several(self, used: _Each) -> bool:
         """Whether the pods have several containers, of which none is named as the application's: to tell them apart costs

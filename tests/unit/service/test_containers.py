@@ -26,6 +26,8 @@ BESIDE_A_PROXY: Containers = {
 }
 NONE_LIMITED: Containers = {name: {"used": used * MIB} for name, used in (("orders", 500), ("proxy", 100))}
 ONE_LIMITED: Containers = {"orders": {"used": 300 * MIB}, "proxy": {"used": 100 * MIB, "memory": 1000 * MIB, "cpu": 2}}
+ONE_LIMITED_AND_FULL: Containers = {**ONE_LIMITED, "proxy": {"used": 100 * MIB, "memory": 110 * MIB, "cpu": 2}}
+ONE_SMALL_WITHOUT: Containers = {**ONE_LIMITED, "orders": {"used": 30 * MIB}}
 
 
 def series(containers: Containers, *, moved: bool) -> list[Sample]:
@@ -82,10 +84,22 @@ def written(sample: Sample) -> str:
         (BESIDE_A_PROXY, {"container": "orders"}, 500, 512, 1),
         (BESIDE_A_PROXY, {"container": "proxy"}, 100, 1024, 2),
         (NONE_LIMITED, {}, 500, None, None),
-        (ONE_LIMITED, {}, 100, 1000, None),
+        (ONE_LIMITED, {}, 300, None, None),
+        (ONE_LIMITED_AND_FULL, {}, 100, 110, None),
+        (ONE_SMALL_WITHOUT, {}, 100, 1000, None),
         (ONE_LIMITED, {"container": "orders"}, 300, None, None),
     ],
-    ids=["alone", "beside a proxy", "named", "the other named", "without limits", "one without a limit", "named without a limit"],
+    ids=[
+        "alone",
+        "beside a proxy",
+        "named",
+        "the other named",
+        "without limits",
+        "one without a limit",
+        "one full",
+        "a small one without",
+        "named without a limit",
+    ],
 )
 def test_use_and_limit_are_of_the_same_containers(
     tmp_path: Path,
