@@ -136,7 +136,8 @@ def rules_of(store: Store, identity: Identity, namespace: str) -> Iterator[Objec
     if namespace:
         bindings += store.list("rolebindings", namespace=namespace)
     for binding in bindings:
-        if any(_is_subject(subject, identity) for subject in binding.get("subjects") or ()):
+        home = binding["metadata"].get("namespace", "")
+        if any(_is_subject(subject, identity, home) for subject in binding.get("subjects") or ()):
             yield from _rules(store, binding, namespace)
 
 
@@ -153,9 +154,15 @@ def _rules(store: Store, binding: Object, namespace: str) -> list[Object]:
     return role.get("rules") or []
 
 
-def _is_subject(subject: Object, identity: Identity) -> bool:
+def _is_subject(subject: Object, identity: Identity, namespace: str) -> bool:
+    """Whether the subject of a binding in this namespace is the identity."""
     name = str(subject["name"])
-    return name in identity.groups if subject["kind"] == "Group" else subject["kind"] == "User" and name == identity.user
+    match subject["kind"]:
+        case "Group":
+            return name in identity.groups
+        case "ServiceAccount":
+            return identity.user == f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}"
+    return subject["kind"] == "User" and name == identity.user
 
 
 def _allows(rule: Object, wanted: Attributes) -> bool:
