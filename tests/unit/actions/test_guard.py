@@ -11,7 +11,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from runbook_lib.actions.audit import verify_chain
-from runbook_lib.actions.guard import carry_out, propose
+from runbook_lib.actions.guard import carry_out, propose, undo
 from runbook_lib.actions.interface import Approval, Approvals
 from runbook_lib.actions.locks import holding
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
@@ -215,6 +215,41 @@ def test_nothing_is_changed_unwatched_in_a_service_that_is_well(tmp_path: Path, 
     assert cluster.writes() == []
     watched = propose(RESTART_PODS, a_context(tmp_path, api_client=api, diagnosis=well))
     assert "is there anything to mend" in plan_of(watched).warnings[-1]
+
+
+@pytest.mark.parametrize("mode", ["papermill", "alert"])
+def test_what_an_earlier_action_has_cured_is_not_mended_once_more_unwatched(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, mode: Any
+) -> None:
+    names = ["restart_pods", "raise_pool_size"]
+    told = {
+        "mode": mode,
+        "approve": names,
+        "api_client": api,
+        "service": a_service({"auto_approve": names, "auto_approve_per_hour": 2}),
+        "diagnosis": a_diagnosis(action="raise_pool_size"),
+    }
+    cured = a_context(tmp_path, readings=(0.001,), **told)
+    outcome = propose(RAISE_POOL_SIZE, cured).outcome
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "is it this issue"
+    assert "error rate was 31.0%, and is 0.1% now, within 5.0%" in outcome.text
+    assert cluster.writes() == []
+    assert audit_of(cured) == ["refused"]
+    still_there = a_context(tmp_path, readings=(0.001, 0.2, 0.001), **told)
+    assert propose(RAISE_POOL_SIZE, still_there).outcome.status == "executed", "one good reading may be a gap"
+
+
+def test_a_person_may_mend_what_is_well_by_now_and_take_back_what_was_done(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    proposal = propose(RAISE_POOL_SIZE, a_context(tmp_path, api_client=api, readings=(0.001,)))
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    plan = plan_of(proposal)
+    unwatched = a_context(tmp_path, mode="papermill", api_client=api, readings=(0.001,))
+    by_parameter = Approval(source="parameter", by="approve=raise_pool_size", typed_target=str(plan.target))
+    assert undo(RAISE_POOL_SIZE, plan, unwatched, by_parameter).status == "undone"
 
 
 @pytest.mark.parametrize(
