@@ -130,13 +130,13 @@ def _permitted(cluster: Operator, needed: Sequence[Permission]) -> None:
 
 
 def _lock(locks: ExitStack, case: Case) -> None:
-    """One change at a time of a target; of those that nobody watches, one for the whole service, so that their rate holds."""
+    """One change at a time of all that is written; of those that nobody watches, one for the service, so that their rate holds."""
     context, plan = case.context, case.plan
     holder = f"{plan.action} of incident {context.incident} by {context.operator} since {format_instant(context.now())}"
-    names = [str(plan.target)]
+    names = {str(target) for target in (plan.target, *plan.writes)}
     if case.approval is not None and case.approval.source == "policy":
-        names.append("automatic changes")
-    for name in names:
+        names.add("automatic changes")
+    for name in sorted(names):  # the same order everywhere, so that of two at least one goes on
         locks.enter_context(holding(context.audit.history, name, holder=holder))
 
 

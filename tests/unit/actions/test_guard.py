@@ -11,13 +11,16 @@ import pytest
 from kubernetes.client import ApiClient
 
 from runbook_lib.actions.audit import verify_chain
+from runbook_lib.actions.cache_ttl import SET_CACHE_TTL
+from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
 from runbook_lib.actions.guard import carry_out, propose, undo
-from runbook_lib.actions.interface import Approval, Approvals
+from runbook_lib.actions.interface import Action, Approval, Approvals
 from runbook_lib.actions.locks import holding
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
 from runbook_lib.errors import UsageError
-from runbook_lib.models.plan import Plan, Proposal
+from runbook_lib.models.plan import Outcome, Plan, Proposal
+from runbook_lib.service import Service
 from tests.unit.actions.cluster_api import Cluster
 from tests.unit.actions.situations import Clock, a_context, a_diagnosis, a_service
 
@@ -321,6 +324,45 @@ def test_one_change_at_a_time(tmp_path: Path, cluster: Cluster, api: ApiClient) 
     assert proposal.approve(None).status == "executed"
 
 
+@pytest.mark.parametrize("action", [RAISE_POOL_SIZE, SET_CACHE_TTL, RESTORE_CONFIGURATION], ids=lambda action: str(action.name))
+@pytest.mark.parametrize("held", ["configmap/orders-config", "deployment/orders"])
+def test_a_change_of_a_config_map_waits_for_those_of_the_deployment_that_it_restarts(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, action: Action, held: str
+) -> None:
+    config_map = cluster.objects["configmaps", "orders-config"]
+    config_map["data"] |= {"CACHE_TTL": "5"}
+    applied = {"data": {"DATABASE_POOL_SIZE": "50"}}
+    config_map["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
+    fields = a_service().model_dump(exclude_unset=True)
+    cache = {"lifetime": {"key": "CACHE_TTL", "usual_seconds": 600}}
+    service = Service.model_validate(fields | {"components": fields["components"] | {"cache": cache}})
+    context = a_context(tmp_path, api_client=api, service=service)
+    proposal = propose(action, context)
+    assert proposal.approve is not None, proposal.outcome.text
+    with holding(context.audit.history, held, holder="rollback_deployment by bob"):
+        outcome = proposal.approve(None)
+    assert f"another change of {held} is under way (rollback_deployment by bob)" in outcome.text
+    assert cluster.writes() == []
+    assert proposal.approve(None).status == "executed"
+
+
+def test_while_a_config_map_is_changed_nobody_else_rolls_its_deployment_out(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    meanwhile: list[Outcome] = []
+
+    def somebody_else_restarts(_: str) -> None:
+        if not meanwhile:
+            other = propose(RESTART_PODS, a_context(tmp_path, api_client=api, incident="incident-2"))
+            assert other.approve is not None
+            meanwhile.append(other.approve(None))
+
+    proposal = propose(RAISE_POOL_SIZE, replace(a_context(tmp_path, api_client=api), progress=somebody_else_restarts))
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    assert "another change of deployment/orders is under way (raise_pool_size of incident incident-1" in meanwhile[0].text
+
+
 def test_when_the_second_step_fails_the_first_is_taken_back_and_both_are_told(
     tmp_path: Path, cluster: Cluster, api: ApiClient
 ) -> None:
@@ -421,8 +463,6 @@ def test_no_secret_reaches_the_audit(tmp_path: Path, cluster: Cluster, api: ApiC
     applied = {"data": {"DATABASE_POOL_SIZE": "50", "API_TOKEN": "swordfish"}}
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
     cluster.objects["configmaps", "orders-config"]["metadata"]["annotations"] = annotations
-    from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
-
     context = a_context(tmp_path, api_client=api)
     proposal = propose(RESTORE_CONFIGURATION, context)
     assert proposal.approve is not None
