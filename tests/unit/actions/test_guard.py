@@ -18,8 +18,8 @@ from runbook_lib.actions.interface import Action, Approval, Approvals
 from runbook_lib.actions.locks import holding
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
-from runbook_lib.errors import UsageError
-from runbook_lib.models.plan import Outcome, Plan, Proposal
+from runbook_lib.errors import SourceTimeout, UsageError
+from runbook_lib.models.plan import Outcome, Plan, Proposal, Refusal
 from runbook_lib.service import Service
 from tests.unit.actions.cluster_api import Cluster
 from tests.unit.actions.situations import Clock, a_context, a_diagnosis, a_service
@@ -302,6 +302,45 @@ def test_a_status_that_moves_does_not_make_a_plan_stale(tmp_path: Path, cluster:
     cluster.touch("deployments", "orders")  # crashing pods write the status all the time
     assert proposal.approve is not None
     assert proposal.approve(None).status == "executed"
+
+
+@pytest.mark.parametrize("pods_at_once", [1, 3])
+def test_a_plan_is_refused_when_more_would_go_down_than_it_said_since_pods_serve_again(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, pods_at_once: int
+) -> None:
+    deployment = cluster.objects["deployments", "orders"]
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
+    deployment["status"]["availableReplicas"] = 0
+    service = a_service({"pods_at_once": pods_at_once})
+    proposal = propose(RESTART_PODS, a_context(tmp_path, api_client=api, service=service))
+    assert (plan_of(proposal).risk, dict(plan_of(proposal).uses)) == ("low", {"pods_at_once": 0})
+    deployment["status"]["availableReplicas"] = 3
+    assert proposal.approve is not None
+    outcome = proposal.approve("deployment/orders")
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "unchanged since the plan"
+    assert "3 pods would be down together by now, and the plan said 0; its risk is high by now, and was low" in outcome.text
+    assert "run the cell again" in outcome.text.lower()
+    assert cluster.writes() == []
+    deployment["status"]["availableReplicas"] = 0
+    assert proposal.approve(None).status == "executed"
+
+
+def test_a_plan_that_takes_less_by_now_or_cannot_be_made_anew_stands(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    deployment = cluster.objects["deployments", "orders"]
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
+    context = a_context(tmp_path, api_client=api, dry_run=True, service=a_service({"pods_at_once": 3}))
+    made = plan_of(propose(RESTART_PODS, context))
+    by_alice = Approval(source="person", by="alice", typed_target="deployment/orders")
+
+    def unreadable() -> Plan:
+        raise SourceTimeout("kubernetes", "no answer within 5 s")
+
+    other = replace(made, target=replace(made.target, name="payments"), uses={"pods_at_once": 9})
+    none = Refusal(by="target", reason="there is nothing to plan now")
+    for again in (lambda: replace(made, risk="low", uses={"pods_at_once": 1}), unreadable, lambda: other, lambda: none):
+        outcome = carry_out(RESTART_PODS, made, context, by_alice, again=again)
+        assert outcome.text.startswith("Dry run, nothing was changed. It would have done"), outcome.text
 
 
 def test_an_old_plan_is_refused(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
