@@ -89,6 +89,7 @@ def facts(row: Mapping[Any, Any], held_up: int) -> str:
     lines = [
         f"role: {row['user'] or 'not known'}",
         f"application: {row['application'] or 'none'}",
+        f"database: {row['database'] or 'none'}",
         f"state: {row['state'] or 'hidden'}",
         *(f"{name}: {format_instant(at)}" for name, value in begun.items() if (at := moment(value)) is not None),
         f"statement: {row['query'] or 'not known'}",

@@ -10,7 +10,7 @@ from typing import Any
 from runbook_lib.actions.audit import Event
 from runbook_lib.actions.interface import Action, Change, ChangeRefused, Settling
 from runbook_lib.actions.rules import Case
-from runbook_lib.actions.verification import Assessment, assess, measure, settle
+from runbook_lib.actions.verification import Assessment, assess, measure, recovered_since, settle
 from runbook_lib.errors import ActionFailed, ArchiveError
 from runbook_lib.models.plan import ActionStatus, Outcome, Plan, Refusal
 
@@ -27,9 +27,13 @@ class Execution:
     steps: list[str] = field(default_factory=list)
 
     def run(self) -> Outcome:
-        """Write the intent, change, watch, write what came of it. Raises ChangeRefused when the intent cannot be written."""
+        """Write the intent, change, watch, write what came of it.
+
+        Raises ChangeRefused when the intent cannot be written, or nobody watches and the symptom has gone meanwhile.
+        """
         context, plan = self.case.context, self.case.plan
         before = measure(context)
+        self._still_needed(before)
         started = context.now()
         try:
             context.audit.append("intent", facts(self.case) | _content(plan) | {"symptom_before": before})
@@ -46,6 +50,15 @@ class Execution:
             text += f". {settled.stuck[:1].upper()}{settled.stuck[1:]}" if settled.stuck else ""
             return self._ended("failed", f"{text}. To take it back: {plan.undo}", started, assessment)
         return self._ended(status, _told(plan, assessment), started, assessment)
+
+    def _still_needed(self, before: float | None) -> None:
+        """What was done since the diagnosis may have mended it. Evidence is to mend nothing, and a person sees for himself."""
+        context, plan = self.case.context, self.case.plan
+        if context.mode == "interactive" or plan.undoes or self.action.evidence:
+            return
+        recovered = recovered_since(context, before)
+        if recovered:
+            raise ChangeRefused(Refusal(by="is it this issue", reason=f"{recovered}, so that there is nothing to mend"))
 
     def _apply(self) -> _Failure | None:
         """Make the changes in order; when one fails, take back those before it, last first."""

@@ -39,7 +39,8 @@ def propose(action: Action, context: ActionContext, **arguments: Any) -> Proposa
     In a notebook with a person the proposal waits for `approve`; otherwise the parameter or the policy has approved it or it
     stays a plan. Raises only what nobody planned.
     """
-    plan = _planned(action, context, lambda: action.plan(context, **arguments))
+    make = partial(action.plan, context, **arguments)
+    plan = _planned(action, context, make)
     causes = context.diagnosis.calling_for(action.name) if context.diagnosis else ()
     proposed = partial(
         Proposal,
@@ -59,7 +60,7 @@ def propose(action: Action, context: ActionContext, **arguments: Any) -> Proposa
     except ChangeRefused as refused:
         return _concluded(proposal, action, context, _refused(action, plan, context, refused.refusal))
     if context.mode == "interactive":
-        proposal.approve = lambda typed=None: _approved(proposal, action, context, typed)
+        proposal.approve = lambda typed=None: _approved(proposal, action, context, typed, make)
     return proposal
 
 
@@ -71,16 +72,21 @@ def undo(action: Action, plan: Plan, context: ActionContext, approval: Approval)
     return carry_out(action, replace(back, undoes=plan.id), context, approval)
 
 
-def carry_out(action: Action, plan: Plan, context: ActionContext, approval: Approval) -> Outcome:
+def carry_out(
+    action: Action, plan: Plan, context: ActionContext, approval: Approval, *, again: Callable[[], Plan | Refusal] | None = None
+) -> Outcome:
     """Check an approved plan once more, change, and wait for the effect.
 
-    In a dry run it stops before the change, and says what it would have done.
+    again: makes the plan anew, where time has passed since. In a dry run it stops before the change, and says what it would have
+    done.
     """
     case = Case(plan=plan, context=context, approval=approval)
     try:
         with ExitStack() as locks:
             if not context.dry_run:
                 _lock(locks, case)
+            if again is not None:
+                case = replace(case, now=_made_again(plan, again))
             changes = _checked(action, case, (*STANDING_RULES, *APPROVAL_RULES))
             if context.dry_run:
                 return _would_have(plan, context, changes)
@@ -102,6 +108,17 @@ def _planned(action: Action, context: ActionContext, make: Callable[[], Plan | R
     except SourceError as error:
         return _unreadable(error)
     return replace(plan, id=f"{action.name}-{token_hex(4)}", made_at=context.now()) if isinstance(plan, Plan) else plan
+
+
+def _made_again(plan: Plan, make: Callable[[], Plan | Refusal]) -> Plan | None:
+    """The plan as things stand now, where it counts pods; None where there is none for the same: the changes see to that."""
+    if "pods_at_once" not in plan.uses:
+        return None
+    try:
+        now = make()
+    except (ChangeRefused, SourceError):
+        return None
+    return now if isinstance(now, Plan) and now.target == plan.target else None
 
 
 def _checked(action: Action, case: Case, rules: Sequence[Rule]) -> Sequence[Change]:
@@ -130,13 +147,13 @@ def _permitted(cluster: Operator, needed: Sequence[Permission]) -> None:
 
 
 def _lock(locks: ExitStack, case: Case) -> None:
-    """One change at a time of a target; of those that nobody watches, one for the whole service, so that their rate holds."""
+    """One change at a time of what is written; of those that nobody watches, one for the service, so that their rate holds."""
     context, plan = case.context, case.plan
     holder = f"{plan.action} of incident {context.incident} by {context.operator} since {format_instant(context.now())}"
-    names = [str(plan.target)]
+    names = {str(target) for target in (plan.target, *plan.writes)}
     if case.approval is not None and case.approval.source == "policy":
-        names.append("automatic changes")
-    for name in names:
+        names.add("automatic changes")
+    for name in sorted(names):  # the same order everywhere, so that of two at least one goes on
         locks.enter_context(holding(context.audit.history, name, holder=holder))
 
 
@@ -200,11 +217,13 @@ def _unreadable(error: SourceError) -> Refusal:
     return Refusal(by="target", reason=error.reason, mend=mends.get(error.status, "look at it by hand"))
 
 
-def _approved(proposal: Proposal, action: Action, context: ActionContext, typed: str | None) -> Outcome:
+def _approved(
+    proposal: Proposal, action: Action, context: ActionContext, typed: str | None, make: Callable[[], Plan | Refusal]
+) -> Outcome:
     """A person said yes to the plan of this proposal."""
     assert proposal.plan is not None
     approval = Approval(source="person", by=context.operator, typed_target=typed)
-    outcome = carry_out(action, proposal.plan, context, approval)
+    outcome = carry_out(action, proposal.plan, context, approval, again=make)
     _concluded(proposal, action, context, outcome)
     return outcome
 

@@ -88,7 +88,8 @@ class Approval:
 class Gauge:
     """The symptom's own metric. `read()` measures it now, in `unit`; None when it cannot be measured.
 
-    lag: how long after a change the metric shows it, since a rate looks back.
+    lag: how long after a change the metric shows it, since a rate looks back. `beyond()` measures anew what breaches the symptom
+    besides this value, in words; empty when nothing does.
     """
 
     title: str
@@ -97,6 +98,7 @@ class Gauge:
     read: Callable[[], float | None]
     lag: timedelta = timedelta(0)
     better_when_lower: bool = True
+    beyond: Callable[[], str] = lambda: ""
 
     def recovered(self, value: float) -> bool:
         """Whether this value is on the good side of the threshold."""

@@ -24,11 +24,15 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """What is judged: a plan, who would carry it out, and, once somebody said yes, who."""
+    """What is judged: a plan, who would carry it out, and, once somebody said yes, who.
+
+    now: the plan made once more since, to see what it takes of what serves by now; None where that is not known.
+    """
 
     plan: Plan
     context: ActionContext
     approval: Approval | None = None
+    now: Plan | None = None
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -182,6 +186,28 @@ def _not_expired(case: Case) -> Refusal | None:
     return Refusal(by="unchanged since the plan", reason=f"the plan {old}", mend="run the cell again and read the new plan")
 
 
+def _takes_no_more_by_now(case: Case) -> Refusal | None:
+    """How many pods would be down, and at which risk, hangs on what serves, which moves without the target being changed.
+
+    Of pools and replicas the plan's own numbers are what would be written.
+    """
+    plan, now = case.plan, case.now
+    if now is None:
+        return None
+    told = []
+    said, down = (one.uses.get("pods_at_once", 0) for one in (plan, now))
+    if down > said:
+        told.append(f"{down} pods would be down together by now, and the plan said {said}")
+    if _RISKS.index(now.risk) > _RISKS.index(plan.risk):
+        told.append(f"its risk is {now.risk} by now, and was {plan.risk}: {now.affects}")
+    if not told:
+        return None
+    return Refusal(by="unchanged since the plan", reason="; ".join(told), mend="run the cell again and read the new plan")
+
+
+_RISKS = ("low", "medium", "high")
+
+
 def _not_repeated(case: Case) -> Refusal | None:
     """A plan is carried out once, and what a parameter or policy approved once in an incident: re-running a cell is no yes."""
     plan, approval = case.plan, case.approval
@@ -200,6 +226,7 @@ APPROVAL_RULES: tuple[Rule, ...] = (
     _source_may_approve,
     _target_is_typed,
     _not_expired,
+    _takes_no_more_by_now,
     _not_repeated,
     _policy_has_grounds,
     _policy_has_rate_left,

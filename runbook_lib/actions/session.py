@@ -20,6 +20,7 @@ from runbook_lib.actions.database_session import (
     waiting_of,
 )
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.own_sessions import NAME_A_SESSION, blamed_pids, not_by_itself, own_of
 from runbook_lib.models.blocking import root_blocker
 from runbook_lib.models.plan import Plan, Refusal, Target
 
@@ -35,19 +36,24 @@ def _target(context: ActionContext) -> Target:
 
 
 def _plan(context: ActionContext, pid: int | None = None) -> Plan | Refusal:
-    """End the session that most others wait for, or that of `pid`; what it has not committed is rolled back."""
+    """End the session that most of the service's wait for, or that of `pid`; what it has not committed is rolled back.
+
+    One that the diagnosis names, and that some of them still wait for, goes before others.
+    """
     if context.database is None:
         return NO_DATABASE
     seen = context.database.activity()
-    waiting = waiting_of(seen)
     if pid is None:
-        blocker = root_blocker(seen, waiting)
+        blocker = root_blocker(seen, waiting_of(own_of(context, seen)), blamed=blamed_pids(context, TERMINATE_SESSION.name))
         if blocker is None:
-            mend = "give one of those that the checks show: terminate_session(pid=…)"
-            return Refusal(by="target", reason="no session holds a lock that another one waits for now", mend=mend)
+            reason = f"no session holds a lock that one of {context.service.name} waits for now"
+            mend = f"give one of those that the checks show: terminate_session(pid=…){NAME_A_SESSION}"
+            return Refusal(by="target", reason=reason, mend=mend)
         pid = blocker.pid
     row = row_of(seen, pid)
-    return row if isinstance(row, Refusal) else _planned(context, row, waiters(waiting, pid))
+    if isinstance(row, Refusal):
+        return row
+    return not_by_itself(context, seen, row) or _planned(context, row, waiters(waiting_of(seen), pid))
 
 
 def _planned(context: ActionContext, row: Mapping[Any, Any], held_up: int) -> Plan:

@@ -20,6 +20,7 @@ from runbook_lib.actions.database_session import (
     waiting_of,
 )
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.own_sessions import NAME_A_SESSION, blamed_pids, in_own_databases, not_by_itself, own_of
 from runbook_lib.models.blocking import longest_statement, root_blocker
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Plan, Refusal, Target
@@ -38,30 +39,39 @@ def _target(context: ActionContext) -> Target:
 
 
 def _plan(context: ActionContext, pid: int | None = None) -> Plan | Refusal:
-    """Cancel the statement that others wait for, else the one that has taken longest, or that of `pid`; its session stays."""
+    """Cancel the statement that the service's sessions wait for, else the longest of its own, or that of `pid`.
+
+    A session that the diagnosis names goes before others, where it is in a database of the service. The session stays.
+    """
     if context.database is None:
         return NO_DATABASE
     seen = context.database.activity()
-    waiting = waiting_of(seen)
-    chosen = pid if pid is not None else _chosen(seen, waiting)
+    chosen = pid if pid is not None else _chosen(context, seen)
     if chosen is None:
-        reason = f"no session holds a lock that another one waits for, and no statement has taken {_LEAST_SECONDS:g} s"
-        mend = "give one of those that the checks show: cancel_statement(pid=…)"
+        waited_for = f"no session holds a lock that one of {context.service.name} waits for"
+        reason = f"{waited_for}, and of its own no statement has taken {_LEAST_SECONDS:g} s"
+        mend = f"give one of those that the checks show: cancel_statement(pid=…){NAME_A_SESSION}"
         return Refusal(by="target", reason=reason, mend=mend)
     row = row_of(seen, chosen)
     if isinstance(row, Refusal):
         return row
+    elsewhere = not_by_itself(context, seen, row)
+    if elsewhere is not None:
+        return elsewhere
     if row["state"] != "active" or moment(row["query_start"]) is None:
         reason = f"session {chosen} ({named(row)}) is {row['state'] or 'hidden'}: it is at no statement that could be cancelled"
         return Refusal(by="target", reason=reason, mend=f"end the session: terminate_session(pid={chosen})")
-    return _planned(context, row, waiters(waiting, chosen))
+    return _planned(context, row, waiters(waiting_of(seen), chosen))
 
 
-def _chosen(seen: Frame, waiting: Frame) -> int | None:
-    blocker = root_blocker(seen, waiting)
+def _chosen(context: ActionContext, seen: Frame) -> int | None:
+    own, blamed = own_of(context, seen), blamed_pids(context, CANCEL_STATEMENT.name)
+    blocker = root_blocker(seen, waiting_of(own), blamed=blamed)
     if blocker is not None:
         return blocker.pid
-    longest = longest_statement(seen, at_least_seconds=_LEAST_SECONDS)
+    near = in_own_databases(context, seen)
+    named = Frame(near[near["pid"].isin(blamed)])
+    longest = longest_statement(named, at_least_seconds=_LEAST_SECONDS) or longest_statement(own, at_least_seconds=_LEAST_SECONDS)
     return longest.pid if longest is not None else None
 
 

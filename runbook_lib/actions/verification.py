@@ -11,7 +11,7 @@ from runbook_lib.models import units
 from runbook_lib.models.plan import Effect
 from runbook_lib.models.window import format_duration
 
-__all__ = ["Assessment", "assess", "compare", "measure", "settle"]
+__all__ = ["Assessment", "assess", "compare", "measure", "recovered_since", "settle"]
 
 # Beyond the threshold, the distance to it must shrink or grow by this share, and by no less than a tenth of the threshold (of a
 # ratio: of what it leaves to 0 or 1), to be more than the noise of a rate.
@@ -58,6 +58,25 @@ def _reasons(states: Sequence[Settling]) -> str:
 def measure(context: ActionContext) -> float | None:
     """The symptom now, in its gauge's unit; None when nothing measures it, or it cannot be measured."""
     return context.symptom.read() if context.symptom is not None else None
+
+
+def recovered_since(context: ActionContext, before: float | None) -> str:
+    """That the symptom has come back within its threshold since the diagnosis, with its numbers; empty: not as far as is seen.
+
+    before: its first reading now. Only where that is good, a second one follows, as when an effect is assessed.
+    """
+    gauge, diagnosis = context.symptom, context.diagnosis
+    if gauge is None or diagnosis is None or before is None or not gauge.recovered(before):
+        return ""
+    was = next((one for one in diagnosis.symptoms[:1] if one.breached and one.value is not None), None)
+    if was is None or (gauge.recovered(was.value or 0.0) and not was.beyond):
+        return ""  # what breached it was something else than this value, which so tells nothing
+    context.sleep(context.poll_seconds)
+    again = gauge.read()
+    if again is None or not gauge.recovered(again) or gauge.beyond():
+        return ""
+    now = f"{written(gauge, again)} now, within {written(gauge, gauge.threshold)}"
+    return f"{gauge.title} was {written(gauge, was.value)}, and is {now}"
 
 
 def assess(context: ActionContext, before: float | None, *, patient: bool) -> Assessment:

@@ -225,10 +225,10 @@ def _slow_signal(context: CheckContext, found: Activity, answers: Answers) -> Si
 
 
 def _long_signal(found: Activity) -> Signal:
-    """Not a fault by itself: backups and nightly reports take their time."""
-    name, longest = "statement_runs_long", found.longest
+    """Of the service's own: somebody else's backup or nightly report takes its time, and is no fault."""
+    name, longest = "statement_runs_long", found.own_longest
     if longest is None:
-        return _absent(name, f"no session has been at one statement for {_LONG_SECONDS:g} s", found)
+        return _absent(name, f"no session of the service has been at one statement for {_LONG_SECONDS:g} s", found)
     return Signal(
         name=name,
         presence=Presence.PRESENT,

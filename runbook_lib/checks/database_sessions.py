@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
@@ -87,11 +86,10 @@ def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
 def own_rows(rows: Frame, service: Service) -> Frame:
     """Of rows with an application and a user those of this service; all of them when the service file names neither."""
     component = service.components.database
-    if component is None or rows.empty or not (component.application_name or component.user):
+    if component is None or rows.empty or not component.tells_its_sessions:
         return rows
-    column, pattern = ("application", component.application_name) if component.application_name else ("user", component.user)
-    matching = [fnmatchcase(str(name), str(pattern)) for name in rows[column]]
-    mine = Frame(rows[matching])
+    names = zip(rows["application"], rows["user"], strict=True)
+    mine = Frame(rows[[component.owns(application=str(application), user=str(user)) for application, user in names]])
     mine.attrs.update(rows.attrs)
     return mine
 

@@ -72,7 +72,7 @@ class Incident:
             opening.journal,
             incident=opening.identifier,
             diagnosis=self.causes,
-            measure=self._measure_now,
+            measure=self._fresh_symptom,
             lag=lambda: self._investigation.tolerance(),
             on_outcome=self._write,
         )
@@ -211,10 +211,6 @@ class Incident:
             return self._symptom()
         only = self._narrowed(tuple(step for step in self._playbook.checks if step.name in self._playbook.symptom_checks))
         return Investigation(only, self._scope.moved_to_now(), on_finding=lambda _: None).start().symptom()
-
-    def _measure_now(self) -> float | None:
-        """The symptom's present value, None when it cannot be measured."""
-        return self._fresh_symptom().value
 
     def _annotated(self, finding: Finding) -> Finding:
         """The onset, rollouts, alert and actions drawn into a figure over time."""

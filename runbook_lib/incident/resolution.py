@@ -19,7 +19,7 @@ from runbook_lib.checks.missing_index import lacking
 from runbook_lib.errors import ConfigurationError, SourceError
 from runbook_lib.incident.investigation import Scope
 from runbook_lib.incident.recording import Journal
-from runbook_lib.models.cause import Diagnosis
+from runbook_lib.models.cause import Diagnosis, Symptom
 from runbook_lib.models.plan import Outcome, Proposal, Refusal
 from runbook_lib.models.window import format_instant
 from runbook_lib.playbooks.declaration import Playbook
@@ -69,7 +69,7 @@ class Resolution:
         *,
         incident: str,
         diagnosis: Callable[[], Diagnosis],
-        measure: Callable[[], float | None],
+        measure: Callable[[], Symptom],
         lag: Callable[[], timedelta],
         on_outcome: Callable[[], None],
     ) -> None:
@@ -147,7 +147,12 @@ class Resolution:
             missing_indexes=lambda plans: lacking(plans, scope.service).indexes,
             cache=settings.cache,
             symptom=Gauge(
-                title=symptom.title, unit=symptom.unit, threshold=symptom.threshold, read=self._measure, lag=self._lag()
+                title=symptom.title,
+                unit=symptom.unit,
+                threshold=symptom.threshold,
+                read=lambda: self._measure().value,
+                lag=self._lag(),
+                beyond=lambda: self._measure().beyond,
             ),
             other_causes=self._untreated(diagnosis, besides=name),
             diagnosis=diagnosis,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,10 +74,11 @@ def longest_statement(seen: Frame, *, at_least_seconds: float) -> LongStatement 
     )
 
 
-def root_blocker(seen: Frame, waiting: Frame) -> Blocker | None:
+def root_blocker(seen: Frame, waiting: Frame, *, blamed: Collection[int] = ()) -> Blocker | None:
     """At the root of most waits: who is waited for, and does not wait for a lock himself; None when nobody is.
 
-    seen: looks at all sessions (`Database.activity`). waiting: the rows of it whose waits count.
+    seen: looks at all sessions (`Database.activity`). waiting: the rows of it whose waits count. blamed: pids that go before
+    others which more wait for.
     """
     counts: Counter[int] = Counter()
     for sample, own in waiting.groupby("sample") if len(waiting) else ():
@@ -89,7 +90,7 @@ def root_blocker(seen: Frame, waiting: Frame) -> Blocker | None:
             counts.update(_roots(int(pid), held_up))
     if not counts:
         return None
-    pid, waits = counts.most_common(1)[0]
+    pid, waits = max(counts.items(), key=lambda one: (one[0] in blamed, one[1]))
     rows = seen[seen["pid"] == pid]
     row: Mapping[Any, Any] = rows.iloc[-1].to_dict() if len(rows) else {}
     return Blocker(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -124,6 +125,17 @@ class DatabaseComponent(Fields):
     backup: str = ""
     """Schedule and retention."""
     pool: PoolSetting = PoolSetting()
+
+    @property
+    def tells_its_sessions(self) -> bool:
+        """Whether anything tells the service's sessions from those of others on the same server."""
+        return bool(self.application_name or self.user)
+
+    def owns(self, *, application: str, user: str) -> bool:
+        """Whether a session of this application name and role is the service's; any is where nothing tells them apart."""
+        if self.application_name:
+            return fnmatchcase(application, self.application_name)
+        return not self.user or fnmatchcase(user, self.user)
 
 
 class CacheLifetime(Fields):

@@ -46,6 +46,7 @@ _SESSION: dict[str, Any] = {
     "pid": 100,
     "application": "shop",
     "user": "shop",
+    "database": "shop",
     "state": "active",
     "wait_event": None,
     "backend_start": _A_WEEK,

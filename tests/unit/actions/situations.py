@@ -63,6 +63,14 @@ def a_service(policy: dict[str, Any] | None = None, **application: Any) -> Servi
     )
 
 
+def named(service: Service, **known: str) -> Service:
+    """With what the service's sessions are known by: `application_name` or `user`."""
+    database = service.components.database
+    assert database is not None
+    components = service.components.model_copy(update={"database": database.model_copy(update=known)})
+    return service.model_copy(update={"components": components})
+
+
 def a_diagnosis(
     *, action: str = "", confidence: float = 0.95, subject: str | None = None, breached: bool | None = True
 ) -> Diagnosis:

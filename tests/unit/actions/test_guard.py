@@ -11,13 +11,16 @@ import pytest
 from kubernetes.client import ApiClient
 
 from runbook_lib.actions.audit import verify_chain
-from runbook_lib.actions.guard import carry_out, propose
-from runbook_lib.actions.interface import Approval, Approvals
+from runbook_lib.actions.cache_ttl import SET_CACHE_TTL
+from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
+from runbook_lib.actions.guard import carry_out, propose, undo
+from runbook_lib.actions.interface import Action, Approval, Approvals
 from runbook_lib.actions.locks import holding
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
 from runbook_lib.actions.restart import RESTART_PODS
-from runbook_lib.errors import UsageError
-from runbook_lib.models.plan import Plan, Proposal
+from runbook_lib.errors import SourceTimeout, UsageError
+from runbook_lib.models.plan import Outcome, Plan, Proposal, Refusal
+from runbook_lib.service import Service
 from tests.unit.actions.cluster_api import Cluster
 from tests.unit.actions.situations import Clock, a_context, a_diagnosis, a_service
 
@@ -217,6 +220,41 @@ def test_nothing_is_changed_unwatched_in_a_service_that_is_well(tmp_path: Path, 
     assert "is there anything to mend" in plan_of(watched).warnings[-1]
 
 
+@pytest.mark.parametrize("mode", ["papermill", "alert"])
+def test_what_an_earlier_action_has_cured_is_not_mended_once_more_unwatched(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, mode: Any
+) -> None:
+    names = ["restart_pods", "raise_pool_size"]
+    told = {
+        "mode": mode,
+        "approve": names,
+        "api_client": api,
+        "service": a_service({"auto_approve": names, "auto_approve_per_hour": 2}),
+        "diagnosis": a_diagnosis(action="raise_pool_size"),
+    }
+    cured = a_context(tmp_path, readings=(0.001,), **told)
+    outcome = propose(RAISE_POOL_SIZE, cured).outcome
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "is it this issue"
+    assert "error rate was 31.0%, and is 0.1% now, within 5.0%" in outcome.text
+    assert cluster.writes() == []
+    assert audit_of(cured) == ["refused"]
+    still_there = a_context(tmp_path, readings=(0.001, 0.2, 0.001), **told)
+    assert propose(RAISE_POOL_SIZE, still_there).outcome.status == "executed", "one good reading may be a gap"
+
+
+def test_a_person_may_mend_what_is_well_by_now_and_take_back_what_was_done(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    proposal = propose(RAISE_POOL_SIZE, a_context(tmp_path, api_client=api, readings=(0.001,)))
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    plan = plan_of(proposal)
+    unwatched = a_context(tmp_path, mode="papermill", api_client=api, readings=(0.001,))
+    by_parameter = Approval(source="parameter", by="approve=raise_pool_size", typed_target=str(plan.target))
+    assert undo(RAISE_POOL_SIZE, plan, unwatched, by_parameter).status == "undone"
+
+
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
@@ -266,6 +304,45 @@ def test_a_status_that_moves_does_not_make_a_plan_stale(tmp_path: Path, cluster:
     assert proposal.approve(None).status == "executed"
 
 
+@pytest.mark.parametrize("pods_at_once", [1, 3])
+def test_a_plan_is_refused_when_more_would_go_down_than_it_said_since_pods_serve_again(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, pods_at_once: int
+) -> None:
+    deployment = cluster.objects["deployments", "orders"]
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
+    deployment["status"]["availableReplicas"] = 0
+    service = a_service({"pods_at_once": pods_at_once})
+    proposal = propose(RESTART_PODS, a_context(tmp_path, api_client=api, service=service))
+    assert (plan_of(proposal).risk, dict(plan_of(proposal).uses)) == ("low", {"pods_at_once": 0})
+    deployment["status"]["availableReplicas"] = 3
+    assert proposal.approve is not None
+    outcome = proposal.approve("deployment/orders")
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "unchanged since the plan"
+    assert "3 pods would be down together by now, and the plan said 0; its risk is high by now, and was low" in outcome.text
+    assert "run the cell again" in outcome.text.lower()
+    assert cluster.writes() == []
+    deployment["status"]["availableReplicas"] = 0
+    assert proposal.approve(None).status == "executed"
+
+
+def test_a_plan_that_takes_less_by_now_or_cannot_be_made_anew_stands(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    deployment = cluster.objects["deployments", "orders"]
+    deployment["spec"]["strategy"] = {"type": "Recreate"}
+    context = a_context(tmp_path, api_client=api, dry_run=True, service=a_service({"pods_at_once": 3}))
+    made = plan_of(propose(RESTART_PODS, context))
+    by_alice = Approval(source="person", by="alice", typed_target="deployment/orders")
+
+    def unreadable() -> Plan:
+        raise SourceTimeout("kubernetes", "no answer within 5 s")
+
+    other = replace(made, target=replace(made.target, name="payments"), uses={"pods_at_once": 9})
+    none = Refusal(by="target", reason="there is nothing to plan now")
+    for again in (lambda: replace(made, risk="low", uses={"pods_at_once": 1}), unreadable, lambda: other, lambda: none):
+        outcome = carry_out(RESTART_PODS, made, context, by_alice, again=again)
+        assert outcome.text.startswith("Dry run, nothing was changed. It would have done"), outcome.text
+
+
 def test_an_old_plan_is_refused(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     clock = Clock()
     proposal = propose(RESTART_PODS, a_context(tmp_path, clock=clock, api_client=api))
@@ -284,6 +361,45 @@ def test_one_change_at_a_time(tmp_path: Path, cluster: Cluster, api: ApiClient) 
     assert "raise_pool_size by bob" in outcome.text
     assert cluster.writes() == []
     assert proposal.approve(None).status == "executed"
+
+
+@pytest.mark.parametrize("action", [RAISE_POOL_SIZE, SET_CACHE_TTL, RESTORE_CONFIGURATION], ids=lambda action: str(action.name))
+@pytest.mark.parametrize("held", ["configmap/orders-config", "deployment/orders"])
+def test_a_change_of_a_config_map_waits_for_those_of_the_deployment_that_it_restarts(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, action: Action, held: str
+) -> None:
+    config_map = cluster.objects["configmaps", "orders-config"]
+    config_map["data"] |= {"CACHE_TTL": "5"}
+    applied = {"data": {"DATABASE_POOL_SIZE": "50"}}
+    config_map["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
+    fields = a_service().model_dump(exclude_unset=True)
+    cache = {"lifetime": {"key": "CACHE_TTL", "usual_seconds": 600}}
+    service = Service.model_validate(fields | {"components": fields["components"] | {"cache": cache}})
+    context = a_context(tmp_path, api_client=api, service=service)
+    proposal = propose(action, context)
+    assert proposal.approve is not None, proposal.outcome.text
+    with holding(context.audit.history, held, holder="rollback_deployment by bob"):
+        outcome = proposal.approve(None)
+    assert f"another change of {held} is under way (rollback_deployment by bob)" in outcome.text
+    assert cluster.writes() == []
+    assert proposal.approve(None).status == "executed"
+
+
+def test_while_a_config_map_is_changed_nobody_else_rolls_its_deployment_out(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    meanwhile: list[Outcome] = []
+
+    def somebody_else_restarts(_: str) -> None:
+        if not meanwhile:
+            other = propose(RESTART_PODS, a_context(tmp_path, api_client=api, incident="incident-2"))
+            assert other.approve is not None
+            meanwhile.append(other.approve(None))
+
+    proposal = propose(RAISE_POOL_SIZE, replace(a_context(tmp_path, api_client=api), progress=somebody_else_restarts))
+    assert proposal.approve is not None
+    assert proposal.approve(None).status == "executed"
+    assert "another change of deployment/orders is under way (raise_pool_size of incident incident-1" in meanwhile[0].text
 
 
 def test_when_the_second_step_fails_the_first_is_taken_back_and_both_are_told(
@@ -386,8 +502,6 @@ def test_no_secret_reaches_the_audit(tmp_path: Path, cluster: Cluster, api: ApiC
     applied = {"data": {"DATABASE_POOL_SIZE": "50", "API_TOKEN": "swordfish"}}
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
     cluster.objects["configmaps", "orders-config"]["metadata"]["annotations"] = annotations
-    from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
-
     context = a_context(tmp_path, api_client=api)
     proposal = propose(RESTORE_CONFIGURATION, context)
     assert proposal.approve is not None

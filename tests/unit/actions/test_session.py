@@ -16,7 +16,7 @@ from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Proposal
 from runbook_lib.service.connections import PostgresConnection
 from runbook_lib.testing import ago, looks
-from tests.unit.actions.situations import a_context, a_diagnosis, a_service
+from tests.unit.actions.situations import a_context, a_diagnosis, a_service, named
 
 IMPORT = {"pid": 7, "application": "price-import", "user": "batch", "backend_start": ago(11), "query": "lock table products"}
 WAITING = {"wait_event": "Lock: relation", "blocked_by": [7]}
@@ -134,3 +134,80 @@ def test_a_lost_answer_is_not_called_done(tmp_path: Path) -> None:
     outcome = proposal.approve(None)
     assert outcome.status == "failed"
     assert "not known" in outcome.text
+
+
+OWN = {**WAITING, "pid": 100, "application": "orders-1"}
+BILLING = {"application": "billing", "user": "billing", "database": "billing", "backend_start": ago(11)}
+MONTH_END = {**BILLING, "pid": 99, "state": "idle in transaction"}
+
+
+def waiting_for_billing(count: int) -> list[dict[str, Any]]:
+    return [{**BILLING, "pid": 200 + one, "wait_event": "Lock: relation", "blocked_by": [99]} for one in range(count)]
+
+
+@pytest.mark.parametrize("mode", ["interactive", "alert"])
+def test_what_more_of_somebody_else_s_sessions_wait_for_is_left_to_them(tmp_path: Path, mode: Any) -> None:
+    seen = looks(0, others=(OWN, IMPORT, MONTH_END, *waiting_for_billing(5)))
+    database, service = Database(seen), named(a_service({"auto_approve": ["terminate_session"]}), application_name="orders*")
+    context = a_context(
+        tmp_path, mode=mode, service=service, database=database, diagnosis=a_diagnosis(action="terminate_session")
+    )
+    plan = propose(TERMINATE_SESSION, context).plan
+    assert plan is not None
+    assert plan.title == "End database session 7 (price-import), which 1 others wait for"
+    assert "database: shop" in plan.before
+    assert database.ended == ([7] if mode == "alert" else [])
+
+
+@pytest.mark.parametrize("known", [{"application_name": "orders*"}, {"user": "orders_app"}, {}])
+def test_where_only_others_wait_nothing_is_ended_unless_a_person_names_it(tmp_path: Path, known: dict[str, str]) -> None:
+    seen = looks(1, others=(MONTH_END, *waiting_for_billing(5)))
+    context = a_context(tmp_path, service=named(a_service(), **known), database=Database(seen))
+    refused = propose(TERMINATE_SESSION, context)
+    assert refused.plan is None
+    assert "one of orders waits for" in refused.outcome.text
+    assert "terminate_session(pid=…)" in refused.outcome.text
+    plan = propose(TERMINATE_SESSION, context, pid=99).plan
+    assert plan is not None
+    assert str(plan.target) == "session/99"
+
+
+@pytest.mark.parametrize("mode", ["papermill", "alert"])
+def test_with_nobody_watching_a_pid_in_somebody_else_s_database_is_refused(tmp_path: Path, mode: Any) -> None:
+    database = Database(looks(0, others=(OWN, IMPORT, MONTH_END)))
+    context = a_context(
+        tmp_path,
+        mode=mode,
+        approve="terminate_session",
+        service=a_service({"auto_approve": ["terminate_session"]}),
+        database=database,
+        diagnosis=a_diagnosis(action="terminate_session"),
+    )
+    outcome = propose(TERMINATE_SESSION, context, pid=99).outcome
+    assert outcome.status == "refused"
+    assert "database billing, where orders has no session" in outcome.text
+    assert database.ended == []
+
+
+def test_the_session_that_the_diagnosis_names_goes_before_one_that_more_wait_for(tmp_path: Path) -> None:
+    migration = {**IMPORT, "pid": 8, "application": "migration"}
+    others = [{**OWN, "pid": 101 + one, "blocked_by": [8]} for one in range(3)]
+    database = Database(looks(0, others=(OWN, IMPORT, migration, *others)))
+
+    def target(subject: str | None) -> str:
+        diagnosis = a_diagnosis(action="terminate_session", subject=subject)
+        plan = propose(TERMINATE_SESSION, a_context(tmp_path, database=database, diagnosis=diagnosis)).plan
+        assert plan is not None
+        return str(plan.target)
+
+    assert target("pid 7 (price-import, active)") == "session/7"
+    assert target(None) == "session/8"
+    assert target("pid 12 (gone by now, active)") == "session/8"
+
+
+def test_a_service_without_a_database_component_has_no_session_to_wait(tmp_path: Path) -> None:
+    known = a_service()
+    service = known.model_copy(update={"components": known.components.model_copy(update={"database": None})})
+    context = a_context(tmp_path, service=service, database=Database(held_up()))
+    assert propose(TERMINATE_SESSION, context).plan is None
+    assert propose(TERMINATE_SESSION, context, pid=7).plan is not None

@@ -12,7 +12,7 @@ from runbook_lib.actions.statement import CANCEL_STATEMENT
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Proposal
 from runbook_lib.testing import ago, looks
-from tests.unit.actions.situations import a_context, a_diagnosis
+from tests.unit.actions.situations import a_context, a_diagnosis, a_service, named
 
 REPORT = {
     "pid": 7, "application": "reports", "user": "batch", "backend_start": ago(11), "query_start": ago(3), "state_seconds": 180.0,
@@ -97,3 +97,38 @@ def test_a_statement_that_has_ended_since_the_plan_is_left_alone(tmp_path: Path)
 def test_a_role_that_may_not_is_told_the_grant(tmp_path: Path) -> None:
     proposal = proposed(tmp_path, Database(looks(3, others=(REPORT,)), allowed=False))
     assert "pg_signal_backend to the role" in proposal.outcome.text
+
+
+BACKUP = REPORT | {"pid": 55, "application": "pg_dump", "user": "backup", "database": "billing", "state_seconds": 5000.0}
+
+
+def of_orders(folder: Path, database: Database, **fields: Any) -> Proposal:
+    service = named(a_service({"auto_approve": ["cancel_statement"]}), application_name="orders*")
+    return propose(CANCEL_STATEMENT, a_context(folder, service=service, database=database, **fields))
+
+
+def test_the_longest_statement_is_the_service_s_own(tmp_path: Path) -> None:
+    own = REPORT | {"application": "orders-1"}
+    near = BACKUP | {"pid": 56, "database": "shop"}
+    plan = of_orders(tmp_path, Database(looks(0, others=(own, BACKUP, near)))).plan
+    assert plan is not None
+    assert str(plan.target) == "session/7"
+
+
+def test_with_nobody_watching_a_backup_is_left_alone(tmp_path: Path) -> None:
+    quick = {"application": "orders-1", "pid": 100}
+    database = Database(looks(0, others=(quick, BACKUP, BACKUP | {"pid": 56, "database": "shop"})))
+    for subject in (None, "pid 55 (pg_dump)"):
+        diagnosis = a_diagnosis(action="cancel_statement", subject=subject)
+        outcome = of_orders(tmp_path, database, mode="alert", diagnosis=diagnosis).outcome
+        assert outcome.status == "refused"
+        assert "of its own no statement has taken 5 s" in outcome.text
+    assert database.cancelled == []
+
+
+def test_a_statement_of_somebody_else_that_the_diagnosis_names_is_cancelled_in_the_pause_of_its_locks(tmp_path: Path) -> None:
+    own = REPORT | {"pid": 100, "application": "orders-1", "state_seconds": 900.0}
+    database = Database(looks(0, others=(own, REPORT)))
+    diagnosis = a_diagnosis(action="cancel_statement", subject="pid 7 (reports, active)")
+    assert of_orders(tmp_path, database, mode="alert", diagnosis=diagnosis).outcome.status == "executed"
+    assert database.cancelled == [7]

@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook_lib.actions.interface import Change, Gauge, Settling
-from runbook_lib.actions.verification import assess, compare, settle
-from tests.unit.actions.situations import START, Clock, a_context
+from runbook_lib.actions.interface import ActionContext, Change, Gauge, Settling
+from runbook_lib.actions.verification import assess, compare, recovered_since, settle
+from tests.unit.actions.situations import START, Clock, a_context, a_diagnosis
 
 
 def gauge(*, lower: bool = True) -> Gauge:
@@ -99,3 +99,53 @@ def test_a_value_is_told_in_the_unit_that_a_person_reads(tmp_path: Path) -> None
     slow = Gauge(title="p95 latency", unit="seconds", threshold=1.0, read=lambda: 0.9517)
     told = assess(a_context(tmp_path, symptom=slow), 4.289, patient=False).text
     assert told == "p95 latency: 4.29 s before, 952 ms after, within 1 s"
+
+
+def diagnosed(
+    folder: Path, *, now: float | None = 0.001, beyond: str = "", clock: Clock | None = None, **was: Any
+) -> ActionContext:
+    """Nothing but the symptom's reading now; `was`: how it was when it was diagnosed."""
+    seen = a_diagnosis()
+    symptom = Gauge(title="error rate", unit="ratio", threshold=0.05, read=lambda: now, beyond=lambda: beyond)
+    told = replace(seen, symptoms=(replace(seen.symptoms[0], **was),))
+    return a_context(folder, symptom=symptom, diagnosis=told, clock=clock)
+
+
+def test_a_symptom_that_is_back_within_its_threshold_is_told_with_its_numbers(tmp_path: Path) -> None:
+    assert recovered_since(diagnosed(tmp_path), 0.001) == "error rate was 31.0%, and is 0.1% now, within 5.0%"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "was"),
+    [
+        (0.2, 0.2, {}),
+        (None, 0.001, {}),  # it cannot be measured, which stops nobody
+        (0.001, None, {}),
+        (0.001, 0.2, {}),
+        (0.001, 0.001, {"value": 0.04}),  # it was breached by something else than its value
+        (0.001, 0.001, {"value": None}),
+        (0.001, 0.001, {"breached": None}),
+    ],
+)
+def test_a_symptom_is_not_called_gone_that_is_there_or_cannot_be_told(
+    tmp_path: Path, before: float | None, now: float | None, was: dict[str, Any]
+) -> None:
+    assert recovered_since(diagnosed(tmp_path, now=now, **was), before) == ""
+
+
+def test_what_breaches_it_besides_its_value_counts_too(tmp_path: Path) -> None:
+    killed = "pod orders-1 was killed for lack of memory"
+    assert recovered_since(diagnosed(tmp_path, beyond=killed), 0.001) == "", "a pod that was killed uses little for a while"
+    assert recovered_since(diagnosed(tmp_path, value=0.04, beyond=killed), 0.001) == ""
+    context = diagnosed(tmp_path, value=0.04)
+    assert context.diagnosis is not None
+    was_killed = replace(context.diagnosis, symptoms=(replace(context.diagnosis.symptoms[0], beyond=killed),))
+    assert recovered_since(replace(context, diagnosis=was_killed), 0.001) != ""
+
+
+def test_only_a_good_reading_is_waited_upon(tmp_path: Path) -> None:
+    clock = Clock()
+    recovered_since(diagnosed(tmp_path, clock=clock), 0.2)
+    assert clock.now == START
+    recovered_since(diagnosed(tmp_path, clock=clock), 0.001)
+    assert clock.now == START + timedelta(seconds=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,31 @@ def test_papermill_executes_what_approve_names_and_shows_the_rest(
     assert recorded["restart_pods"].recommended_for == ("db_pool_exhausted",)
     assert recorded["restart_pods"].effect == "better"
     assert recorded["raise_pool_size"].status == "proposed"
+
+
+def test_a_second_approved_action_is_not_made_once_the_first_has_cured_the_symptom(
+    tmp_path: Path, situation: Situation, actions: dict[str, FakeAction]
+) -> None:
+    incident, journal = incident_on(tmp_path, situation, approve="restart_pods,raise_pool_size")
+    assert incident.resolve.restart_pods().outcome.effect == "better"
+    outcome = incident.resolve.raise_pool_size().outcome
+    assert outcome.refusal is not None
+    assert outcome.refusal.by == "is it this issue"
+    assert actions["raise_pool_size"].applied == 0
+    assert {action.name: action.status for action in journal.records[-1].actions}["raise_pool_size"] == "refused"
+
+
+def test_it_is_made_while_something_else_than_its_value_breaches_the_symptom(
+    tmp_path: Path, situation: Situation, actions: dict[str, FakeAction]
+) -> None:
+    issue = playbook("high_error_rate")
+    killed = replace(
+        issue,
+        symptom=lambda context, finding: replace(issue.symptom(context, finding), beyond="a pod was killed for lack of memory"),
+    )
+    incident, _ = incident_on(tmp_path, situation, approve="restart_pods,raise_pool_size", issue=killed)
+    incident.resolve.restart_pods()
+    assert incident.resolve.raise_pool_size().outcome.status == "executed"
 
 
 def test_without_approval_nothing_is_changed(tmp_path: Path, situation: Situation, actions: dict[str, FakeAction]) -> None:

@@ -242,6 +242,13 @@ def test_a_nightly_report_of_somebody_else_is_no_cause() -> None:
     assert "pid 9 (reports) has been at one statement for 15 min" in seen.findings["database_activity"].notes[0]
 
 
+def test_a_backup_beside_slow_statements_is_not_the_one_to_cancel() -> None:
+    backup = {"pid": 9, "application": "pg_dump", "database": "billing", "state_seconds": 900.0, "query_start": ago(15)}
+    seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=looks(3, others=(backup,), state_seconds=1.2)))
+    assert seen.roots == ["slow_statements"]
+    assert seen.cause("slow_statements").actions == ()
+
+
 def test_sessions_that_are_hidden_are_no_evidence_of_calm() -> None:
     seen = look(slow(), database=FakeDatabase(activity=looks(0, hidden=12)))
     assert seen.verdicts["lock_contention"] is Verdict.UNKNOWN
