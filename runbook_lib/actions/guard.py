@@ -152,13 +152,14 @@ def _circumstances(plan: Plan, context: ActionContext) -> list[str]:
 
 
 def _unfinished(context: ActionContext) -> list[str]:
-    """Changes of this incident that were begun and never told of: whoever made them died on the way."""
+    """Changes of this incident that were begun and never told of, or whose end is not known: whoever made them died on the way,
+    or had no answer."""
     begun: dict[str, AuditEntry] = {}
     with suppress(ArchiveError):  # what cannot be read here is refused later, before anything is changed
         for entry in context.audit.entries():
             if entry.event == "intent":
                 begun[entry["plan"]] = entry
-            elif entry.event == "outcome":
+            elif entry.event == "outcome" and not entry["unfinished"]:
                 begun.pop(entry["plan"], None)
     return [
         f"{entry['action']} of {entry['target']} was begun at {format_instant(entry.at)}, and what came of it is not known"
