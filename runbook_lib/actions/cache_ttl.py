@@ -104,6 +104,7 @@ def _planned(context: ActionContext, workload: Workload, setting: Setting, value
         arguments={"value": value, "before": setting.value, "key": setting.key, "path": setting.path},
         warnings=tuple(told),
         uses={"pods_at_once": workload.serving_at_once},
+        unattended=setting.unattended(workload),
     )
 
 

@@ -107,6 +107,7 @@ def _planned(context: ActionContext, workload: Workload, setting: Setting, size:
         arguments={"size": str(size), "before": setting.value, "key": setting.key, "path": setting.path},
         warnings=tuple(told),
         uses={"pods_at_once": workload.serving_at_once, "pool_size": size},
+        unattended=setting.unattended(workload),
     )
 
 

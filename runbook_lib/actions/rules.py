@@ -143,6 +143,9 @@ def _policy_has_grounds(case: Case) -> Refusal | None:
     needed = case.context.service.policy.auto_approve_confidence
     if case.plan.risk == "high":
         return Refusal(by="policy", reason=f"the risk is high: {case.plan.affects}", mend="only a person can approve that")
+    if case.plan.unattended:
+        mend = "a person can still approve it, in the incident's notebook"
+        return Refusal(by="policy", reason="; ".join(case.plan.unattended), mend=mend)
     if not case.causes:
         return Refusal(by="policy", reason=f"no confirmed cause calls for {case.plan.action}", mend="a person has to look")
     best = max(cause.confidence for cause in case.causes)

@@ -35,6 +35,7 @@ class Plan:
     id, made_at: which plan this is, and when (UTC) it saw the target; a plan is carried out at most once, and soon or not at all.
     uses: what it takes of the policy's limits: pods_at_once, pool_size, replicas.
     undoes: the id of the plan whose change this one takes back; empty otherwise.
+    unattended: why it is not for a run with nobody awake, one reason each; a person may still approve it.
     """
 
     action: str
@@ -58,6 +59,7 @@ class Plan:
     id: str = ""
     made_at: datetime | None = None
     undoes: str = ""
+    unattended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
