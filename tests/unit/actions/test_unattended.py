@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from runbook_lib.actions.scale import SCALE_DEPLOYMENT
 from runbook_lib.actions.service_selector import FIX_SERVICE_SELECTOR
 from runbook_lib.models.plan import Outcome
 from tests.unit.actions.cluster_api import Cluster, template
-from tests.unit.actions.situations import a_context, a_diagnosis, a_service
+from tests.unit.actions.situations import START, Clock, a_context, a_diagnosis, a_service, an_audit
 
 ARGO = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/orders"}
 
@@ -138,3 +139,67 @@ def test_a_setting_is_kept_where_it_stands(tmp_path: Path, cluster: Cluster, api
     assert alerted(tmp_path, api, RAISE_POOL_SIZE, dry_run=True).status == "proposed"
     cluster.deploy(15, template(env=[{"name": "DATABASE_POOL_SIZE", "value": "4"}]), created="2026-03-01T03:11:00Z")
     assert "deployment/orders is kept by Argo CD" in alerted(tmp_path, api, RAISE_POOL_SIZE, dry_run=True).text
+
+
+def hourly(folder: Path, api: ApiClient, clock: Clock, number: int, *readings: float | None) -> Outcome:
+    """An hour later the alert is repeated, as an incident of its own."""
+    clock.now = START + timedelta(hours=number, minutes=number)
+    return alerted(folder, api, RESTART_PODS, clock=clock, incident=f"incident-{number}", readings=readings or (0.31, 0.001))
+
+
+@pytest.mark.parametrize(
+    ("readings", "told"),
+    [
+        ((0.31, 0.31), "its effect was same (error rate: 31.0% before, 31.0%"),
+        ((0.31, 0.9), "its effect was worse (error rate: 31.0% before, 90.0%"),
+        ((0.31, None), "its effect was unknown (the effect is not known"),
+    ],
+)
+def test_what_did_not_help_is_not_done_again_every_hour_and_is_told(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, readings: Any, told: str
+) -> None:
+    clock = Clock()
+    assert hourly(tmp_path, api, clock, 0, *readings).status == "executed"
+    for number in (1, 2, 23):
+        outcome = hourly(tmp_path, api, clock, number)
+        assert outcome.status == "refused"
+        assert "restart_pods of deployment/orders was done unasked at 2026-03-01T04:00:00Z" in outcome.text
+        assert told in outcome.text
+    assert len(cluster.writes()) == 1
+    assert hourly(tmp_path, api, clock, 25).status == "executed"
+
+
+def test_what_helped_is_done_again_when_it_breaks_again(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    clock = Clock()
+    assert [hourly(tmp_path, api, clock, number).status for number in (0, 1)] == ["executed", "executed"]
+
+
+def test_once_a_person_has_acted_on_the_target_the_policy_counts_again_and_for_no_mere_undo(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    clock = Clock()
+    hourly(tmp_path, api, clock, 0, 0.31, 0.31)
+    clock.sleep(60)
+    audit = an_audit(tmp_path, clock, "by-hand")
+    by_person = {"service": "orders", "environment": "test", "target": "deployment/orders", "approval": "person"}
+    audit.append("intent", by_person | {"plan": "a", "action": "rollback_deployment", "undoes": "b"})
+    audit.append("intent", by_person | {"plan": "c", "action": "restart_pods", "undoes": "", "target": "deployment/payments"})
+    assert hourly(tmp_path, api, clock, 1).status == "refused"
+    audit.append("intent", by_person | {"plan": "d", "action": "rollback_deployment", "undoes": ""})
+    assert hourly(tmp_path, api, clock, 2).status == "executed"
+
+
+@pytest.mark.parametrize(("status", "now"), [("refused", "executed"), ("failed", "refused"), (None, "refused")])
+def test_only_what_the_cluster_refused_was_no_try(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, status: str | None, now: str
+) -> None:
+    """And of one that nobody told the end of, nobody knows that it helped."""
+    clock = Clock()
+    audit = an_audit(tmp_path, clock, "before")
+    tried = {"service": "orders", "environment": "test", "target": "deployment/orders", "action": "restart_pods", "plan": "a"}
+    audit.append("intent", tried | {"approval": "policy", "undoes": ""})
+    if status is not None:
+        audit.append(
+            "outcome", tried | {"approval": "policy", "undoes": "", "status": status, "text": "No.", "effect": "unknown"}
+        )
+    assert hourly(tmp_path, api, clock, 2).status == now
