@@ -99,8 +99,9 @@ class Proposal:
     """An action as a notebook cell shows it: the plan (or the refusal), and the way to approve it.
 
     `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
-    `undo()` is there once it was executed. The confirmed causes that call for it have a name and a title. `on_progress` hears
-    what is being done or waited for. In an archive only the text remains.
+    `undo()` is there once it was executed. Where taking it back is itself a high risk it only plans that: `back` is then the
+    proposal to do it, with a plan and an approval of its own. The confirmed causes that call for it have a name and a title.
+    `on_progress` hears what is being done or waited for. In an archive only the text remains.
     """
 
     action: str
@@ -111,3 +112,4 @@ class Proposal:
     recommended_for: tuple[str, ...] = ()
     recommended_titles: tuple[str, ...] = ()
     on_progress: Callable[[str], None] | None = None
+    back: Proposal | None = None
