@@ -15,6 +15,7 @@ __all__ = [
     "ConfigurationError",
     "HeapDumpUnreadable",
     "NotebookFailed",
+    "OutcomeUnknown",
     "RunbookError",
     "SourceAnswerInvalid",
     "SourceError",
@@ -93,6 +94,10 @@ class SourceNotConfigured(SourceError):
 
 class ActionFailed(RunbookError):
     """A change was begun and did not succeed. The audit says how far it got, and the outcome whether it was undone."""
+
+
+class OutcomeUnknown(ActionFailed):
+    """A change was sent, and whether it was made is not known: it may still be made. Look at its target by hand."""
 
 
 class ArchiveError(RunbookError):

@@ -105,6 +105,7 @@ def _planned(context: ActionContext, workload: Workload, setting: Setting, value
         warnings=tuple(told),
         uses={"pods_at_once": workload.serving_at_once},
         writes=(deployment_target(context),),
+        unattended=setting.unattended(workload),
     )
 
 

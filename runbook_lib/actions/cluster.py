@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -43,9 +43,12 @@ __all__ = [
     "STATEFUL_SETS",
     "VERTICAL_AUTOSCALERS",
     "BudgetSpent",
+    "NeverSent",
     "Operator",
     "PatchRejected",
     "Resource",
+    "ServerFailed",
+    "TurnedAway",
     "operator",
 ]
 
@@ -106,6 +109,18 @@ class BudgetSpent(Exception):  # noqa: N818 - a reason to wait, and no error
     """A disruption budget keeps the pod for now (HTTP 429); nothing was changed, and later it may let it go."""
 
 
+class NeverSent(SourceUnreachable):
+    """No connection came about, so that the API server has heard nothing of a write."""
+
+
+class TurnedAway(SourceTimeout):
+    """The API server has too much to do, and took nothing on (HTTP 429)."""
+
+
+class ServerFailed(SourceAnswerInvalid):
+    """The API server itself says that it failed; a proxy before it would not know what became of a write."""
+
+
 def operator(context: ActionContext) -> Operator:
     """The operator's access to the service's namespace. Raises ChangeRefused when there is none."""
     connection = context.service.connections.kubernetes
@@ -117,14 +132,15 @@ def operator(context: ActionContext) -> Operator:
                 mend="set connections.kubernetes in the service file, with operator_context when reading and changing differ",
             )
         )
-    return Operator(context.api_client, namespace=connection.namespace, seconds=connection.timeout_seconds)
+    return Operator(context.api_client, namespace=connection.namespace, seconds=connection.timeout_seconds, sleep=context.sleep)
 
 
 class Operator:
-    """One identity's access to one namespace. Reads raise a SourceError; `seconds` bounds each request."""
+    """One identity's access to one namespace. Reads raise a SourceError; `seconds` bounds each request, `sleep` waits between."""
 
-    def __init__(self, client: ApiClient, *, namespace: str, seconds: float) -> None:
+    def __init__(self, client: ApiClient, *, namespace: str, seconds: float, sleep: Callable[[float], None]) -> None:
         self.namespace = namespace
+        self.sleep = sleep
         self._client = client
         self._seconds = seconds
 
@@ -253,7 +269,7 @@ class Operator:
                 redirect=False,
             )
         except (ConnectTimeoutError, NewConnectionError) as error:
-            raise SourceUnreachable(_NAME, f"{what}: {client.configuration.host} does not accept connections") from error
+            raise NeverSent(_NAME, f"{what}: {client.configuration.host} does not accept connections") from error
         except ReadTimeoutError as error:
             raise SourceTimeout(_NAME, f"{what}: no answer within {self._seconds:.3g} s") from error
         except HTTPError as error:
@@ -276,10 +292,10 @@ def _answer(status: int, content: bytes, what: str, *, write: bool) -> dict[str,
     causes = [one for one in (refusal.get("details") or {}).get("causes") or () if one.get("reason") == "DisruptionBudget"]
     if status == 429 and causes:
         raise BudgetSpent("; ".join(str(one.get("message") or text) for one in causes))
-    raise _refused(status, text, write=write)
+    raise _refused(status, text, write=write, own=refusal.get("kind") == "Status")
 
 
-def _refused(status: int, text: str, *, write: bool) -> Exception:
+def _refused(status: int, text: str, *, write: bool, own: bool) -> Exception:
     if status in (401, 403):
         return SourceRefused(_NAME, text)
     if status in (404, 405):  # 405: a part of an object that this cluster does not serve
@@ -287,5 +303,6 @@ def _refused(status: int, text: str, *, write: bool) -> Exception:
     if write and status in (400, 409, 422):
         return PatchRejected(text)
     if status in (429, 503, 504):
-        return SourceTimeout(_NAME, f"{text} (the API server is overloaded)")
-    return SourceAnswerInvalid(_NAME, text)
+        overloaded = TurnedAway if status == 429 else SourceTimeout
+        return overloaded(_NAME, f"{text} (the API server is overloaded)")
+    return (ServerFailed if own else SourceAnswerInvalid)(_NAME, text)

@@ -14,7 +14,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import CONFIG_MAPS, DEPLOYMENTS, Operator, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
-from runbook_lib.actions.keepers import taken_back
+from runbook_lib.actions.keepers import synced_back, taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import config_maps_of, shown_value
 from runbook_lib.actions.restart import deployment_target, paused_refusal, restart, seconds_of_rollout
@@ -148,6 +148,7 @@ def _planned(context: ActionContext, found: Object, edit: Edit) -> Plan | Refusa
         warnings=tuple(_warnings(cluster, found, workload, edit, reads=reads)),
         uses={"pods_at_once": workload.serving_at_once} if reads else {},
         writes=(deployment_target(context),) if reads else (),
+        unattended=synced_back("configmap", found, what="the change"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from runbook_lib.actions.cluster import PODS, STATEFUL_SETS, Operator, PatchRejected, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, ChangeRefused, Permission, Settling
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
-from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject
+from runbook_lib.errors import OutcomeUnknown, SourceError, SourceMissingObject
 from runbook_lib.models.plan import Plan, Refusal, Target
 
 __all__ = ["RESTART_DATABASE"]
@@ -244,7 +244,7 @@ class _PodDeletion:
         try:
             self._delete(dry_run=False)
         except SourceError as error:
-            raise ActionFailed(f"{self.text}: whether it was done is not known ({error.reason}); look at it by hand") from error
+            raise OutcomeUnknown(f"{self.text}: whether it was done is not known ({error.reason})") from error
         return f"{self.text}: done"
 
     def revert(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
-from runbook_lib.errors import ActionFailed, ConfigurationError, SourceError
+from runbook_lib.errors import ConfigurationError, OutcomeUnknown, SourceError
 from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.plan import Plan, Refusal
@@ -141,7 +141,7 @@ class Signalling:
         try:
             sent = self.send()
         except SourceError as error:
-            raise ActionFailed(f"{self.text}: whether it was done is not known ({error.reason}); look at it by hand") from error
+            raise OutcomeUnknown(f"{self.text}: whether it was done is not known ({error.reason})") from error
         if not sent:
             raise ChangeRefused(self._gone())
         return f"{self.text}: done"

@@ -10,7 +10,7 @@ from typing import Any
 from runbook_lib.actions.cluster import DISRUPTION_BUDGETS, PODS, BudgetSpent, Operator, PatchRejected
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
 from runbook_lib.actions.replacement import Replacement, is_leaving, is_ready
-from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject, SourceTimeout
+from runbook_lib.errors import ActionFailed, OutcomeUnknown, SourceError, SourceMissingObject, SourceTimeout
 from runbook_lib.models.plan import Refusal
 from runbook_lib.models.selectors import selects
 from runbook_lib.models.window import format_duration
@@ -134,7 +134,7 @@ class PodDeparture:
             mend = "try again when more pods are ready, or let the budget allow it; no budget holds a rolling restart back"
             raise ChangeRefused(Refusal(by="disruption budget", reason=f"pod/{self.name} is kept: {reason}", mend=mend))
         if reason:
-            raise ActionFailed(f"{self.text}: whether it was done is not known ({reason}); look at it by hand")
+            raise OutcomeUnknown(f"{self.text}: whether it was done is not known ({reason})")
 
     def _once_replaced(self, needed: int) -> None:
         def missing() -> str:

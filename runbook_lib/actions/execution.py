@@ -11,7 +11,7 @@ from runbook_lib.actions.audit import Event
 from runbook_lib.actions.interface import Action, Change, ChangeRefused, Settling
 from runbook_lib.actions.rules import Case
 from runbook_lib.actions.verification import Assessment, assess, measure, recovered_since, settle
-from runbook_lib.errors import ActionFailed, ArchiveError
+from runbook_lib.errors import ActionFailed, ArchiveError, OutcomeUnknown
 from runbook_lib.models.plan import ActionStatus, Outcome, Plan, Refusal
 
 __all__ = ["Execution", "facts", "refusal_text"]
@@ -41,7 +41,8 @@ class Execution:
             raise ChangeRefused(Refusal(by="audit", reason=str(error), mend="no change is made without its audit")) from error
         failure = self._apply()
         if failure is not None:
-            return replace(self._ended(failure.status, failure.text, started), refusal=failure.refusal)
+            ended = self._ended(failure.status, failure.text, started, unfinished=failure.unfinished)
+            return replace(ended, refusal=failure.refusal)
         status: ActionStatus = "undone" if plan.undoes else "executed"
         self._note("outcome", {"status": status, "steps": self.steps})
         settled, assessment = self._watch(before)
@@ -76,27 +77,35 @@ class Execution:
             except (Exception, KeyboardInterrupt) as error:  # whatever it was, what was done before must not be left half done
                 reason = str(error) if isinstance(error, ActionFailed) else f"{type(error).__name__}: {error}".rstrip(": ")
                 self.steps.append(reason if isinstance(error, ActionFailed) else f"{change.text}: {reason}")
-                return self._take_back(done, reason)
+                return self._take_back(done, reason, unknown=change if isinstance(error, OutcomeUnknown) else None)
             done.append(change)
         return None
 
-    def _take_back(self, done: Sequence[Change], reason: str) -> _Failure:
-        if done and not self.case.plan.reversible:
-            return _Failure("failed", f"{self._failed_at(done)}: {reason}; what was done before stays done")
-        clean = True
-        for change in reversed(done):
-            try:
-                self.steps.append(change.revert())
-            except Exception as error:  # the others are taken back all the same
-                clean = False
-                self.steps.append(str(error))
-        if not done:
-            return _Failure("failed", f"It failed at its first step: {reason}")
-        back = "what was done before was taken back" if clean else "and not all that was done before could be taken back"
-        return _Failure("failed", f"{self._failed_at(done)}: {reason}; {back}")
+    def _take_back(self, done: Sequence[Change], reason: str, *, unknown: Change | None = None) -> _Failure:
+        """unknown: the step that failed, when it may have been made all the same: it is taken back first, once it is seen."""
+        where = f"step {len(done) + 1} of {len(self.changes)}" if done else "its first step"
+        told = [f"It {'failed' if unknown is None else 'is unfinished'} at {where}: {reason}"]
+        if not self.case.plan.reversible:
+            told += ["look at it by hand"] if unknown is not None else []
+            told += ["what was done before stays done"] if done else []
+            return _Failure("failed", "; ".join(told), unfinished=unknown is not None)
+        unfinished = unknown is not None and not self._taken_back(unknown)
+        if unknown is not None:
+            told.append("look at it by hand" if unfinished else "it had arrived, and was taken back")
+        stuck = [change for change in reversed(done) if not self._taken_back(change)]
+        if done:
+            told.append(
+                "and not all that was done before could be taken back" if stuck else "what was done before was taken back"
+            )
+        return _Failure("failed", "; ".join(told), unfinished=unfinished)
 
-    def _failed_at(self, done: Sequence[Change]) -> str:
-        return f"It failed at step {len(done) + 1} of {len(self.changes)}"
+    def _taken_back(self, change: Change) -> bool:
+        try:
+            self.steps.append(change.revert())
+        except Exception as error:  # whatever it is, it is told
+            self.steps.append(str(error))
+            return False
+        return True
 
     def _watch(self, before: float | None) -> tuple[Settling, Assessment]:
         """Wait for the effect. Whoever stops the waiting does not undo the change, and the outcome is told all the same."""
@@ -111,14 +120,24 @@ class Execution:
             unknown = Assessment(effect="unknown", text=f"the effect is not known: {type(error).__name__}: {error}")
             return Settling(done=False, text="watching it failed", stuck=str(error)), unknown
 
-    def _ended(self, status: ActionStatus, text: str, started: datetime, assessment: Assessment | None = None) -> Outcome:
+    def _ended(
+        self,
+        status: ActionStatus,
+        text: str,
+        started: datetime,
+        assessment: Assessment | None = None,
+        *,
+        unfinished: bool = False,
+    ) -> Outcome:
         context, plan = self.case.context, self.case.plan
-        seen = assessment or Assessment(effect="unknown", text="")
+        not_known = "the effect is not known: the change may have been made, and may still be" if unfinished else ""
+        seen = assessment or Assessment(effect="unknown", text=not_known)
         seconds = (context.now() - started).total_seconds()
         self._note(
             "effect" if assessment is not None else "outcome",
             {"status": status, "text": text, "effect": seen.effect, "effect_text": seen.text}
-            | ({} if assessment is not None else {"steps": self.steps}),
+            | ({} if assessment is not None else {"steps": self.steps})
+            | ({"unfinished": True} if unfinished else {}),
         )
         approval = self.case.approval
         return Outcome(
@@ -148,6 +167,7 @@ class _Failure:
     status: ActionStatus
     text: str
     refusal: Refusal | None = None
+    unfinished: bool = False
 
 
 def facts(case: Case) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from runbook_lib.errors import ArchiveError, SourceError
 from runbook_lib.models.plan import Outcome, Plan, Proposal, Refusal
 from runbook_lib.models.window import format_instant
 
-__all__ = ["carry_out", "propose", "undo"]
+__all__ = ["carry_out", "propose"]
 
 
 def propose(action: Action, context: ActionContext, **arguments: Any) -> Proposal:
@@ -62,14 +62,6 @@ def propose(action: Action, context: ActionContext, **arguments: Any) -> Proposa
     if context.mode == "interactive":
         proposal.approve = lambda typed=None: _approved(proposal, action, context, typed, make)
     return proposal
-
-
-def undo(action: Action, plan: Plan, context: ActionContext, approval: Approval) -> Outcome:
-    """Take back an executed plan, through the same door: planned on what is there now, checked, audited, verified."""
-    back = _planned(action, context, lambda: action.undo(context, plan))
-    if isinstance(back, Refusal):
-        return _refused(action, plan, context, back)
-    return carry_out(action, replace(back, undoes=plan.id), context, approval)
 
 
 def carry_out(
@@ -169,13 +161,14 @@ def _circumstances(plan: Plan, context: ActionContext) -> list[str]:
 
 
 def _unfinished(context: ActionContext) -> list[str]:
-    """Changes of this incident that were begun and never told of: whoever made them died on the way."""
+    """Changes of this incident that were begun and never told of, or whose end is not known: whoever made them died on the way,
+    or had no answer."""
     begun: dict[str, AuditEntry] = {}
     with suppress(ArchiveError):  # what cannot be read here is refused later, before anything is changed
         for entry in context.audit.entries():
             if entry.event == "intent":
                 begun[entry["plan"]] = entry
-            elif entry.event == "outcome":
+            elif entry.event == "outcome" and not entry["unfinished"]:
                 begun.pop(entry["plan"], None)
     return [
         f"{entry['action']} of {entry['target']} was begun at {format_instant(entry.at)}, and what came of it is not known"
@@ -239,10 +232,29 @@ def _concluded(proposal: Proposal, action: Action, context: ActionContext, outco
 
 
 def _taken_back(proposal: Proposal, action: Action, context: ActionContext) -> Outcome:
-    """A person wants the change of this proposal taken back."""
-    assert proposal.plan is not None
-    approval = Approval(source="person", by=context.operator, typed_target=str(proposal.plan.target))
-    outcome = undo(action, proposal.plan, context, approval)
+    """A person wants the change of this proposal taken back: through the same door, planned on what is there now.
+
+    A high risk is proposed first. Whoever approved the change has not seen what its way back does.
+    """
+    plan, proposal.back = proposal.plan, None
+    assert plan is not None
+    back = _planned(action, context, lambda: action.undo(context, plan))
+    if isinstance(back, Refusal):
+        return _refused(action, plan, context, back)
+    back = replace(back, undoes=plan.id)
+    if back.risk != "high":
+        return _carried_back(proposal, back, action, context, None)
+    try:
+        _checked(action, Case(plan=back, context=context), STANDING_RULES)
+    except ChangeRefused as refused:
+        return _refused(action, back, context, refused.refusal)
+    proposal.back = Proposal(action=action.name, plan=back, outcome=_proposed(back, context))
+    proposal.back.approve = lambda typed=None: _carried_back(proposal, back, action, context, typed)
+    return proposal.back.outcome
+
+
+def _carried_back(proposal: Proposal, back: Plan, action: Action, context: ActionContext, typed: str | None) -> Outcome:
+    outcome = carry_out(action, back, context, Approval(source="person", by=context.operator, typed_target=typed))
     if outcome.status == "undone":
-        proposal.outcome, proposal.undo = outcome, None
+        proposal.outcome, proposal.undo, proposal.back = outcome, None, None
     return outcome

@@ -211,7 +211,8 @@ class ChangeRefused(Exception):  # noqa: N818 - it carries a refusal, which is a
 class Change(Protocol):
     """One write to one system, bound to the state that the plan saw. It is used once.
 
-    `preview` and `apply` raise ChangeRefused when nothing was changed, and ActionFailed for anything else that went wrong.
+    `preview` and `apply` raise ChangeRefused when nothing was changed, and ActionFailed for anything else that went wrong;
+    OutcomeUnknown when the change may have been made, or may still be.
     """
 
     @property
@@ -229,7 +230,7 @@ class Change(Protocol):
         """Make the change; gives what was done, in words."""
 
     def revert(self) -> str:
-        """Take back what `apply` did, unless somebody has changed it since; gives what was done."""
+        """Take back what `apply` did, unless somebody has changed it since; gives what was done. Raises ActionFailed."""
 
     def settling(self) -> Settling:
         """How far it has taken effect."""

@@ -12,6 +12,7 @@ from typing import Any
 from runbook_lib.actions.cluster import DEPLOYMENTS, operator
 from runbook_lib.actions.container_resources import amount, container_resources
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.keepers import synced_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
 from runbook_lib.actions.workload import Workload, surroundings
@@ -116,6 +117,7 @@ def _planned(context: ActionContext, workload: Workload, found: _Limit, limit: s
             *_cautions(found, limit, reminder),
         ),
         uses={"pods_at_once": workload.serving_at_once},
+        unattended=synced_back("deployment", workload.found, what="the raised limit"),
     )
 
 

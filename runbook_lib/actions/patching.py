@@ -12,13 +12,16 @@ from runbook_lib.actions.cluster import (
     PODS,
     REPLICA_SETS,
     STATEFUL_SETS,
+    NeverSent,
     Operator,
     PatchRejected,
     Resource,
+    ServerFailed,
+    TurnedAway,
 )
 from runbook_lib.actions.interface import ChangeRefused, Permission, Settling
 from runbook_lib.actions.rollout_status import rollout_settling
-from runbook_lib.errors import ActionFailed, SourceError, SourceMissingObject, SourceRefused
+from runbook_lib.errors import ActionFailed, OutcomeUnknown, SourceError, SourceMissingObject, SourceRefused
 from runbook_lib.models.plan import Refusal
 
 __all__ = ["ObjectPatch", "binding", "pointer"]
@@ -27,6 +30,7 @@ Operation = Mapping[str, Any]
 
 _MISSING = object()
 _LEVELS = ("minReplicas", "maxReplicas")  # of an autoscaler's spec
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 6, 2.0  # an admission webhook is given ten seconds by default, and the API server waits for it
 
 
 def binding(resource: Resource, found: Mapping[str, Any]) -> dict[str, str]:
@@ -66,6 +70,7 @@ class ObjectPatch:
     effect: Callable[[], Settling] | None = field(default=None, kw_only=True)
     watches: Sequence[Permission] = field(default=(), kw_only=True)
     _left_as: dict[str, str] | None = field(default=None, init=False)
+    _unknown: bool = field(default=False, init=False)
 
     @property
     def permissions(self) -> Sequence[Permission]:
@@ -81,18 +86,23 @@ class ObjectPatch:
             raise ChangeRefused(self._not_possible(error)) from error
 
     def apply(self) -> str:
-        """Send the patch. When its answer is lost, look whether it arrived."""
+        """Send the patch. When its answer is lost, look whether it arrived; raises OutcomeUnknown when that cannot be seen."""
+        self._unknown = True
         try:
-            found = self._patch(self.operations, self.bound_to, dry_run=False)
-        except (SourceRefused, SourceMissingObject) as error:
-            raise ChangeRefused(self._not_possible(error)) from error
-        except SourceError as error:
-            found = self._after_lost_answer(error)
+            found = self._sent()
+        except KeyboardInterrupt as interrupt:
+            raise OutcomeUnknown(f"{self._not_known} (it was interrupted)") from interrupt
+        except (ChangeRefused, ActionFailed) as error:
+            self._unknown = isinstance(error, OutcomeUnknown)
+            raise
+        self._unknown = False
         self._left_as = binding(self.resource, found)
         return f"{self.text}: done"
 
     def revert(self) -> str:
-        """Send the inverse patch, bound to the object as `apply` left it."""
+        """Send the inverse patch, bound to the object as `apply` left it, or as it is found where that is not known."""
+        if self._unknown:
+            self._left_as = self._arrived_meanwhile()
         if self._left_as is None:
             return f"{self.text}: nothing to take back"
         try:
@@ -101,7 +111,7 @@ class ObjectPatch:
             raise ActionFailed(f"{self.text} could not be taken back: {refused.refusal.reason}") from refused
         except SourceError as error:
             raise ActionFailed(f"{self.text} could not be taken back: {error.reason}") from error
-        self._left_as = None
+        self._left_as, self._unknown = None, False
         return f"{self.text}: taken back"
 
     def settling(self) -> Settling:
@@ -141,18 +151,54 @@ class ObjectPatch:
         mend = "give the operator's role the permission" if isinstance(error, SourceRefused) else "try again in a moment"
         return Refusal(by="the cluster", reason=error.reason, mend=mend)
 
+    @property
+    def _not_known(self) -> str:
+        return f"{self.text}: whether it was done is not known"
+
+    def _sent(self) -> Mapping[str, Any]:
+        try:
+            return self._patch(self.operations, self.bound_to, dry_run=False)
+        except (SourceRefused, SourceMissingObject, NeverSent, TurnedAway) as error:
+            raise ChangeRefused(self._not_possible(error)) from error
+        except SourceError as error:
+            return self._after_lost_answer(error)
+
     def _after_lost_answer(self, lost: SourceError) -> Mapping[str, Any]:
+        """Look for some seconds whether the write arrived: the API server may be at it long after nobody waits for its answer."""
+        unseen: SourceError | None = None
+        for look in range(_LOOKS):
+            if look:
+                self.operator.sleep(_SECONDS_BETWEEN_LOOKS)
+            try:
+                found = self.operator.get(self.resource, self.name)
+            except SourceError as error:
+                unseen = error
+                continue
+            unseen = None
+            if self._as_planned(found):
+                return found
+            if binding(self.resource, found) != dict(self.bound_to):
+                why = f"{self.text}: the object changed, and not as planned ({lost.reason}); look at it by hand"
+                raise ActionFailed(why) from lost
+        if isinstance(lost, ServerFailed) and unseen is None:
+            raise ActionFailed(f"{self.text}: not done ({lost.reason})") from lost
+        since = unseen.reason if unseen is not None else "it was not seen to arrive, and may still"
+        raise OutcomeUnknown(f"{self._not_known} ({lost.reason}; {since})") from lost
+
+    def _arrived_meanwhile(self) -> dict[str, str]:
+        """What to bind the way back to, once the write is there after all."""
         try:
             found = self.operator.get(self.resource, self.name)
         except SourceError as error:
-            raise ActionFailed(
-                f"{self.text}: whether it was done is not known ({lost.reason}; {error.reason}); look at it by hand"
-            ) from error
-        if binding(self.resource, found) == dict(self.bound_to):
-            raise ActionFailed(f"{self.text}: not done ({lost.reason})") from lost
-        if all(_at(found, operation["path"]) == operation.get("value", _MISSING) for operation in self.operations):
-            return found
-        raise ActionFailed(f"{self.text}: the object changed, and not as planned ({lost.reason}); look at it by hand") from lost
+            raise ActionFailed(f"{self.text} could not be taken back: {error.reason}") from error
+        if not self._as_planned(found):
+            raise ActionFailed(f"{self.text} could not be taken back: it was not seen to arrive, and may still")
+        return binding(self.resource, found)
+
+    def _as_planned(self, found: Mapping[str, Any]) -> bool:
+        """Whether somebody has written to the object since the plan, and it is as the patch makes it."""
+        moved = binding(self.resource, found) != dict(self.bound_to)
+        return moved and all(_at(found, one["path"]) == one.get("value", _MISSING) for one in self.operations)
 
 
 def _test(key: str, value: str) -> Operation:

@@ -108,6 +108,7 @@ def _planned(context: ActionContext, workload: Workload, setting: Setting, size:
         warnings=tuple(told),
         uses={"pods_at_once": workload.serving_at_once, "pool_size": size},
         writes=(deployment_target(context),),
+        unattended=setting.unattended(workload),
     )
 
 

@@ -16,6 +16,7 @@ from runbook_lib.actions.container_resources import (
     without_room,
 )
 from runbook_lib.actions.interface import Action, ActionContext, Change, ChangeRefused
+from runbook_lib.actions.keepers import synced_back
 from runbook_lib.actions.patching import ObjectPatch, binding
 from runbook_lib.actions.resource_cautions import cautions
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
@@ -128,6 +129,7 @@ def _planned(context: ActionContext, workload: Workload, found: ContainerResourc
             *cautions(operator(context), workload, found, wanted),
         ),
         uses={"pods_at_once": workload.serving_at_once},
+        unattended=synced_back("deployment", workload.found, what="the new resources"),
     )
 
 

@@ -19,10 +19,11 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The replica set to go back to, and what speaks against it, or for a newer one that was passed over."""
+    """The replica set to go back to. doubts: why it may not have served. told: which newer ones were passed over, and why."""
 
     replica_set: Object
     doubts: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def choose_revision(
@@ -51,9 +52,9 @@ def choose_revision(
         and not same_program(one["spec"]["template"], workload.template)
         and (onset is None or str(one["metadata"].get("creationTimestamp")) < format_instant(onset))
     ]
-    given_up = [] if blamed is not None else _given_up(workload, by_revision, earlier)
-    if good := set(earlier).difference(given_up):
-        return _most_proved(workload, by_revision, sorted(good))
+    given_up = _given_up(workload, by_revision, earlier)
+    if good := earlier if blamed is not None else sorted(set(earlier).difference(given_up)):
+        return _most_proved(workload, by_revision, sorted(good), given_up)
     if given_up:
         tried = ", ".join(map(str, sorted(given_up)))
         return Refusal(
@@ -86,18 +87,21 @@ def _wanted(workload: Workload, by_revision: Mapping[int, Object], wanted: int, 
     return Choice(chosen, tuple(_doubts(workload, by_revision, wanted)))
 
 
-def _most_proved(workload: Workload, by_revision: Mapping[int, Object], good: Sequence[int]) -> Choice:
+def _most_proved(workload: Workload, by_revision: Mapping[int, Object], good: Sequence[int], given_up: Sequence[int]) -> Choice:
     """The newest with ready pods, else the newest; where that was replaced at once, the last one before it that lasted."""
     serving = [number for number in good if _ready(by_revision[number])]
     number = max(serving or good)
     if serving:
         why = f"none of its pods is ready and {_ready(by_revision[number])} of revision {number} are"
-        return Choice(by_revision[number], _passed_over(dict.fromkeys(good, why), number))
+        return Choice(by_revision[number], told=_passed_over(dict.fromkeys(good, why), number))
     stood = {one: time for one in good if (time := _stood(by_revision, one)) is not None}
     brief = {one: _replaced(time) for one, time in stood.items() if time <= workload.progress_deadline}
     if number in brief:
         number = max(stood.keys() - brief.keys(), default=number)
-    return Choice(by_revision[number], (*_passed_over(brief, number), *_doubts(workload, by_revision, number)))
+    doubts = list(_doubts(workload, by_revision, number))
+    if number in given_up:
+        doubts.append(f"revision {number} was rolled back to what runs now: somebody may have found it broken")
+    return Choice(by_revision[number], tuple(doubts), _passed_over(brief, number))
 
 
 def _passed_over(reasons: Mapping[int, str], chosen: int) -> tuple[str, ...]:

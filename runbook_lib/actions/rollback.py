@@ -9,6 +9,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, REPLICA_SETS, Operator, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.keepers import synced_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import missing_references, same_program, template_text, without_hash
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
@@ -35,7 +36,7 @@ def _plan_rollback(context: ActionContext, revision: int | None = None) -> Plan 
     chosen = choose_revision(workload, history, wanted=revision, blamed=_blamed(context), onset=_onset(context))
     if isinstance(chosen, Refusal):
         return chosen
-    return _rollback_to(context, cluster, workload, history, chosen.replica_set, doubts=chosen.doubts)
+    return _rollback_to(context, cluster, workload, history, chosen.replica_set, told=chosen.told, doubts=chosen.doubts)
 
 
 def _undo_rollback(context: ActionContext, plan: Plan) -> Plan | Refusal:
@@ -59,6 +60,7 @@ def _rollback_to(
     history: Sequence[Object],
     chosen: Object,
     *,
+    told: Sequence[str] = (),
     doubts: Sequence[str] = (),
 ) -> Plan | Refusal:
     template = chosen["spec"]["template"]
@@ -89,12 +91,14 @@ def _rollback_to(
             "from_replica_set": running["metadata"]["name"] if running is not None else "",
         },
         warnings=(
+            *told,
             *doubts,
             *surroundings(cluster, workload, what="the rollback"),
             *unknown,
             "a schema migration of the newer version is not taken back: check that the older one works on it",
         ),
         uses={"pods_at_once": workload.serving_at_once},
+        unattended=(*doubts, *synced_back("deployment", workload.found, what="the rollback")),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from runbook_lib.actions.audit import AuditEntry
 from runbook_lib.actions.interface import ActionContext, Approval
 from runbook_lib.models.cause import Cause
 from runbook_lib.models.plan import Plan, Refusal
@@ -41,6 +42,8 @@ class Case:
 
 
 Rule = Callable[[Case], Refusal | None]
+
+_NO_SECOND_TRY_WITHIN = timedelta(days=1)
 
 
 def first_refusal(rules: Sequence[Rule], case: Case) -> Refusal | None:
@@ -147,6 +150,9 @@ def _policy_has_grounds(case: Case) -> Refusal | None:
     needed = case.context.service.policy.auto_approve_confidence
     if case.plan.risk == "high":
         return Refusal(by="policy", reason=f"the risk is high: {case.plan.affects}", mend="only a person can approve that")
+    if case.plan.unattended:
+        mend = "a person can still approve it, in the incident's notebook"
+        return Refusal(by="policy", reason="; ".join(case.plan.unattended), mend=mend)
     if not case.causes:
         return Refusal(by="policy", reason=f"no confirmed cause calls for {case.plan.action}", mend="a person has to look")
     best = max(cause.confidence for cause in case.causes)
@@ -175,6 +181,49 @@ def _policy_has_rate_left(case: Case) -> Refusal | None:
     last = max(entry.at for entry in recent)
     reason = f"{len(recent)} of {allowed} automatic changes an hour were made, the last at {format_instant(last)}"
     return Refusal(by="policy", reason=reason, mend="what an automatic change did not mend needs a person")
+
+
+def _policy_has_helped(case: Case) -> Refusal | None:
+    """What was done unasked and did not help is not done unasked again: an alert is repeated every hour for as long as it lasts.
+
+    The last time within a day counts, in whatever incident, until a person has acted on the same target since. Gathering evidence
+    is meant to mend nothing.
+    """
+    if case.approval is None or case.approval.source != "policy" or case.plan.evidence:
+        return None
+    begun, ends = _tried(case)
+    unasked = [one for one in begun if one["approval"] == "policy" and one["action"] == case.plan.action]
+    if not unasked or any(one["approval"] != "policy" and one.at > unasked[-1].at for one in begun):
+        return None
+    last = unasked[-1]
+    end = ends.get(last["plan"])
+    if end is not None and end["effect"] == "better":
+        return None
+    effect, seen = (end["effect"], end["effect_text"] or end["text"]) if end is not None else (None, None)
+    came = f"{effect or 'unknown'} ({seen or 'nobody saw what came of it'})"
+    reason = f"{last['action']} of {last['target']} was done unasked at {format_instant(last.at)}, and its effect was {came}"
+    mend = "a person has to look; once one has acted on the target, or a day after it, the policy counts again"
+    return Refusal(by="policy", reason=reason, mend=mend)
+
+
+def _tried(case: Case) -> tuple[list[AuditEntry], dict[str, AuditEntry]]:
+    """The changes of this plan's target that were begun within a day, oldest first, and what came of each, by its plan.
+
+    Without those that took another one back, which is no step ahead, and those that the cluster refused: nothing was changed.
+    """
+    context, plan, service = case.context, case.plan, case.context.service
+    entries = sorted(
+        (
+            entry
+            for entry in context.audit.entries_of_all_incidents(since=context.now() - _NO_SECOND_TRY_WITHIN)
+            if entry["target"] == str(plan.target)
+            and (entry["service"], entry["environment"]) == (service.name, service.environment)
+        ),
+        key=lambda entry: entry.at,
+    )
+    ends = {entry["plan"]: entry for entry in entries if entry.event in ("outcome", "effect")}
+    begun = [entry for entry in entries if entry.event == "intent" and not entry["undoes"]]
+    return [one for one in begun if one["plan"] not in ends or ends[one["plan"]]["status"] != "refused"], ends
 
 
 def _not_expired(case: Case) -> Refusal | None:
@@ -230,5 +279,6 @@ APPROVAL_RULES: tuple[Rule, ...] = (
     _not_repeated,
     _policy_has_grounds,
     _policy_has_rate_left,
+    _policy_has_helped,
 )
 """What must hold of the approval, besides the standing rules."""

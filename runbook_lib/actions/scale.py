@@ -10,7 +10,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import AUTOSCALERS, DEPLOYMENTS, Operator, Resource, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, Settling
-from runbook_lib.actions.keepers import taken_back
+from runbook_lib.actions.keepers import synced_back, taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target
 from runbook_lib.actions.workload import Workload
@@ -83,6 +83,7 @@ def _planned(context: ActionContext, workload: Workload, scaler: Object | None, 
         arguments={"wanted": dict(levels), "before": before, "resource": resource.kind, "name": name},
         warnings=tuple(_warnings(context, workload, resource, found, wanted)),
         uses={"replicas": max(_changed(levels, before).values(), default=wanted)},
+        unattended=synced_back(resource.kind, found, what="the scaling"),
     )  # fmt: skip
 
 

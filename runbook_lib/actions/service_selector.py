@@ -9,7 +9,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, PODS, SERVICES, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
-from runbook_lib.actions.keepers import taken_back
+from runbook_lib.actions.keepers import synced_back, taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.workload import Workload
 from runbook_lib.models.plan import Plan, Refusal, Target
@@ -108,6 +108,7 @@ def _planned(context: ActionContext, found: Object, chosen: Selector, *, warning
         bound_to=binding(SERVICES, found),
         arguments={"selector": dict(chosen), "before": before},
         warnings=(*warnings, *told),
+        unattended=synced_back("service", found, what="the selector"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from runbook_lib.actions.cluster import CONFIG_MAPS, DEPLOYMENTS, Operator, operator
 from runbook_lib.actions.configuration import config_map_patch, joint_binding, merge_command, object_binding
 from runbook_lib.actions.interface import ActionContext, Change
-from runbook_lib.actions.keepers import taken_back
+from runbook_lib.actions.keepers import synced_back, taken_back
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target, restart
 from runbook_lib.actions.workload import Workload, containers_of
@@ -51,6 +51,12 @@ class Setting:
     def warnings(self) -> list[str]:
         """Who will write its config map again."""
         return taken_back("configmap", self.config_map, what="the change") if self.config_map is not None else []
+
+    def unattended(self, workload: Workload) -> tuple[str, ...]:
+        """Who takes its change back by itself, where it stands; a mark of the restart has done its work when it goes."""
+        if self.config_map is not None:
+            return synced_back("configmap", self.config_map, what="the change")
+        return synced_back("deployment", workload.found, what="the change")
 
 
 def setting_of(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from runbook_lib.display.proposals import outcome_html, outcome_text
+from runbook_lib.display.proposals import outcome_html, outcome_text, proposal_html, proposal_text
 from runbook_lib.models.plan import Outcome, Proposal
 
 __all__ = ["Clean", "buttons"]
@@ -17,18 +17,18 @@ Clean = Callable[[Any], Any]
 def buttons(proposal: Proposal, *, clean: Clean) -> Any:
     """A widget that approves the proposal, shows what is being done, then the outcome, and a way back.
 
-    A high risk asks for the target's name. The change runs in a thread of its own, so that the notebook stays usable; no button
-    can be pressed twice.
+    A high risk asks for the target's name; a way back of high risk shows its own plan first, and asks for the name as well. The
+    change runs in a thread of its own, so that the notebook stays usable; no button can be pressed twice.
     """
     return _Buttons(proposal, clean).box
 
 
 class _Buttons:
-    def __init__(self, proposal: Proposal, clean: Clean) -> None:
+    def __init__(self, proposal: Proposal, clean: Clean, *, then: Callable[[], None] = lambda: None) -> None:
         import ipywidgets as widgets
 
         assert proposal.plan is not None
-        self._proposal, self._clean = proposal, clean
+        self._proposal, self._clean, self._then = proposal, clean, then
         self._needs_name = proposal.plan.risk == "high"
         self._target = str(proposal.plan.target)
         self._approve = widgets.Button(
@@ -45,7 +45,6 @@ class _Buttons:
         self._typed.observe(self._compare, names="value")
         row = [self._typed, self._approve] if self._needs_name else [self._approve]
         self.box = widgets.VBox([widgets.HBox([*row, self._undo]), self._state])
-        proposal.on_progress = self._say
 
     def _compare(self, _: Any) -> None:
         self._approve.disabled = self._typed.value.strip() != self._target
@@ -54,6 +53,7 @@ class _Buttons:
         if pressed.disabled:
             return
         pressed.disabled = self._typed.disabled = True
+        self._proposal.on_progress = self._say
         threading.Thread(target=self._guarded, args=(act,), daemon=True, name="approved-action").start()
 
     def _guarded(self, act: Callable[[], Outcome]) -> None:
@@ -63,8 +63,23 @@ class _Buttons:
         except Exception as error:  # the engineer must see it here: nobody looks at the kernel's log
             self._say(f"Failed: {self._clean(str(error))}. The audit says how far it got.")
             return
-        self._state.value = outcome_html(outcome)
-        self._state.tooltip = outcome_text(outcome)
+        if self._proposal.back is not None:
+            self._offer(self._proposal.back)
+        else:
+            self._state.value, self._state.tooltip = outcome_html(outcome), outcome_text(outcome)
+            self.box.children = self.box.children[:2]
+        self._offer_undo()
+        self._then()
+
+    def _offer(self, back: Proposal) -> None:
+        """Show the plan of the way back, with buttons of its own below it."""
+        seen = Proposal(action=back.action, plan=self._clean(back.plan), outcome=self._clean(back.outcome))
+        self._state.value, self._state.tooltip = proposal_html(seen), proposal_text(seen)
+        below = _Buttons(back, self._clean, then=self._offer_undo)
+        self._proposal.on_progress = below._say  # the progress of both is told to the proposal that they began with
+        self.box.children = (*self.box.children[:2], below.box)
+
+    def _offer_undo(self) -> None:
         self._undo.layout.display = "" if self._proposal.undo is not None else "none"
         self._undo.disabled = False
 

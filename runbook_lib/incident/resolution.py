@@ -201,10 +201,19 @@ class Resolution:
 
             def undone() -> Outcome:
                 outcome = undo()
-                self._note(outcome, proposal.recommended_for)
+                back = proposal.back
+                if back is None:
+                    self._note(outcome, proposal.recommended_for)
+                elif (approve := back.approve) is not None:
+                    # Nothing has become of the action yet; what comes of its way back is kept once that is approved.
+                    back.approve = lambda typed=None: self._noted(approve(typed), proposal.recommended_for)
                 return outcome
 
             proposal.undo = undone
+
+    def _noted(self, outcome: Outcome, recommended_for: tuple[str, ...]) -> Outcome:
+        self._note(outcome, recommended_for)
+        return outcome
 
     def _note(self, outcome: Outcome, recommended_for: tuple[str, ...]) -> None:
         waiting = ("proposed", "refused")

@@ -36,6 +36,7 @@ class Plan:
     uses: what it takes of the policy's limits: pods_at_once, pool_size, replicas.
     undoes: the id of the plan whose change this one takes back; empty otherwise.
     writes: what is written besides the target, so that nobody else changes it meanwhile.
+    unattended: why it is not for a run with nobody awake, one reason each; a person may still approve it.
     """
 
     action: str
@@ -60,6 +61,7 @@ class Plan:
     made_at: datetime | None = None
     undoes: str = ""
     writes: tuple[Target, ...] = ()
+    unattended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +101,9 @@ class Proposal:
     """An action as a notebook cell shows it: the plan (or the refusal), and the way to approve it.
 
     `approve(typed_target)` runs guard, execute and verify, and returns the outcome; a high risk needs the target's name.
-    `undo()` is there once it was executed. The confirmed causes that call for it have a name and a title. `on_progress` hears
-    what is being done or waited for. In an archive only the text remains.
+    `undo()` is there once it was executed. Where taking it back is itself a high risk it only plans that: `back` is then the
+    proposal to do it, with a plan and an approval of its own. The confirmed causes that call for it have a name and a title.
+    `on_progress` hears what is being done or waited for. In an archive only the text remains.
     """
 
     action: str
@@ -111,3 +114,4 @@ class Proposal:
     recommended_for: tuple[str, ...] = ()
     recommended_titles: tuple[str, ...] = ()
     on_progress: Callable[[str], None] | None = None
+    back: Proposal | None = None

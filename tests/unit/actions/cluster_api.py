@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,7 +27,8 @@ def template(**container: Any) -> dict[str, Any]:
 
 
 class Cluster:
-    """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `admission`, `500`.
+    """The state. `denied` holds `verb resource`; `fails`: `METHOD plural` to `lost` (no answer), `late` (no answer, and
+    done only by what is in `held`), `admission`, `429`, `500`.
 
     `evictions`: whether it serves them. `leaving` holds the pods that were made to leave, in order, and `asked` the options of
     each request for that. `becomes`: the status of a pod that somebody makes.
@@ -37,6 +39,7 @@ class Cluster:
         self.requests: list[tuple[str, str]] = []
         self.denied: set[str] = set()
         self.fails: dict[str, str] = {}
+        self.held: list[Callable[[], None]] = []
         self.stuck = False
         self.evictions = True
         self.leaving: list[str] = []
@@ -55,6 +58,15 @@ class Cluster:
     def touch(self, plural: str, name: str) -> None:
         self._version += 1
         self.objects[plural, name]["metadata"]["resourceVersion"] = str(self._version)
+
+    def store(self, plural: str, name: str, changed: dict[str, Any]) -> None:
+        """Keep an object as it was changed, and let the deployment controller see it."""
+        if changed.get("spec") != self.objects[plural, name].get("spec"):
+            changed["metadata"]["generation"] += 1
+        self.objects[plural, name] = changed
+        self.touch(plural, name)
+        if plural == "deployments":
+            self.reconcile()
 
     def writes(self) -> list[str]:
         """The writes that were meant: no reviews, no dry runs."""
@@ -277,21 +289,20 @@ class _Handler(BaseHTTPRequestHandler):
         dry, how = "dryRun=All" in url.query, self.state.fails.get(f"PATCH {plural}", "")
         if how == "admission":
             return self._status(403, 'admission webhook "validation.gatekeeper.sh" denied the request: quota exceeded')
-        if how == "500" and not dry:
-            return self._status(500, "the store is away")
+        if how in ("429", "500") and not dry:
+            return self._status(int(how), "the store is away")
         found = self.state.objects[plural, name]
         try:
             changed = _patched(found, self._body())
         except (KeyError, ValueError) as error:
             return self._status(422, f"the server rejected our request due to an error in our request: {error}")
         if not dry:
-            if changed.get("spec") != found.get("spec"):
-                changed["metadata"]["generation"] += 1
-            self.state.objects[plural, name] = changed
-            self.state.touch(plural, name)
-            if plural == "deployments":
-                self.state.reconcile()
-            if how == "lost":
+            write = partial(self.state.store, plural, name, changed)
+            if how == "late":
+                self.state.held.append(write)
+            else:
+                write()
+            if how in ("late", "lost"):
                 self.close_connection = True
                 return None
         return self._answer(200, changed)

@@ -114,3 +114,10 @@ def test_a_lifetime_that_was_changed_since_is_not_taken_back(tmp_path: Path, sho
 
 def test_without_a_lifetime_in_the_service_file_the_field_is_named(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     assert "components.cache.lifetime.key" in propose(SET_CACHE_TTL, a_context(tmp_path, api_client=api)).outcome.text
+
+
+def test_a_lifetime_that_the_next_sync_takes_back_is_left_to_a_person(tmp_path: Path, short: Cluster, api: ApiClient) -> None:
+    short.objects["configmaps", "orders-config"]["metadata"]["labels"] = {"argocd.argoproj.io/instance": "shop"}
+    plan = propose(SET_CACHE_TTL, context(tmp_path, api)).plan
+    assert plan is not None
+    assert "configmap/orders-config is kept by Argo CD" in plan.unattended[0]

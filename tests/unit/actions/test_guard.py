@@ -140,6 +140,39 @@ def test_a_high_risk_needs_the_name_of_its_target(tmp_path: Path, cluster: Clust
     assert proposal.approve("deployment/orders").status == "executed"
 
 
+def test_a_way_back_of_high_risk_is_proposed_first_with_its_plan_and_needs_the_name_as_well(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    cluster.objects["deployments", "orders"]["spec"]["strategy"] = {"type": "Recreate"}
+    context = a_context(tmp_path, api_client=api, service=a_service({"pods_at_once": 3}))
+    proposal = propose(RAISE_POOL_SIZE, context)
+    assert proposal.approve is not None
+    assert proposal.approve("configmap/orders-config").status == "executed"
+    writes = len(cluster.writes())
+    assert proposal.undo is not None
+    assert proposal.undo().status == "proposed"
+    back = proposal.back
+    assert back is not None
+    assert back.approve is not None
+    assert (plan_of(back).risk, plan_of(back).after) == ("high", "DATABASE_POOL_SIZE: 10")
+    assert plan_of(back).undoes == plan_of(proposal).id
+    assert back.approve(None).status == "refused"
+    assert len(cluster.writes()) == writes
+    assert back.approve("configmap/orders-config").status == "undone"
+    assert cluster.objects["configmaps", "orders-config"]["data"]["DATABASE_POOL_SIZE"] == "10"
+    assert (proposal.outcome.status, proposal.undo, proposal.back) == ("undone", None, None)
+
+
+def test_a_way_back_that_a_rule_forbids_is_refused_before_anybody_types(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    proposal = propose(RAISE_POOL_SIZE, a_context(tmp_path, api_client=api))
+    assert proposal.approve is not None
+    proposal.approve(None)
+    cluster.objects["deployments", "orders"]["spec"]["strategy"] = {"type": "Recreate"}
+    assert proposal.undo is not None
+    assert "3 pods would be down together" in proposal.undo().text
+    assert proposal.back is None
+
+
 def test_a_target_that_was_named_must_be_the_right_one_at_any_risk(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     wrong = a_context(tmp_path, mode="papermill", approve="restart_pods=deployment/payments", api_client=api)
     assert propose(RESTART_PODS, wrong).outcome.status == "refused"

@@ -17,10 +17,10 @@ class Panel:
     """The widget of a proposal, by what a person sees."""
 
     def __init__(self, shown: Proposal, **how: Any) -> None:
-        self.box = buttons(shown, clean=how.get("clean", lambda value: value))
+        self.box = how.get("box") or buttons(shown, clean=how.get("clean", lambda value: value))
 
     def find(self, kind: type, description: str = "") -> Any:
-        row, state = self.box.children
+        row, state, *_ = self.box.children
         return next(one for one in (*row.children, state) if type(one) is kind and description in getattr(one, "description", ""))
 
     @property
@@ -140,6 +140,45 @@ def test_what_was_done_can_be_taken_back_once() -> None:
     panel.undo.click()
     assert taken_back == [1]
     assert panel.undo.layout.display == "none"
+
+
+def test_a_way_back_of_high_risk_shows_its_own_plan_and_needs_the_target_typed() -> None:
+    typed: list[str | None] = []
+
+    def take_back(target: str | None) -> Outcome:
+        assert shown.on_progress is not None
+        shown.on_progress("waiting for 3 of 3 pods")
+        seen.append(below.state)
+        typed.append(target)
+        shown.undo = shown.back = None
+        return outcome("undone", text="The pool is at 5 again")
+
+    def undo() -> Outcome:
+        planned = plan("All pods go down together", risk="high")
+        shown.back = proposal(plan=planned, outcome=outcome("proposed", text="Proposed."), approve=take_back)
+        return shown.back.outcome
+
+    def approve(_: str | None) -> Outcome:
+        shown.undo = undo
+        return outcome()
+
+    seen: list[str] = []
+    shown = proposal(approve=approve)
+    panel = Panel(shown, clean=lambda value: value)
+    panel.approve.click()
+    panel.waits_for("Raised the pool")
+    panel.undo.click()
+    panel.waits_for("All pods go down together")
+    wait_for("buttons of its own", lambda: len(panel.box.children) == 3, seconds=10)
+    below = Panel(shown, box=panel.box.children[2])
+    assert typed == []
+    assert below.approve.disabled
+    below.text.value = "configmap/orders-config"
+    below.approve.click()
+    below.waits_for("The pool is at 5 again")
+    assert seen == ["<p>waiting for 3 of 3 pods</p>"]
+    assert typed == ["configmap/orders-config"]
+    wait_for("no more undo", lambda: panel.undo.layout.display == "none", seconds=10)
 
 
 def test_progress_is_shown_as_it_comes() -> None:

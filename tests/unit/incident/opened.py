@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from runbook_lib.actions.interface import Action, ActionContext, Approvals, Change, Mode, Permission, Settling
 from runbook_lib.incident import Incident, Opening, ResolutionSettings, Scope
-from runbook_lib.models.plan import Plan, Refusal, Target
+from runbook_lib.models.plan import Plan, Refusal, Risk, Target
 from runbook_lib.models.window import Window
 from runbook_lib.playbooks import Playbook, playbook
 from runbook_lib.service import Service
@@ -108,12 +108,13 @@ def opened(
 
 @dataclass
 class FakeAction:
-    """An action that changes nothing but this object; `then` is called when it is carried out."""
+    """An action that changes nothing but this object; `then` is called when it is carried out. way_back: the risk of its undo."""
 
     then: Callable[[], None] = lambda: None
     applied: int = 0
     planned: int = 0
     refusal: Refusal | None = None
+    way_back: Risk | None = None
 
     def as_action(self, name: str) -> Action:
         return Action(
@@ -123,7 +124,7 @@ class FakeAction:
             repair=False,
             plan=lambda context, **arguments: self._plan(name, context),
             changes=lambda context, plan: [_FakeChange(self)],
-            undo=lambda context, plan: Refusal(by="target", reason="there is no way back"),
+            undo=lambda context, plan: self._back(plan),
             target=lambda context: Target(kind="deployment", name="shop"),
         )
 
@@ -142,8 +143,13 @@ class FakeAction:
             undo="not needed",
             seen_by="the error rate falls",
             seconds_until_effect=1.0,
-            reversible=False,
+            reversible=self.way_back is not None,
         )
+
+    def _back(self, plan: Plan) -> Plan | Refusal:
+        if self.way_back is None:
+            return Refusal(by="target", reason="there is no way back")
+        return replace(plan, title=f"Take {plan.action} back", risk=self.way_back)
 
 
 @dataclass

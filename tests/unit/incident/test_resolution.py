@@ -131,6 +131,26 @@ def test_an_approval_by_button_is_kept_in_the_record(
     assert "Recovered after restart pods" in incident.verify().summary
 
 
+@pytest.mark.parametrize("risk", ["low", "high"])
+def test_a_way_back_is_kept_in_the_record_once_it_was_approved(
+    tmp_path: Path, situation: Situation, actions: dict[str, FakeAction], risk: Any
+) -> None:
+    actions["restart_pods"].way_back = risk
+    incident, journal = incident_on(tmp_path, situation, mode="interactive")
+    proposal = incident.resolve.restart_pods()
+    assert proposal.approve is not None
+    proposal.approve(None)
+    assert proposal.undo is not None
+    proposal.undo()
+    if proposal.back is not None:
+        assert risk == "high"
+        assert [action.status for action in journal.records[-1].actions] == ["executed"]
+        assert proposal.back.approve is not None
+        proposal.back.approve("deployment/shop")
+    assert [action.status for action in journal.records[-1].actions] == ["executed", "undone"]
+    assert proposal.undo is None
+
+
 @pytest.mark.parametrize("fixed", [{"live": False}, {"replayed": True}])
 def test_a_past_or_replayed_window_changes_nothing(
     tmp_path: Path, situation: Situation, actions: dict[str, FakeAction], fixed: dict[str, bool]
