@@ -80,6 +80,9 @@ except KeyboardInterrupt:
 """
 
 
+DEAF = "import pathlib, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
 def test_a_change_in_its_middle_is_taken_back_at_the_deadline_and_no_other_is_begun(tmp_path):
     result = run_notebook(request(tmp_path, IN_THE_MIDDLE, "(here / 'next').touch()", deadline_seconds=5))
     assert "deadline of 5 s" in result.error
@@ -99,11 +102,23 @@ def test_a_change_in_its_middle_is_taken_back_when_the_run_is_asked_to_end(asked
 
 def test_a_cell_that_no_interruption_ends_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_INTERRUPTION_SECONDS", 1.0)
-    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)"
+    deaf = f"{DEAF}; time.sleep(600)"
     started = time.monotonic()
     result = run_notebook(request(tmp_path, deaf, deadline_seconds=4))
     assert time.monotonic() - started < 30
     assert "deadline of 4 s" in result.error
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_cell(tmp_path):
+    process, folder, pid = running(tmp_path, f"{DEAF}; pathlib.Path(archive, 'deaf').touch(); time.sleep(600)")
+    wait_for((folder / "deaf").exists)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert not is_gone(pid)
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: is_gone(pid), seconds=5)
+    process.wait(30)
+    assert IncidentFolder(folder).read_record().status == "interrupted"
 
 
 def test_a_kernel_that_dies_leaves_a_failed_run(tmp_path):
