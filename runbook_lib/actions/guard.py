@@ -12,7 +12,6 @@ from functools import partial
 from secrets import token_hex
 from typing import Any
 
-from runbook_lib.actions.audit import AuditEntry
 from runbook_lib.actions.cluster import Operator, operator
 from runbook_lib.actions.execution import Execution, facts, refusal_text
 from runbook_lib.actions.interface import Action, ActionContext, Approval, Change, ChangeRefused, Permission
@@ -26,6 +25,7 @@ from runbook_lib.actions.rules import (
     first_refusal,
     how_to_approve,
 )
+from runbook_lib.actions.unfinished import no_loose_end, unfinished_warnings
 from runbook_lib.errors import ArchiveError, SourceError
 from runbook_lib.models.plan import Outcome, Plan, Proposal, Refusal
 from runbook_lib.models.window import format_instant
@@ -79,7 +79,7 @@ def carry_out(
                 _lock(locks, case)
             if again is not None:
                 case = replace(case, now=_made_again(plan, again))
-            changes = _checked(action, case, (*STANDING_RULES, *APPROVAL_RULES))
+            changes = _checked(action, case, (*STANDING_RULES, *APPROVAL_RULES, no_loose_end))
             if context.dry_run:
                 return _would_have(plan, context, changes)
             return Execution(action, case, changes).run()
@@ -157,23 +157,7 @@ def _circumstances(plan: Plan, context: ActionContext) -> list[str]:
         warnings.append("the symptom is within its threshold: is there anything to mend?")
     elif not plan.evidence and not Case(plan=plan, context=context).causes:
         warnings.append("no confirmed cause calls for this action")
-    return warnings + _unfinished(context)
-
-
-def _unfinished(context: ActionContext) -> list[str]:
-    """Changes of this incident that were begun and never told of, or whose end is not known: whoever made them died on the way,
-    or had no answer."""
-    begun: dict[str, AuditEntry] = {}
-    with suppress(ArchiveError):  # what cannot be read here is refused later, before anything is changed
-        for entry in context.audit.entries():
-            if entry.event == "intent":
-                begun[entry["plan"]] = entry
-            elif entry.event == "outcome" and not entry["unfinished"]:
-                begun.pop(entry["plan"], None)
-    return [
-        f"{entry['action']} of {entry['target']} was begun at {format_instant(entry.at)}, and what came of it is not known"
-        for entry in begun.values()
-    ]
+    return warnings + unfinished_warnings(context)
 
 
 def _proposed(plan: Plan, context: ActionContext) -> Outcome:

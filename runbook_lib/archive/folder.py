@@ -16,7 +16,7 @@ from runbook_lib.archive.files import make_directory, write_file
 from runbook_lib.errors import ArchiveError, UsageError
 from runbook_lib.models.record import IncidentRecord, ProcessRecord
 
-__all__ = ["IncidentFolder", "apparent_status", "new_folder", "this_process"]
+__all__ = ["IncidentFolder", "apparent_status", "new_folder", "process_record", "this_process", "writer_lives"]
 
 _PATH_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 # The start time of a process is the 22nd field of /proc/<pid>/stat; the name before it may hold spaces and brackets.
@@ -108,7 +108,11 @@ def new_folder(outputs: Path, *, service: str, issue: str, at: datetime | None =
 
 def this_process() -> ProcessRecord:
     """Who is writing."""
-    pid = os.getpid()
+    return process_record(os.getpid())
+
+
+def process_record(pid: int) -> ProcessRecord:
+    """A process of this host, so that it can be known again."""
     return ProcessRecord(host=socket.gethostname(), pid=pid, started=_started(pid))
 
 
@@ -122,10 +126,11 @@ def apparent_status(record: IncidentRecord, *, last_write: datetime, now: dateti
     writer = record.process
     if writer is None or writer.host != socket.gethostname():
         return "running" if now - last_write < _UNHEARD_FOR else "interrupted"
-    return "running" if _lives(writer) else "interrupted"
+    return "running" if writer_lives(writer) else "interrupted"
 
 
-def _lives(writer: ProcessRecord) -> bool:
+def writer_lives(writer: ProcessRecord) -> bool:
+    """Whether a process of this host is still on, and still the same as far as can be known."""
     try:
         os.kill(writer.pid, 0)
     except ProcessLookupError:

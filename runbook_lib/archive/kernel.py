@@ -37,12 +37,19 @@ class RunnerKernel(AsyncKernelManager):
         """Start it with its own environment and directory."""
         await self._async_start_kernel(**{**options, "env": {**os.environ, **self.environment}, "cwd": self.directory})
 
+    def interrupt_now(self) -> None:
+        """Break off the cell that is on, as Ctrl-C does, so that its handlers run; from any thread."""
+        self._send(signal.SIGINT)
+
     def kill_now(self) -> None:
         """End the process with all that it started, from any thread."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         pid = getattr(self.provisioner, "pid", None)
         if pid:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
+                os.killpg(os.getpgid(pid), number)
 
 
 @contextmanager

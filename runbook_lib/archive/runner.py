@@ -28,7 +28,9 @@ __all__ = ["RunRequest", "RunResult", "run_notebook"]
 
 _DEADLINE_SECONDS = 900.0
 _LOOK_SECONDS = 0.2
-_ENDING_SECONDS = 10.0
+_INTERRUPTION_SECONDS = 10.0
+"""For a change that is broken off to take itself back. The receiver's grace is longer."""
+_ENDING_SECONDS = 5.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -73,7 +75,8 @@ def run_notebook(request: RunRequest, *, progress: Progress | None = None) -> Ru
     """Run the notebook in a new incident's folder, and render its report.
 
     A failing cell, a kernel that dies, and the deadline give a result with `error`. SIGTERM and Ctrl-C end the run as
-    interrupted, and then act as they always do. Raises ConfigurationError or ArchiveError when it could not even begin.
+    interrupted, and then act as they always do. The cell that is on is interrupted first and has 10 s to take back what it is in
+    the middle of; a second Ctrl-C ends it at once. Raises ConfigurationError or ArchiveError when it could not even begin.
     """
     from runbook_lib.archive.report import render
 
@@ -136,9 +139,18 @@ def _execute(request: RunRequest, folder: IncidentFolder, redaction: Redaction, 
     from runbook_lib.archive.kernel import kernel
 
     ended: list[str | None] = []
+    ending = threading.Event()
+
+    def step(section: str, done: int, total: int) -> None:
+        if ending.is_set():
+            # A cell whose change took itself back ends well: the next one could begin another change.
+            raise _Interrupted("the run is being ended")
+        if progress is not None:
+            progress(section, done, total)
+
     with kernel(_environment(request), request.notebooks) as running:
         work = threading.Thread(
-            target=lambda: ended.append(_run_cells(request, folder, redaction, progress, running)), daemon=True, name="notebook"
+            target=lambda: ended.append(_run_cells(request, folder, redaction, step, running)), daemon=True, name="notebook"
         )
         with _signals() as asked:
             work.start()
@@ -146,16 +158,27 @@ def _execute(request: RunRequest, folder: IncidentFolder, redaction: Redaction, 
             while work.is_alive() and time.monotonic() < end and not asked:
                 work.join(_LOOK_SECONDS)
             if work.is_alive():
-                running.kill_now()
-                work.join(_ENDING_SECONDS)
+                ending.set()
+                _wind_down(work, running, asked)
                 if asked:
                     raise asked[0]
                 return f"the notebook was ended at its deadline of {request.deadline_seconds:g} s"
     return ended[0] if ended else "the notebook did not end"
 
 
+def _wind_down(work: threading.Thread, running: RunnerKernel, asked: list[BaseException]) -> None:
+    """Interrupt the cell that is on, so that a change in its middle is taken back and told of; kill what does not end by that."""
+    running.interrupt_now()
+    end = time.monotonic() + _INTERRUPTION_SECONDS
+    while work.is_alive() and time.monotonic() < end and sum(isinstance(one, KeyboardInterrupt) for one in asked) < 2:
+        work.join(_LOOK_SECONDS)
+    if work.is_alive():
+        running.kill_now()
+        work.join(_ENDING_SECONDS)
+
+
 def _run_cells(
-    request: RunRequest, folder: IncidentFolder, redaction: Redaction, progress: Progress | None, running: RunnerKernel
+    request: RunRequest, folder: IncidentFolder, redaction: Redaction, progress: Progress, running: RunnerKernel
 ) -> str | None:
     import logging
 

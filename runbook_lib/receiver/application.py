@@ -15,8 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path
 
 from runbook_lib.receiver.alerts import Alert, Webhook
-from runbook_lib.receiver.queue import Job, JobQueue, QueueFullError
+from runbook_lib.receiver.job import Job
+from runbook_lib.receiver.queue import MOST_ALERTS, Accepted, JobQueue
 from runbook_lib.receiver.routes import Route, Routes
+from runbook_lib.receiver.telling import in_lines
 from runbook_lib.receiver.workers import Workers
 
 __all__ = ["MAXIMUM_BODY_BYTES", "Receiver"]
@@ -47,7 +49,7 @@ class Receiver:
         self._queue = queue
         self._workers = workers
         self._token = token.encode()
-        self._told = told
+        self._told = in_lines(told)
         self._resolved = resolved
 
     def application(self) -> Starlette:
@@ -63,9 +65,15 @@ class Receiver:
         )
 
     async def alerts(self, request: Request) -> Response:
-        """202 once every alert is on disk; 401, 413, 400, 422 for what cannot be taken; 503 for what should be sent again."""
+        """202 once every alert is on disk; 401, 413, 400, 422 for what cannot be taken; 503 for what should be sent again.
+
+        Of a notification that does not fit as a whole, what fits is kept.
+        """
         if not self._authorised(request):
             return _refusal(401, "a bearer token is needed, and it must be the receiver's", {"WWW-Authenticate": "Bearer"})
+        if not self._workers.any_alive:
+            self._told("alerts are refused: no worker lives; restart the receiver")
+            return _come_again("no worker lives; the receiver has to be restarted")
         try:
             body = await _bounded_body(request)
         except ClientDisconnect:
@@ -89,19 +97,32 @@ class Receiver:
         unrouted = sorted({alert.name for alert, route in routed if route is None})
         jobs = [_job(alert, route) for alert, route in routed if route is not None]
         try:
-            new = self._queue.accept(jobs)
-        except QueueFullError as error:
-            return _refusal(503, str(error), {"Retry-After": _RETRY_SECONDS})
+            accepted = self._queue.accept(jobs)
+            resolved = [alert for alert in webhook.alerts if alert.status == "resolved" and self._note_resolved(alert)]
         except OSError as error:
             self._told(f"the queue cannot be written: {error}")
-            return _refusal(503, f"the queue cannot be written: {error.strerror}", {"Retry-After": _RETRY_SECONDS})
-        resolved = [alert for alert in webhook.alerts if alert.status == "resolved" and self._note_resolved(alert)]
-        for job in new:
-            self._told(f"{job.id}: accepted {job.alert['labels'].get('alertname', 'an alert')}")
+            return _come_again(f"the queue cannot be written: {error.strerror}")
+        self._tell(accepted)
         for name in unrouted:
             self._told(f"no route takes {name}; add one to alert_routes.yaml if it has a runbook")
-        counts = {"accepted": len(new), "duplicates": len(jobs) - len(new), "resolved": len(resolved)}
-        return JSONResponse({**counts, "unrouted": unrouted, "ids": [job.id for job in new]}, 202)
+        duplicates = len(jobs) - accepted.alerts - accepted.refused
+        counts = {"accepted": accepted.alerts, "duplicates": duplicates, "resolved": len(resolved)}
+        ids = [job.id for job, _ in accepted.jobs]
+        if accepted.refused:
+            reason = (
+                f"{accepted.refused} of {len(jobs)} alerts do not fit: {self._queue.capacity} runs may wait, "
+                f"each with {MOST_ALERTS} alerts"
+            )
+            self._told(f"{reason}; they are to be sent again")
+            return _come_again(reason, {**counts, "refused": accepted.refused, "unrouted": unrouted, "ids": ids})
+        return JSONResponse({**counts, "unrouted": unrouted, "ids": ids}, 202)
+
+    def _tell(self, accepted: Accepted) -> None:
+        for job, count in accepted.jobs:
+            name = job.alerts[-count].get("labels", {}).get("alertname", "an alert")
+            more = f" and {count - 1} more" if count > 1 else ""
+            begun = count == len(job.alerts)
+            self._told(f"{job.id}: accepted {name}{more}{'' if begun else ', for the run that waits already'}")
 
     def _note_resolved(self, alert: Alert) -> bool:
         job = self._queue.resolve(alert.key, alert.ends_at or datetime.now(UTC))
@@ -134,6 +155,10 @@ async def _bounded_body(request: Request) -> bytes | None:
 
 def _refusal(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"error": reason}, status, headers)
+
+
+def _come_again(reason: str, more: dict[str, object] | None = None) -> Response:
+    return JSONResponse({"error": reason, **(more or {})}, 503, {"Retry-After": _RETRY_SECONDS})
 
 
 def _not_understood(error: ValueError | RecursionError) -> Response:

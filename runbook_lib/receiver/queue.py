@@ -1,59 +1,56 @@
-"""Accepted alerts on disk, one file each, so that a crash at any moment loses none.
+"""Accepted alerts on disk, one file for each run that they call for, so that a crash at any moment loses none.
 
-A file moves from `waiting/` to `running/` to `finished/`; a file is written whole before it
-appears. Whoever accepts a job has it on disk, synced, before saying so. One process serves a queue at a time; its threads share
-it under a lock.
+A file moves from `waiting/` to `running/` to `finished/`; a file is written whole before it appears. One that cannot be read is
+set aside in `broken/`. Whoever accepts an alert has it on disk, synced, before saying so. One process serves a queue at a time;
+its threads share it under a lock.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from runbook_lib.errors import ConfigurationError, RunbookError
+from runbook_lib.errors import ConfigurationError
+from runbook_lib.models.record import ProcessRecord
+from runbook_lib.receiver.ending import end_left_behind
+from runbook_lib.receiver.job import Job, parsed, written
 
-__all__ = ["Job", "JobQueue", "QueueFullError"]
+__all__ = ["MOST_ALERTS", "Accepted", "JobQueue"]
 
 _STATES = ("waiting", "running", "finished")
+_BROKEN = "broken"
 
-
-class QueueFullError(RunbookError):
-    """More alerts than the queue may hold are waiting. The sender should try again later, as Alertmanager does on 503."""
+MOST_ALERTS = 2000
+"""How many alerts may call for one run that waits: its file is written anew with each notification."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """One alert that starts one run.
+class Accepted:
+    """What became of alerts. jobs: those that were begun or joined, each with how many of the alerts it took. refused: how many
+    alerts did not fit; all others are kept, or were known."""
 
-    key: the alert's own (see Alert.key). attempts: how often a run was started. outcome: how it ended. archive: folder of its
-    incident. resolved_at: when the alert was resolved, None while that is not known. Times are UTC, ISO 8601.
-    """
+    jobs: tuple[tuple[Job, int], ...]
+    refused: int
 
-    id: str
-    key: str
-    notebook: str
-    service: str
-    alert: dict[str, Any]
-    accepted_at: str
-    attempts: int = 0
-    finished_at: str | None = None
-    outcome: str | None = None
-    archive: str | None = None
-    resolved_at: str | None = None
+    @property
+    def alerts(self) -> int:
+        """How many were new, and are kept."""
+        return sum(count for _, count in self.jobs)
 
 
 class JobQueue:
-    """Jobs in a folder, at most `capacity` of them waiting.
+    """Jobs in a folder, at most `capacity` of them waiting, and one at a time for each notebook and service.
 
-    repeat_after: a job with the key of a finished one is a duplicate until this long after its end, since Alertmanager repeats
-    its notifications. Raises ConfigurationError when another process serves the same folder.
+    repeat_after: an alert of a finished job is a duplicate until this long after its end, since Alertmanager repeats its
+    notifications. told is given a line for each thing that a person should know. Ends the runs that the last process left
+    behind, which may take 20 s. Raises ConfigurationError when another process serves the same folder.
     """
 
     def __init__(
@@ -63,14 +60,16 @@ class JobQueue:
         capacity: int = 100,
         repeat_after: timedelta = timedelta(hours=1),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.capacity = capacity
         self._repeat_after = repeat_after
         self._clock = clock
+        self._told = told
         self._changed = threading.Condition()
         self._closed = False
-        for state in _STATES:
+        for state in (*_STATES, _BROKEN):
             # Alerts may name customers: for nobody else's eyes.
             (folder / state).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = self._hold()
@@ -86,69 +85,87 @@ class JobQueue:
         return held
 
     def _recover(self) -> None:
-        """What was running when the last process ended waits again, unless it had just been finished."""
+        """What was running when the last process ended waits again, unless it had just been finished.
+
+        A run outlives a receiver that is killed. It is ended first: the job's next run would act beside it.
+        """
+        cut_short = [job for job in self._jobs("running") if not self._path("finished", job.id).exists()]
+        for process in end_left_behind([job.process for job in cut_short if job.process is not None]):
+            self._told(f"process {process.pid}, a run that the last receiver left behind, was ended")
         for path in self._paths("running"):
             if self._path("finished", path.stem).exists():
                 path.unlink()
             else:
                 path.replace(self._path("waiting", path.stem))
 
-    def accept(self, jobs: list[Job]) -> list[Job]:
-        """Keep the jobs that are new, all or none, on disk when this returns; gives back those that were new.
+    def accept(self, jobs: Iterable[Job]) -> Accepted:
+        """Keep the alerts of these jobs that are new and fit, on disk when this returns. An alert joins the job that waits to run
+        the same for the same service: the bigger an outage, the more alerts it has, and the surer one run of it begins.
 
-        Raises QueueFullError when they do not fit, OSError when the disk does not take them. Sending the same jobs again
-        is then safe: those that were kept count as duplicates.
+        Raises OSError when the disk does not take them. Sending the same alerts again is then safe: those that were kept count
+        as duplicates.
         """
         with self._changed:
             known = self._known_keys()
-            new = list({job.key: job for job in jobs if job.key not in known}.values())
-            waiting = len(self._paths("waiting"))
-            if waiting + len(new) > self.capacity:
-                raise QueueFullError(f"{waiting} alerts wait and at most {self.capacity} may; try again later")
-            for job in new:
-                self._write(job, "waiting")
-            if new:
+            waiting = {job.target: job for job in self._jobs("waiting")}
+            new = {job.key: job for job in jobs if job.key not in known}
+            grown: dict[tuple[str, str], int] = {}
+            for job in new.values():
+                there = waiting.get(job.target)
+                if len(there.keys) >= MOST_ALERTS if there is not None else len(waiting) >= self.capacity:
+                    continue
+                waiting[job.target] = there.with_alert_of(job) if there is not None else job
+                grown[job.target] = grown.get(job.target, 0) + 1
+            for target in grown:
+                self._write(waiting[target], "waiting")
+            if grown:
                 _sync_folder(self.folder / "waiting")
                 self._changed.notify_all()
-            return new
+            kept = tuple((waiting[target], count) for target, count in grown.items())
+            return Accepted(jobs=kept, refused=len(new) - sum(grown.values()))
 
     def take(self, *, timeout_seconds: float | None = None) -> Job | None:
-        """The oldest waiting job, now running; waits for one. None when the time is up or the queue is closed."""
+        """The oldest waiting job whose notebook and service has no run on, now running; waits for one.
+
+        None when the time is up or the queue is closed.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._paths("waiting"), timeout_seconds)
-            waiting = self._paths("waiting")
-            if self._closed or not waiting:
+            self._changed.wait_for(lambda: self._closed or self._next() is not None, timeout_seconds)
+            job = None if self._closed else self._next()
+            if job is None:
                 return None
-            job = self._read(waiting[0])
-            job = replace(job, attempts=job.attempts + 1)
-            self._write(job, "running")
-            waiting[0].unlink()
+            job = replace(job, attempts=job.attempts + 1, process=None)
+            self._move(job, "waiting", "running")
             return job
+
+    def note_process(self, job: Job, process: ProcessRecord) -> None:
+        """The run of a job is on in this process; the next receiver ends it if this one cannot."""
+        with self._changed:
+            self._write(replace(self._running(job), process=process), "running")
 
     def finish(self, job: Job, *, outcome: str, archive: str | None) -> Job:
         """The run of a job ended; gives back the job as it is kept."""
         with self._changed:
-            # Read again: the alert may have been resolved during the run.
-            current = self._read(self._path("running", job.id))
-            done = replace(current, outcome=outcome, archive=archive, finished_at=self._clock().isoformat())
-            self._write(done, "finished")
-            self._path("running", job.id).unlink()
+            now = self._clock().isoformat()
+            done = replace(self._running(job), outcome=outcome, archive=archive, finished_at=now, process=None)
+            self._move(done, "running", "finished")
             self._forget_old()
             return done
 
-    def give_back(self, job: Job) -> None:
-        """The run of a job was cut short, which is not its fault: it waits again."""
+    def give_back(self, job: Job, *, counts: bool = False) -> None:
+        """The run of a job was cut short, and it waits again. counts: it may have been its own fault, so it counts as attempt."""
         with self._changed:
-            self._path("running", job.id).replace(self._path("waiting", job.id))
+            current = self._running(job)
+            attempts = current.attempts if counts else max(0, current.attempts - 1)
+            self._move(replace(current, attempts=attempts, process=None), "running", "waiting")
 
     def resolve(self, key: str, at: datetime) -> Job | None:
         """Note that the alert with this key is resolved; gives back its latest job, None when there is none."""
         with self._changed:
             for state in _STATES:
-                for path in reversed(self._paths(state)):
-                    job = self._read(path)
-                    if job.key == key:
-                        job = replace(job, resolved_at=at.isoformat())
+                for job in reversed(self._jobs(state)):
+                    if key in job.keys:
+                        job = job.with_resolution(key, at.astimezone(UTC).isoformat())
                         self._write(job, state)
                         return job
         return None
@@ -158,23 +175,41 @@ class JobQueue:
         with self._changed:
             return {state: len(self._paths(state)) for state in ("waiting", "running")}
 
-    def close(self) -> None:
-        """Let those who wait in `take` go, and let another process serve the folder."""
+    def stop_taking(self) -> None:
+        """Let those who wait in `take` go; nobody is given a job any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            self._held.close()
+
+    def close(self) -> None:
+        """Stop taking, and let another process serve the folder."""
+        self.stop_taking()
+        self._held.close()
+
+    def _next(self) -> Job | None:
+        waiting = self._jobs("waiting")
+        # One that is in both was about to be taken when the disk was full: nobody runs it.
+        untaken = {job.id for job in waiting}
+        busy = {job.target for job in self._jobs("running") if job.id not in untaken}
+        return next((job for job in waiting if job.target not in busy), None)
+
+    def _running(self, job: Job) -> Job:
+        # Read again: an alert may have been resolved during the run.
+        return self._read(self._path("running", job.id)) or job
 
     def _known_keys(self) -> set[str]:
-        active = {self._read(path).key for state in ("waiting", "running") for path in self._paths(state)}
         oldest = self._clock() - self._repeat_after
-        finished = (self._read(path) for path in self._paths("finished"))
-        return active | {job.key for job in finished if job.finished_at and datetime.fromisoformat(job.finished_at) > oldest}
+        recent = [job for job in self._jobs("finished") if job.finished_at and datetime.fromisoformat(job.finished_at) > oldest]
+        return {key for job in (*self._jobs("waiting"), *self._jobs("running"), *recent) for key in job.keys}
 
     def _forget_old(self) -> None:
         # The archive is the memory of what happened. Finished jobs are kept to recognise repetitions, and to note resolutions.
         for path in self._paths("finished")[: -10 * self.capacity]:
             path.unlink()
+
+    def _jobs(self, state: str) -> list[Job]:
+        """Those in a state, oldest first."""
+        return [job for path in self._paths(state) if (job := self._read(path)) is not None]
 
     def _paths(self, state: str) -> list[Path]:
         # Ids begin with the time of acceptance, so that names sort by age.
@@ -183,17 +218,40 @@ class JobQueue:
     def _path(self, state: str, job_id: str) -> Path:
         return self.folder / state / f"{job_id}.json"
 
-    def _read(self, path: Path) -> Job:
-        return Job(**json.loads(path.read_text(encoding="utf-8")))
+    def _read(self, path: Path) -> Job | None:
+        """The job in a file, None when there is none. A file that cannot be understood is set aside: it would stop all others."""
+        try:
+            job = parsed(path.read_bytes())
+            if job.id == path.stem:
+                return job
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            pass
+        aside = self.folder / _BROKEN / f"{path.parent.name}-{path.name}"
+        path.replace(aside)
+        self._told(f"{path} holds no job, and was set aside as {aside}: see whose alert it was")
+        return None
+
+    def _move(self, job: Job, before: str, after: str) -> None:
+        """Keep a job in another state. A crash in between leaves it in both, which `_recover` mends."""
+        self._write(job, after)
+        self._path(before, job.id).unlink(missing_ok=True)
+        self._changed.notify_all()
 
     def _write(self, job: Job, state: str) -> None:
         path = self._path(state, job.id)
         temporary = path.with_suffix(".part")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(asdict(job), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(written(job))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)  # on a full disk it takes what little there is
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

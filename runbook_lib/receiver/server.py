@@ -11,9 +11,11 @@ from pathlib import Path
 
 from runbook_lib.errors import ArchiveError, ConfigurationError
 from runbook_lib.receiver.application import Receiver
-from runbook_lib.receiver.queue import Job, JobQueue
-from runbook_lib.receiver.resolution import note_resolved
+from runbook_lib.receiver.job import Job
+from runbook_lib.receiver.queue import JobQueue
+from runbook_lib.receiver.resolution import note_alerts
 from runbook_lib.receiver.routes import load_routes
+from runbook_lib.receiver.telling import in_lines
 from runbook_lib.receiver.workers import RunCommand, Workers
 
 __all__ = ["Serving", "serve"]
@@ -21,7 +23,7 @@ __all__ = ["Serving", "serve"]
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """How to serve. `deadline_seconds` ends a run that hangs; `capacity` bounds the alerts that wait."""
+    """How to serve. `deadline_seconds` ends a run that hangs; `capacity` bounds the runs that wait."""
 
     host: str
     port: int
@@ -41,25 +43,26 @@ def serve(serving: Serving, *, told: Callable[[str], None]) -> None:
     import uvicorn
 
     routes = load_routes(serving.command.parameters)
-    queue = JobQueue(serving.queue, capacity=serving.capacity)
+    tell = in_lines(told)
+    queue = JobQueue(serving.queue, capacity=serving.capacity, told=tell)
 
     def resolved(job: Job) -> None:
         try:
-            note_resolved(job)
+            note_alerts(job)
         except ArchiveError as error:
-            told(f"{job.id}: {error}")
+            tell(f"{job.id}: {error}")
 
     workers = Workers(
-        queue, serving.command, count=serving.workers, deadline_seconds=serving.deadline_seconds, told=told, resolved=resolved
+        queue, serving.command, count=serving.workers, deadline_seconds=serving.deadline_seconds, told=tell, resolved=resolved
     )
-    receiver = Receiver(routes=routes, queue=queue, workers=workers, token=serving.token, told=told, resolved=resolved)
+    receiver = Receiver(routes=routes, queue=queue, workers=workers, token=serving.token, told=tell, resolved=resolved)
     # Its own logging is off: what happens is told once, in our words, and a request's headers never reach a log.
     config = uvicorn.Config(receiver.application(), log_config=None, access_log=False, server_header=False)
     # uvicorn raises the signal that ended it once more, which would end us before the workers are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listening(serving.host, serving.port) as listening:
         port = listening.getsockname()[1]
-        told(f"alerts are taken at http://{serving.host}:{port}/alerts, {queue.counts()['waiting']} wait from before")
+        tell(f"alerts are taken at http://{serving.host}:{port}/alerts, {queue.counts()['waiting']} wait from before")
         workers.start()
         try:
             uvicorn.Server(config).run(sockets=[listening])

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from runbook_lib.receiver.queue import Job, JobQueue
+from runbook_lib.archive.folder import process_record
+from runbook_lib.receiver.ending import end_run
+from runbook_lib.receiver.job import Job
+from runbook_lib.receiver.queue import JobQueue
+from runbook_lib.receiver.telling import in_lines
 
 __all__ = ["RunCommand", "Workers"]
 
 _MAXIMUM_ATTEMPTS = 3
-_GRACE_SECONDS = 15.0
+_RETRY_SECONDS = 2.0
 _POLL_SECONDS = 0.2
 _ERROR_CHARACTERS = 500
+
+_T = TypeVar("_T")
 
 _MEANING = {0: "completed", 2: "refused as wrongly configured", 4: "the notebook failed"}
 
@@ -54,7 +60,7 @@ class RunCommand:
 class Workers:
     """`count` threads that work a queue off. `told` is given one line of text for each thing that happens.
 
-    resolved: called with the folder of an incident and its job when the alert was resolved by the time the run ended.
+    resolved: called with a job whose run has ended when all its alerts were resolved by then, or others had joined the first.
     """
 
     def __init__(
@@ -70,7 +76,7 @@ class Workers:
         self._queue = queue
         self._command = command
         self._deadline_seconds = deadline_seconds
-        self._told = told
+        self._told = in_lines(told)
         self._resolved = resolved
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._work, name=f"worker-{number}") for number in range(1, count + 1)]
@@ -82,57 +88,97 @@ class Workers:
 
     @property
     def alive(self) -> bool:
-        """Every worker is at work. False means that alerts are accepted and not worked off."""
+        """Every worker is at work."""
         return all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def any_alive(self) -> bool:
+        """A worker is at work. False means that alerts would be accepted and never worked off."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
         """End the runs that are on, whose jobs then wait for the next start, and close the queue."""
         self._stopping.set()
-        self._queue.close()
+        self._queue.stop_taking()
         for thread in self._threads:
             thread.join()
+        self._queue.close()
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            job = self._queue.take()
+            job = self._until_it_can("the next alert", self._queue.take)
             if job is None:
                 continue
-            if job.attempts > _MAXIMUM_ATTEMPTS:
-                # A run that took the whole receiver down this often would do it again.
-                self._end(job, f"given up after {_MAXIMUM_ATTEMPTS} attempts that were cut short", None)
-            else:
-                self._run(job)
+            try:
+                self._work_off(job)
+            except OSError as error:  # a full disk, too many open files: no fault of the job
+                self._put_back(job, str(error), counts=False)
+            except Exception as error:  # whatever it was: a worker that dies takes all later alerts with it
+                self._put_back(job, f"{type(error).__name__}: {error}", counts=True)
+
+    def _work_off(self, job: Job) -> None:
+        if job.attempts > _MAXIMUM_ATTEMPTS:
+            # A run that took the whole receiver down this often would do it again.
+            self._end(job, f"given up after {_MAXIMUM_ATTEMPTS} attempts that were cut short", None)
+        else:
+            self._run(job)
+
+    def _put_back(self, job: Job, reason: str, *, counts: bool) -> None:
+        self._told(f"{job.id}: could not be run and waits again: {reason}")
+        self._until_it_can(job.id, lambda: self._queue.give_back(job, counts=counts))
+        self._stopping.wait(_RETRY_SECONDS)
+
+    def _until_it_can(self, what: str, do: Callable[[], _T]) -> _T | None:
+        """What the queue gives; while its disk does not let it, asked again. None when the workers are stopped before it did."""
+        told = ""
+        while True:
+            try:
+                return do()
+            except Exception as error:  # as in _work
+                if told != (told := str(error)):
+                    self._told(f"{what}: the queue cannot be read or written: {error}; trying again every {_RETRY_SECONDS:g} s")
+            if self._stopping.wait(_RETRY_SECONDS):
+                return None
 
     def _run(self, job: Job) -> None:
         self._told(f"{job.id}: {job.notebook} for {job.service} starts")
-        with tempfile.TemporaryDirectory(prefix="runbook-alert-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="runbook-alert-", ignore_cleanup_errors=True) as scratch:
             alert_file = Path(scratch) / "alert.json"
-            alert_file.write_text(json.dumps(job.alert), encoding="utf-8")
-            with (Path(scratch) / "stdout").open("w+") as out, (Path(scratch) / "stderr").open("w+") as err:
+            alert_file.write_text(json.dumps(job.leading_alert), encoding="utf-8")
+            # What a run prints is not ours: an undecodable byte must not cost us how it ended.
+            with (
+                (Path(scratch) / "stdout").open("w+", errors="replace") as out,
+                (Path(scratch) / "stderr").open("w+", errors="replace") as err,
+            ):
                 try:
-                    code = self._supervise(self._command.arguments(job, alert_file), out.fileno(), err.fileno())
-                except OSError as error:
+                    code = self._supervise(job, self._command.arguments(job, alert_file), out.fileno(), err.fileno())
+                except (FileNotFoundError, PermissionError) as error:
                     return self._end(job, f"could not be started: {error}", None)
                 out.seek(0)
                 err.seek(0)
                 lines, complaint = out.read().strip().splitlines(), err.read().strip()[-_ERROR_CHARACTERS:]
         if code is None and self._stopping.is_set():
             self._told(f"{job.id}: cut short, waits for the next start")
-            return self._queue.give_back(job)
-        # The last line of `run` is the archive's path; a run that was refused or killed has none.
-        archive = lines[-1] if lines and Path(lines[-1]).is_dir() else None
-        return self._end(job, self._outcome(code, complaint), archive)
+            self._until_it_can(job.id, lambda: self._queue.give_back(job))
+            return None
+        return self._end(job, self._outcome(code, complaint), _archive(lines))
 
-    def _supervise(self, arguments: list[str], stdout: int, stderr: int) -> int | None:
+    def _supervise(self, job: Job, arguments: list[str], stdout: int, stderr: int) -> int | None:
         """Run a process to its end; its exit code, None when it had to be ended (deadline, stop)."""
         # A session of its own, so that its kernel goes with it.
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True)
+        try:
+            self._queue.note_process(job, process_record(process.pid))
+        except Exception as error:  # the run is on, and no reason to leave it unwatched
+            self._told(
+                f"{job.id}: its process {process.pid} could not be noted, and has to be ended by hand if we are killed: {error}"
+            )
         end = time.monotonic() + self._deadline_seconds
         while process.poll() is None and time.monotonic() < end and not self._stopping.is_set():
             self._stopping.wait(_POLL_SECONDS)
         if process.poll() is not None:
             return process.returncode
-        _end_group(process)
+        end_run(process)
         return None
 
     def _outcome(self, code: int | None, complaint: str) -> str:
@@ -142,17 +188,18 @@ class Workers:
         return f"{meaning}: {complaint}" if code != 0 and complaint else meaning
 
     def _end(self, job: Job, outcome: str, archive: str | None) -> None:
-        done = self._queue.finish(job, outcome=outcome, archive=archive)
+        done = self._until_it_can(job.id, lambda: self._queue.finish(job, outcome=outcome, archive=archive))
         self._told(f"{job.id}: {outcome}{f', {archive}' if archive else ''}")
-        if done.resolved_at:
-            self._resolved(done)
+        if done is not None and (done.over_at or done.joined):
+            try:
+                self._resolved(done)
+            except Exception as error:  # the run is through, and must not be made again for a note
+                self._told(f"{job.id}: {type(error).__name__}: {error}")
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process and its children to end, so that the archive is closed properly; insist after a grace."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(timeout=_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _archive(lines: Sequence[str]) -> str | None:
+    """The last line of `run` is the archive's path; a run that was refused or killed has none."""
+    with suppress(OSError, ValueError):
+        if lines and Path(lines[-1]).is_dir():
+            return lines[-1]
+    return None

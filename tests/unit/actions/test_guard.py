@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kubernetes.client import ApiClient
 from runbook_lib.actions.audit import verify_chain
 from runbook_lib.actions.cache_ttl import SET_CACHE_TTL
 from runbook_lib.actions.configuration import RESTORE_CONFIGURATION
-from runbook_lib.actions.guard import carry_out, propose, undo
+from runbook_lib.actions.guard import carry_out, propose
 from runbook_lib.actions.interface import Action, Approval, Approvals
 from runbook_lib.actions.locks import holding
 from runbook_lib.actions.pool_size import RAISE_POOL_SIZE
@@ -285,7 +286,10 @@ def test_a_person_may_mend_what_is_well_by_now_and_take_back_what_was_done(
     plan = plan_of(proposal)
     unwatched = a_context(tmp_path, mode="papermill", api_client=api, readings=(0.001,))
     by_parameter = Approval(source="parameter", by="approve=raise_pool_size", typed_target=str(plan.target))
-    assert undo(RAISE_POOL_SIZE, plan, unwatched, by_parameter).status == "undone"
+    back = RAISE_POOL_SIZE.undo(unwatched, plan)
+    assert isinstance(back, Plan)
+    back = replace(back, undoes=plan.id, id=f"{plan.id}-back", made_at=unwatched.now())
+    assert carry_out(RAISE_POOL_SIZE, back, unwatched, by_parameter).status == "undone"
 
 
 @pytest.mark.parametrize(
@@ -528,6 +532,59 @@ def test_a_change_that_nobody_told_the_end_of_is_warned_of(tmp_path: Path, clust
     context = a_context(tmp_path, api_client=api)
     context.audit.append("intent", {"action": "restart_pods", "target": "deployment/orders", "plan": "lost"})
     assert "what came of it is not known" in plan_of(propose(RESTART_PODS, context)).warnings[-1]
+
+
+def died_in_the_middle(tmp_path: Path, api: ApiClient, *, clock: Clock, environment: str = "test") -> None:
+    """An earlier incident, whose process was killed after it wrote the intent."""
+    of = {"service": "orders", "environment": environment, "incident": "incident-0", "namespace": "shop"}
+    what = {"action": "restart_pods", "target": "deployment/orders", "plan": "lost"}
+    a_context(tmp_path, api_client=api, incident="incident-0", clock=clock).audit.append("intent", of | what)
+
+
+def test_a_change_that_another_incident_left_in_its_middle_is_warned_of(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    clock = Clock()
+    died_in_the_middle(tmp_path, api, clock=clock)
+    context = a_context(tmp_path, api_client=api, clock=clock)
+    assert "in incident incident-0, and what came of it is not known" in plan_of(propose(RESTART_PODS, context)).warnings[-1]
+    clock.now += timedelta(hours=25)
+    assert not any("is not known" in warning for warning in plan_of(propose(RESTART_PODS, context)).warnings)
+
+
+def test_what_another_environment_left_is_not_told(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    clock = Clock()
+    died_in_the_middle(tmp_path, api, clock=clock, environment="staging")
+    warnings = plan_of(propose(RESTART_PODS, a_context(tmp_path, api_client=api, clock=clock))).warnings
+    assert not any("is not known" in warning for warning in warnings)
+
+
+def test_with_nobody_awake_what_may_be_half_changed_is_left_until_a_person_has_changed_it(
+    tmp_path: Path, cluster: Cluster, api: ApiClient
+) -> None:
+    clock = Clock()
+    died_in_the_middle(tmp_path, api, clock=clock)
+
+    def alerted(incident: str) -> Outcome:
+        context = a_context(
+            tmp_path,
+            mode="alert",
+            api_client=api,
+            clock=clock,
+            incident=incident,
+            service=a_service({"auto_approve": ["restart_pods"]}),
+            diagnosis=a_diagnosis(action="restart_pods"),
+        )
+        outcome = propose(RESTART_PODS, context).outcome
+        assert outcome is not None
+        return outcome
+
+    refused = alerted("incident-1")
+    assert refused.refusal is not None
+    assert (refused.status, refused.refusal.by) == ("refused", "one at a time")
+    assert "in incident incident-0" in refused.text
+    by_hand = propose(RESTART_PODS, a_context(tmp_path, api_client=api, clock=clock, incident="incident-2"))
+    assert by_hand.approve is not None
+    assert by_hand.approve(None).status == "executed"
+    assert alerted("incident-3").status == "executed"
 
 
 def test_no_secret_reaches_the_audit(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:

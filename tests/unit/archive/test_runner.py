@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from runbook_lib.archive import runner
 from runbook_lib.archive.folder import IncidentFolder
 from runbook_lib.archive.index import incidents
 from runbook_lib.archive.runner import run_notebook
@@ -66,6 +67,58 @@ def test_a_hanging_cell_ends_at_the_deadline(tmp_path):
     assert time.monotonic() - started < 30
     assert result.record.status == "failed"
     assert "deadline of 4 s" in result.error
+
+
+IN_THE_MIDDLE = """
+import pathlib, time
+here = pathlib.Path(archive)
+try:
+    (here / "first-step").touch()
+    time.sleep(600)
+except KeyboardInterrupt:
+    (here / "taken-back").touch()
+"""
+
+
+DEAF = "import pathlib, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
+def test_a_change_in_its_middle_is_taken_back_at_the_deadline_and_no_other_is_begun(tmp_path):
+    result = run_notebook(request(tmp_path, IN_THE_MIDDLE, "(here / 'next').touch()", deadline_seconds=5))
+    assert "deadline of 5 s" in result.error
+    left = {path.name for path in result.directory.iterdir()}
+    assert left & {"first-step", "taken-back", "next"} == {"first-step", "taken-back"}
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_a_change_in_its_middle_is_taken_back_when_the_run_is_asked_to_end(asked, tmp_path):
+    process, folder, _ = running(tmp_path, IN_THE_MIDDLE)
+    wait_for((folder / "first-step").exists)
+    process.send_signal(asked)
+    process.wait(30)
+    assert (folder / "taken-back").exists()
+    assert IncidentFolder(folder).read_record().status == "interrupted"
+
+
+def test_a_cell_that_no_interruption_ends_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_INTERRUPTION_SECONDS", 1.0)
+    deaf = f"{DEAF}; time.sleep(600)"
+    started = time.monotonic()
+    result = run_notebook(request(tmp_path, deaf, deadline_seconds=4))
+    assert time.monotonic() - started < 30
+    assert "deadline of 4 s" in result.error
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_cell(tmp_path):
+    process, folder, pid = running(tmp_path, f"{DEAF}; pathlib.Path(archive, 'deaf').touch(); time.sleep(600)")
+    wait_for((folder / "deaf").exists)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert not is_gone(pid)
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: is_gone(pid), seconds=5)
+    process.wait(30)
+    assert IncidentFolder(folder).read_record().status == "interrupted"
 
 
 def test_a_kernel_that_dies_leaves_a_failed_run(tmp_path):
@@ -141,8 +194,8 @@ import sys
 from pathlib import Path
 from runbook_lib.archive.runner import run_notebook
 from tests.unit.archive.notebooks import request
-cell = "import os, time, pathlib; pathlib.Path(archive, 'kernel.pid').write_text(str(os.getpid())); time.sleep(600)"
-run_notebook(request(Path(sys.argv[1]), cell))
+cell = "import os, pathlib; pathlib.Path(archive, 'kernel.pid').write_text(str(os.getpid()))"
+run_notebook(request(Path(sys.argv[1]), f"{cell}\\n{sys.argv[2]}"))
 """
 
 
@@ -155,10 +208,10 @@ def wait_for(probe, seconds=30):
     raise AssertionError("it did not come true in time")
 
 
-def running(tmp_path):
+def running(tmp_path, cell="import time; time.sleep(600)"):
     """A run in a process of its own, whose cell hangs; gives the process, the folder and the kernel's pid."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tmp_path)], cwd=HELPERS, env={**os.environ, "PYTHONPATH": str(HELPERS)}
+        [sys.executable, "-c", RUN, str(tmp_path), cell], cwd=HELPERS, env={**os.environ, "PYTHONPATH": str(HELPERS)}
     )
 
     def kernel():

@@ -7,12 +7,14 @@ import pytest
 from runbook_lib.receiver.application import MAXIMUM_BODY_BYTES, Receiver
 from runbook_lib.receiver.queue import JobQueue
 from runbook_lib.receiver.routes import Route, Routes
+from runbook_lib.receiver.telling import in_lines
 
 TOKEN = "a-token-of-the-test"
 
 
 class IdleWorkers:
     alive = True
+    any_alive = True
 
 
 @pytest.fixture
@@ -25,7 +27,10 @@ def queue(tmp_path):
 @pytest.fixture
 def receiver(queue):
     routes = Routes(
-        routes=(Route(matchers=('runbook="high_error_rate"',), notebook="high_error_rate", service="orders.lab.yaml"),)
+        routes=tuple(
+            Route(matchers=('runbook="high_error_rate"', f'service="{service}"'), notebook="high_error_rate", service=file)
+            for service, file in (("", "orders.lab.yaml"), ("payments", "payments.yaml"), ("stock", "stock.yaml"))
+        )
     )
     told, resolved = [], []
     receiver = Receiver(
@@ -123,10 +128,50 @@ def test_a_body_that_is_too_large_is_refused(receiver):
     assert post(receiver, b" " * (MAXIMUM_BODY_BYTES + 1)).status_code == 413
 
 
-def test_a_full_queue_asks_to_send_again_and_keeps_nothing_of_the_group(receiver, queue):
-    answer = post(receiver, webhook(alert("f1"), alert("f2"), alert("f3")))
+def test_a_full_queue_takes_what_fits_tells_it_and_asks_to_send_the_rest_again(receiver, queue):
+    group = webhook(alert("f1"), alert("f2", service="payments"), alert("f3", service="stock"))
+    answer = post(receiver, group)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert (answer.json()["accepted"], answer.json()["refused"]) == (2, 1)
+    assert queue.counts()["waiting"] == 2
+    assert any("1 of 3 alerts do not fit" in line for line in receiver.told)
+    queue.take(timeout_seconds=0)
+    assert post(receiver, group).json()["accepted"] == 1
+
+
+def test_a_big_outage_is_one_run_that_keeps_every_alert(receiver, queue):
+    pods = [alert(f"f{number}", pod=f"orders-{number}") for number in range(1000)]
+    answer = post(receiver, webhook(*pods))
+    assert (answer.status_code, answer.json()["accepted"], len(answer.json()["ids"])) == (202, 1000, 1)
+    post(receiver, webhook(alert("one more", pod="orders-1000")))
+    assert post(receiver, webhook(alert("other", service="payments"))).status_code == 202
+    assert queue.counts()["waiting"] == 2
+    assert len(queue.take(timeout_seconds=0).alerts) == 1001
+    assert "accepted HighErrorRate and 999 more" in receiver.told[0]
+    assert receiver.told[1].endswith("accepted HighErrorRate, for the run that waits already")
+
+
+def test_while_no_worker_lives_alerts_are_to_be_sent_again(receiver, queue, monkeypatch):
+    monkeypatch.setattr(IdleWorkers, "any_alive", False)
+    answer = post(receiver, webhook(alert()))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert queue.counts()["waiting"] == 0
+    assert "no worker lives" in receiver.told[0]
+
+
+@pytest.mark.parametrize("labels", [{}, {"runbook": "unknown"}])
+def test_a_label_cannot_forge_a_line_on_the_console(labels, receiver):
+    post(receiver, webhook(alert(alertname="X\n20260504-x: completed\x1b[2J\u202e", **labels)))
+    assert not any(character in line for line in receiver.told for character in "\n\x1b\u202e")
+    assert "X 20260504-x: completed" in receiver.told[0]
+
+
+def test_a_console_that_takes_nothing_stops_no_alert(receiver):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    receiver._told = in_lines(full)
+    assert post(receiver, webhook(alert())).status_code == 202
 
 
 def test_a_disk_that_does_not_take_it_asks_to_send_again(receiver, queue, monkeypatch):

@@ -5,8 +5,8 @@ import pytest
 
 from runbook_lib.errors import ArchiveError
 from runbook_lib.models.record import IncidentRecord
-from runbook_lib.receiver.queue import Job
-from runbook_lib.receiver.resolution import note_resolved
+from runbook_lib.receiver.job import Job, JoinedAlert
+from runbook_lib.receiver.resolution import note_alerts
 
 STARTED = datetime(2026, 5, 4, 3, 12, 40, tzinfo=UTC)
 RESOLVED = datetime(2026, 5, 4, 3, 20, tzinfo=UTC)
@@ -37,15 +37,29 @@ def timeline(tmp_path) -> list[str]:
 
 
 def test_the_resolution_stands_in_the_timeline_in_its_place_and_once(job, tmp_path):
-    note_resolved(job)
-    note_resolved(job)
+    note_alerts(job)
+    note_alerts(job)
     assert timeline(tmp_path) == ["fired", "HighErrorRate is resolved", "later"]
     assert not list(tmp_path.glob("*.part"))
 
 
+def joined(name: str, key: str, resolved_at: str | None) -> JoinedAlert:
+    alert = {"labels": {"alertname": name}, "startsAt": "2026-05-04T03:13:00Z"}
+    return JoinedAlert(key=key, alert=alert, resolved_at=resolved_at)
+
+
+def test_alerts_that_joined_stand_in_the_timeline_and_only_the_last_resolution(job, tmp_path):
+    others = (joined("HighErrorRate", "a", "2026-05-04T03:30:00+00:00"), joined("TooManyErrors", "b", None))
+    note_alerts(replace(job, joined=others))
+    told = "2 more called for this run: HighErrorRate (1), TooManyErrors (1)"
+    assert timeline(tmp_path) == ["fired", told, "later"]
+    note_alerts(replace(job, joined=(others[0], joined("TooManyErrors", "b", "2026-05-04T03:25:00+00:00"))))
+    assert timeline(tmp_path) == ["fired", told, "HighErrorRate and 2 more are resolved", "later"]
+
+
 def test_without_an_archive_or_a_resolution_nothing_happens(job, tmp_path):
-    note_resolved(replace(job, archive=None))
-    note_resolved(replace(job, resolved_at=None))
+    note_alerts(replace(job, archive=None))
+    note_alerts(replace(job, resolved_at=None))
     assert timeline(tmp_path) == ["fired", "later"]
 
 
@@ -55,4 +69,4 @@ def test_a_record_that_cannot_be_read_is_told(content, job, tmp_path):
     if content is not None:
         (tmp_path / "incident.json").write_bytes(content)
     with pytest.raises(ArchiveError, match=r"incident\.json"):
-        note_resolved(job)
+        note_alerts(job)

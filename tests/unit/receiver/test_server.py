@@ -24,6 +24,7 @@ serve(serving, told=lambda line: print(line, flush=True))
 """
 ROUTES = """
 routes:
+  - {matchers: ['runbook="high_error_rate"', 'service="b"'], notebook: high_error_rate, service: b.yaml}
   - {matchers: ['runbook="high_error_rate"'], notebook: high_error_rate, service: orders.lab.yaml}
 """
 
@@ -38,6 +39,7 @@ time.sleep(600)
 @pytest.fixture
 def home(tmp_path) -> Path:
     (tmp_path / "orders.lab.yaml").touch()
+    (tmp_path / "b.yaml").touch()
     (tmp_path / "alert_routes.yaml").write_text(ROUTES)
     (tmp_path / "run.py").write_text(RUN)
     return tmp_path
@@ -50,7 +52,7 @@ def started(home):
     def start() -> tuple[subprocess.Popen, str]:
         process = subprocess.Popen([sys.executable, "-c", SERVER, str(home)], stdout=subprocess.PIPE, text=True)
         running.append(process)
-        return process, re.search(r"http://\S+(?=/alerts)", process.stdout.readline())[0]
+        return process, address(process)
 
     yield start
     for process in running:
@@ -59,11 +61,15 @@ def started(home):
         process.stdout.close()
 
 
+def address(process: subprocess.Popen) -> str:
+    return next(found[0] for line in process.stdout if (found := re.search(r"http://\S+(?=/alerts)", line)))
+
+
 def send(url: str, *fingerprints: str) -> httpx.Response:
     alerts = [
         {
             "status": "firing",
-            "labels": {"runbook": "high_error_rate"},
+            "labels": {"runbook": "high_error_rate", "service": fingerprint},
             "startsAt": "2026-05-04T03:12:40Z",
             "fingerprint": fingerprint,
         }
@@ -102,6 +108,21 @@ def test_what_was_accepted_survives_kill_9(started, home):
     (home / "run.py").write_text("print('done')")
     started()
     until(lambda: len(files(home, "finished")) == 2)
+
+
+def test_the_run_that_a_killed_receiver_leaves_behind_is_ended_by_the_next(started, home):
+    process, url = started()
+    send(url, "a")
+    until(lambda: any(json.loads(path.read_text())["process"] for path in files(home, "running")))
+    until(lambda: (home / "pid").exists() and (home / "pid").read_text())
+    left = int((home / "pid").read_text())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (home / "run.py").write_text("print('done')")
+    started()
+    with pytest.raises(ProcessLookupError):
+        os.kill(left, 0)
+    until(lambda: files(home, "finished"))
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

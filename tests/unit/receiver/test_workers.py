@@ -3,11 +3,17 @@
 import json
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runbook_lib.receiver.queue import Job, JobQueue
+from runbook_lib.archive.folder import writer_lives
+from runbook_lib.models.record import ProcessRecord
+from runbook_lib.receiver import workers as workers_module
+from runbook_lib.receiver.job import Job
+from runbook_lib.receiver.queue import JobQueue
 from runbook_lib.receiver.workers import RunCommand, Workers
 
 PROGRAM = """
@@ -19,6 +25,8 @@ archive.mkdir(exist_ok=True)
 if name == "hangs":
     (archive / "began").touch()
     time.sleep(600)
+if name == "garbled":
+    sys.stdout.buffer.write(b"\\xff\\n")
 if name == "wrong":
     print("runbook: service file has no name", file=sys.stderr)
     sys.exit(2)
@@ -56,7 +64,7 @@ def job(name: str, **more) -> Job:
         id=f"1-{name}",
         key=name,
         notebook="high_error_rate",
-        service="o.yaml",
+        service=f"{name}.yaml",
         alert={"labels": {"alertname": name}},
         accepted_at="",
         **more,
@@ -87,7 +95,12 @@ def finished(queue: JobQueue, name: str) -> dict:
 
 @pytest.mark.parametrize(
     ("name", "outcome", "archived"),
-    [("good", "completed", True), ("fails", "the notebook failed", True), ("wrong", "service file has no name", False)],
+    [
+        ("good", "completed", True),
+        ("garbled", "completed", True),
+        ("fails", "the notebook failed", True),
+        ("wrong", "service file has no name", False),
+    ],
 )
 def test_the_end_of_a_run_is_kept_with_its_archive(name, outcome, archived, tmp_path, board):
     queue, workers = working(tmp_path, board)
@@ -107,12 +120,118 @@ def test_a_run_that_hangs_is_ended_at_its_deadline_and_does_not_block_the_others
     workers.stop()
 
 
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk that takes nothing until it is told to: give it the states whose files it does not take."""
+    full = set()
+    write = JobQueue._write
+
+    def written(queue, job, state):
+        if state in full:
+            raise OSError(28, "No space left on device")
+        write(queue, job, state)
+
+    monkeypatch.setattr(JobQueue, "_write", written)
+    monkeypatch.setattr(workers_module, "_RETRY_SECONDS", 0.1)
+    return full
+
+
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_the_workers_outlive_a_full_disk_and_lose_nothing(state, tmp_path, board, full_disk):
+    full_disk.add(state)
+    queue, workers = working(tmp_path, board)
+    queue.accept([job("good")])
+    board.wait_for("No space left on device; trying again")
+    assert workers.alive
+    full_disk.clear()
+    board.wait_for("1-good: completed")
+    workers.stop()
+    assert finished(queue, "good")["attempts"] == 1
+    assert sum("starts" in line for line in board.lines) == 1
+
+
+def test_a_job_that_there_is_no_room_to_run_waits_and_is_run_later(tmp_path, board, full_disk, monkeypatch):
+    def no_room(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(workers_module.tempfile, "TemporaryDirectory", no_room)
+        queue, workers = working(tmp_path, board)
+        queue.accept([job("good")])
+        board.wait_for("could not be run and waits again: [Errno 28] No space left on device")
+    board.wait_for("1-good: completed")
+    workers.stop()
+    assert finished(queue, "good")["attempts"] == 1
+
+
+def test_what_nobody_thought_of_kills_no_worker_and_is_given_up(tmp_path, board, full_disk, monkeypatch):
+    def odd(*_):
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(RunCommand, "arguments", odd)
+    queue, workers = working(tmp_path, board)
+    queue.accept([job("good")])
+    board.wait_for("given up after 3 attempts")
+    assert workers.alive
+    workers.stop()
+
+
+def test_a_note_that_fails_does_not_run_the_job_again(tmp_path, board):
+    queue, workers = working(tmp_path, board)
+
+    def failing(_):
+        raise RuntimeError("no such incident")
+
+    workers._resolved = failing
+    queue.accept([job("good"), replace(job("other"), service="good.yaml")])
+    board.wait_for("no such incident")
+    workers.stop()
+    assert finished(queue, "good")["outcome"] == "completed"
+
+
+def test_a_run_knows_itself_again(tmp_path, board):
+    queue, workers = working(tmp_path, board)
+    queue.accept([job("hangs")])
+    board.wait_for("starts")
+    end = time.monotonic() + 30
+    while not (noted := json.loads((queue.folder / "running" / "1-hangs.json").read_text())["process"]):
+        assert time.monotonic() < end
+    assert writer_lives(ProcessRecord(**noted))
+    workers.stop()
+    assert not writer_lives(ProcessRecord(**noted))
+
+
+def test_a_run_whose_process_cannot_be_noted_goes_on_watched(tmp_path, board, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JobQueue, "note_process", full)
+    queue, workers = working(tmp_path, board)
+    queue.accept([job("good")])
+    board.wait_for("could not be noted")
+    board.wait_for("1-good: completed")
+    workers.stop()
+    assert finished(queue, "good")["attempts"] == 1
+
+
+def test_a_worker_that_is_asked_to_stop_while_the_disk_is_full_stops(tmp_path, board, full_disk, monkeypatch):
+    monkeypatch.setattr(workers_module, "_RETRY_SECONDS", 600.0)
+    full_disk.add("running")
+    queue, workers = working(tmp_path, board)
+    queue.accept([job("good")])
+    board.wait_for("trying again")
+    started = time.monotonic()
+    workers.stop()
+    assert time.monotonic() - started < 10
+    assert not workers.any_alive
+
+
 def test_stopping_gives_a_run_back_to_the_queue(tmp_path, board):
     queue, workers = working(tmp_path, board)
     queue.accept([job("hangs")])
-    board.wait_for("1-hangs: high_error_rate for o.yaml starts")
+    board.wait_for("1-hangs: high_error_rate for hangs.yaml starts")
     workers.stop()
-    assert (queue.folder / "waiting" / "1-hangs.json").exists()
+    assert json.loads((queue.folder / "waiting" / "1-hangs.json").read_text())["attempts"] == 0
     assert not workers.alive
 
 
