@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from runbook_lib.actions.cluster import CONFIG_MAPS, SECRETS, Operator, Resource
 from runbook_lib.errors import SourceError
-from runbook_lib.service.secrets import SECRET_NAME, holds_secret
+from runbook_lib.service.secret_names import OPTION, names_secret, option_value_follows
+from runbook_lib.service.secrets import holds_secret
 
 __all__ = [
     "RESTARTED_AT",
@@ -27,6 +30,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 _HASH = "pod-template-hash"
 _HIDDEN = "(hidden)"
+_OPTION = re.compile(rf"(?<![\w\-])({OPTION}[= ])(?!-)(?:\"[^\"]*\"|'[^']*'|[^\s\"']+)", re.IGNORECASE)
 
 
 def without_hash(template: Template) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def shown_value(name: str, value: str | None) -> str:
     """A setting as a plan shows it: hidden when its name or its shape says that it is a secret."""
     if value is None:
         return "(not set)"
-    return _HIDDEN if SECRET_NAME.search(name) or holds_secret(value) else value
+    return _HIDDEN if names_secret(name, value) or holds_secret(value) else value
 
 
 def template_text(template: Template, *, against: Template | None = None) -> str:
@@ -59,6 +63,9 @@ def template_text(template: Template, *, against: Template | None = None) -> str
         shown = shown_value(name, value)
         differs = against is not None and shown != value and other.get((container, name)) != value
         setting["value"] = f"{shown} (differs)" if differs else shown
+    others = {} if against is None else dict(_commands(against))
+    for place, elements in _commands(clean):
+        elements[:] = _without_option_values(elements, others.get(place, []) if against is not None else elements)
     return _masked_lines(yaml.safe_dump(clean, sort_keys=True, width=120))
 
 
@@ -117,6 +124,24 @@ def _settings(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 def _literals(template: Template) -> Iterator[tuple[tuple[str, str], str]]:
     for container, setting in _settings(template):
         yield (container, str(setting.get("name"))), str(setting["value"])
+
+
+def _commands(template: Template) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """The command and the arguments of each container, by its name and which of both."""
+    for container in _containers(template.get("spec") or {}):
+        for part in ("command", "args"):
+            if container.get(part):
+                yield (str(container.get("name")), part), container[part]
+
+
+def _without_option_values(elements: Sequence[str], other: Sequence[str]) -> list[str]:
+    """The elements of a command without what follows `--password` and the like; what `other` does not hold says so."""
+    shown = []
+    for before, element in pairwise(["", *map(str, elements)]):
+        follows = option_value_follows(before) and not element.startswith("-")
+        hidden = _HIDDEN if follows else _OPTION.sub(rf"\1{_HIDDEN}", element)
+        shown.append(f"{hidden} (differs)" if hidden != element and element not in other else hidden)
+    return shown
 
 
 def _masked_lines(text: str) -> str:

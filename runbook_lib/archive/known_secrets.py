@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 from pydantic import BaseModel
@@ -13,12 +14,13 @@ from pydantic import BaseModel
 from runbook_lib.errors import ConfigurationError
 from runbook_lib.service import Reference, Service
 from runbook_lib.service.reference import PathReference, SecretReference
-from runbook_lib.service.secrets import SECRET_NAME
+from runbook_lib.service.secret_names import names_secret
 
 __all__ = ["known_secrets"]
 
 _IN_URL = re.compile(r"://[^/\s:@]*:(?P<password>[^\s]+)@")
-_IN_DSN = re.compile(r"\b(?:password|sslpassword)\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>\S+))")
+_IN_QUERY = re.compile(r"[?&](?:password|sslpassword)=(?P<password>[^&#\s]+)")
+_IN_DSN = re.compile(r"\b(?:password|sslpassword)\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>(?:[^\\\s]|\\.)+))")
 _KUBECONFIG_KEYS = ("token", "password", "client-key-data", "id-token", "refresh-token", "access-token", "client-secret")
 
 
@@ -30,7 +32,7 @@ def known_secrets(service: Service) -> tuple[str, ...]:
             value = reference.resolve()
         except ConfigurationError:
             continue
-        if isinstance(reference, SecretReference) or SECRET_NAME.search(name):
+        if isinstance(reference, SecretReference) or names_secret(name):
             found.add(value)
         elif isinstance(reference, PathReference) and name == "kubeconfig":
             found.update(_of_kubeconfig(Path(value)))
@@ -54,11 +56,14 @@ def _references(value: Any, name: str) -> Iterator[tuple[str, Reference]]:
 
 
 def _within(value: str) -> Iterator[str]:
-    """The password within a URL or DSN; the rest of it (host, database) is no secret."""
+    """The password within a URL or DSN, as it is written there and as it is; the rest (host, database) is no secret."""
     for match in _IN_URL.finditer(value):
-        yield match["password"]
+        yield from {match["password"], unquote(match["password"])}
+    for match in _IN_QUERY.finditer(value):
+        yield from {match["password"], unquote(match["password"])}
     for match in _IN_DSN.finditer(value):
-        yield match["quoted"] if match["quoted"] is not None else match["bare"]
+        written = match["quoted"] if match["quoted"] is not None else match["bare"]
+        yield from {written, re.sub(r"\\(.)", r"\1", written)}  # as libpq reads it
 
 
 def _of_kubeconfig(path: Path) -> Iterator[str]:

@@ -1,190 +1,270 @@
 """The shapes of secrets and personal data in text: a table of rules, each a pattern and what takes its place.
 
 A rule replaces the secret and leaves what is around it, so that the line can still be read. Each must leave alone what an
-incident is made of: pod names, image digests, UUIDs, timestamps, metric names, and references such as `env:NAME`.
+incident is made of: pod names, image digests, UUIDs, timestamps, metric names, and references such as `env:NAME`. Each must be
+done with a line of a megabyte: what repeats within a pattern has an upper end, or can begin at few places only.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["MASK", "RULES", "SECRET_KEY", "WORTH_A_LOOK", "is_reference"]
-
-MASK = "[redacted]"
-
-_WORDS = (
-    r"passwords?|passwd|pwd|passphrase|passcode|secrets?|tokens?|bearer|api[_-]?key|apikey|private[_-]?key|access[_-]?key|"
-    r"account[_-]?key|secret[_-]?key|signing[_-]?key|encryption[_-]?key|client[_-]?key[_-]data|key[_-]data|credentials?|"
-    r"authorization|x-auth|cookies?|requirepass|masterauth|sslpassword|session[_-]?id"
+from runbook_lib.archive.masking import (
+    NOT_YET,
+    QUOTE,
+    VALUE,
+    access_rules,
+    card,
+    credentials,
+    email,
+    key_line,
+    listed,
+    loose,
+    named,
+    said,
+    setting,
+    value,
+    whole,
 )
-SECRET_KEY = re.compile(rf"(?:^|.*[_.\-/ ]|.*(?<=[a-z0-9]))(?:{_WORDS})", re.IGNORECASE)
-"""Matched whole: names of fields, variables and headers whose value is a secret whatever it looks like."""
+from runbook_lib.service.secret_names import KEY, OPTION
 
-_KEY = rf"[\w.\-]*(?:{_WORDS})"
-_QUOTE = r"(?:\\*[\"'`]|&quot;|&\#(?:39|34|x27);)"
-_NOT_YET = r"(?!\[redacted\])"
-# What a value may be without being a secret: nothing, a reference to one, or a placeholder.
-_HARMLESS = re.compile(
-    r"(?:none|null|nil|true|false|yes|no|undefined|required|missing|invalid|expired|bearer|basic|<[\w -]+>|\*+|x{3,}|\.{3}|…"
-    r"|\d{1,3})?",
-    re.IGNORECASE,
-)
-# What a command that is meant to be pasted holds in a header: the shell's variable for the secret.
-_VARIABLE = re.compile(r"(?:(?:bearer|basic|token)\s+)?\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*)", re.IGNORECASE)
-_REFERENCE = re.compile(r"(?:env|file):\S+|\$\{?\w+.*|\{\{.*")
+__all__ = ["RULES", "Rule"]
 
-
-def is_reference(value: str) -> bool:
-    """Whether a value names a secret's place (`env:NAME`, `file:PATH`, `$NAME`), or is none (`null`, `***`)."""
-    return bool(_REFERENCE.fullmatch(value) or _HARMLESS.fullmatch(value))
+_NAMES = ("pass", "pwd", "pw", "secret", "token", "bearer", "key", "credential", "auth", "cookie", "session")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`pattern` finds, `replace` gives what stands there instead (the match itself: a false alarm)."""
+    """`pattern` finds, `replace` gives what stands there instead (the match itself: a false alarm).
+
+    A text in small letters that holds none of `hints` is left alone; without hints, every text is looked at.
+    """
 
     name: str
+    hints: tuple[str, ...]
     pattern: re.Pattern[str]
     replace: Callable[[re.Match[str]], str]
 
 
-def _whole(_match: re.Match[str]) -> str:
-    return MASK
-
-
-def _value(match: re.Match[str]) -> str:
-    """Replace the group `value`, unless it only refers to a secret."""
-    value = match["value"]
-    if is_reference(value.strip()) or _VARIABLE.fullmatch(value.strip()) or value.startswith(MASK):
-        return match[0]
-    start, end = match.span("value")
-    return match[0][: start - match.start()] + MASK + match[0][end - match.start() :]
-
-
-def _either(match: re.Match[str]) -> str:
-    """Replace the value of a named one, quoted or bare."""
-    group = "quoted" if match["quoted"] is not None else "bare"
-    value = match[group]
-    if is_reference(value.strip()) or value.startswith(MASK):
-        return match[0]
-    start, end = match.span(group)
-    return match[0][: start - match.start()] + MASK + match[0][end - match.start() :]
-
-
-def _credentials(match: re.Match[str]) -> str:
-    """A word after `Bearer` or `Basic` that is a credential and not prose (`bearer authentication failed`)."""
-    value = match["value"]
-    if match["scheme"].lower() == "basic" and not _is_basic(value):
-        return match[0]
-    prose = re.fullmatch(r"[A-Z]?[a-z]+[.,]?", value) and len(value) < 24
-    return match[0] if prose or value == "token" else f"{match['scheme']}{match['space']}{MASK}"
-
-
-def _is_basic(value: str) -> bool:
-    try:
-        return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-
-
-def _address(match: re.Match[str]) -> str:
-    """An e-mail address, unless it is `user@host` of a DSN or a name within the cluster or the machine."""
-    before = match.string[max(0, match.start() - 3) : match.start()]
-    inside = match["last"].lower() in ("svc", "local", "internal", "cluster", "service", "socket", "lan", "invalid")
-    return match[0] if before == "://" or inside or match["name"] == "git" else MASK
-
-
-def _card(match: re.Match[str]) -> str:
-    """A payment card's number: the right length for its brand, and a right check digit."""
-    digits = re.sub(r"\D", "", match[0])
-    lengths = {"3": (14, 15), "4": (16, 19), "5": (16,), "2": (16,), "6": (16, 19)}
-    total = sum(_doubled(int(digit)) if place % 2 else int(digit) for place, digit in enumerate(reversed(digits)))
-    return MASK if len(digits) in lengths.get(digits[0], ()) and total % 10 == 0 else match[0]
-
-
-def _doubled(digit: int) -> int:
-    return 2 * digit - 9 if digit > 4 else 2 * digit
-
-
-def _rule(name: str, pattern: str, replace: Callable[[re.Match[str]], str] = _whole, *, flags: int = re.IGNORECASE) -> Rule:
-    return Rule(name, re.compile(pattern, flags), replace)
+def _rule(
+    name: str,
+    hints: tuple[str, ...],
+    pattern: str,
+    replace: Callable[[re.Match[str]], str] = whole,
+    *,
+    flags: int = re.IGNORECASE,
+) -> Rule:
+    return Rule(name, hints, re.compile(pattern, flags), replace)
 
 
 RULES: tuple[Rule, ...] = (
     _rule(
         "private key",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|[A-Za-z0-9+/=\s\\]*)",
+        ("private key-----",),
+        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
+        r"(?:(?:(?!-----BEGIN ).)*?-----END [A-Z ]{0,40}PRIVATE KEY-----|[A-Za-z0-9+/=\s\\]*)",
         flags=re.DOTALL,
     ),
-    _rule("JSON web token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", flags=0),
+    _rule("line of a private key", (), r"(?<![^\s\"'])[A-Za-z0-9+/]{64}(?![^\s\"'\\])", key_line, flags=0),
+    _rule("JSON web token", ("eyj",), r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", flags=0),
     _rule(
         "header",
-        rf"\b(?:proxy-)?(?:authorization|(?:set-)?cookie|x-api-key|x-auth-token){_QUOTE}?[ \t]*[:=][ \t]*+{_QUOTE}?+"
-        rf"{_NOT_YET}(?P<value>[^\r\n\"'`<>&\\]{{4,}})",
-        _value,
+        ("authorization", "cookie", "x-api-key", "x-auth-token"),
+        rf"\b(?:proxy-)?(?:authorization|(?:set-)?cookie|x-api-key|x-auth-token){QUOTE}?[ \t]*[:=][ \t]*+{QUOTE}?+"
+        rf"{NOT_YET}(?P<value>(?:={QUOTE}[^\r\n\"'`<>&\\]*+{QUOTE}(?=[;,\s\"'\\]|$)|[^\r\n\"'`<>&\\]){{4,}})",
+        value,
     ),
-    _rule("authorization", r"\b(?P<scheme>bearer|basic)(?P<space>\s+)(?P<value>[A-Za-z0-9._~+/-]{8,}=*)", _credentials),
+    _rule(
+        "authorization",
+        ("bearer", "basic"),
+        r"\b(?P<scheme>bearer|basic)(?P<space>\s{1,20})(?P<value>[A-Za-z0-9._~+/-]{8,}=*)",
+        credentials,
+    ),
     _rule(
         "password in a URL",
-        rf"\b[a-z][a-z0-9+.-]*://[^/\s:@\"'<>]*:{_NOT_YET}(?!\d{{1,5}}/)(?P<value>[^\s\"'<>]*[^\s\"'<>/])(?=@[\w.\[%-])",
-        _value,
+        ("://",),
+        rf"(?<=://)[^/\s:@\"'<>]{{0,200}}:{NOT_YET}(?!\d{{1,5}}/)(?P<value>[^\s\"'<>]{{0,1000}}[^\s\"'<>/])(?=@[\w.\[%-])",
+        value,
+    ),
+    _rule(
+        "password in an encoded URL",
+        ("%3a%2f%2f",),
+        rf"(?<=%3A%2F%2F)(?:(?!%3A|%2F|%40)[^\s\"'&<>]){{0,200}}%3A{NOT_YET}"
+        r"(?P<value>(?:(?!%40|%3A%2F%2F)[^\s\"'&<>]){1,500})(?=%40)",
+        value,
+    ),
+    _rule(
+        "token in a URL",
+        ("https://", "http://"),
+        rf"(?<=://){NOT_YET}(?P<value>(?=[^\s@/]{{0,200}}\d)[^/\s:@\"'<>?#]{{12,300}})(?=@[\w\[])",
+        value,
+    ),
+    _rule("password of Oracle", ("jdbc:oracle",), rf"\bjdbc:oracle:\w+:[^\s/:@\"']+/{NOT_YET}(?P<value>[^\s\"'@]+)(?=@)", value),
+    _rule(
+        "block",
+        _NAMES,
+        rf"(?:^|(?<=\\n)|(?<=[\"']))(?P<indent>[-+]?[ \t]*+)(?:-[ \t]+)?{QUOTE}?{KEY}{QUOTE}?:[ \t]*"
+        rf"(?P<value>[|>][-+0-9]{{0,2}}[ \t]*(?:\r?\n(?P=indent)[ \t]+[^\n]+|\\n(?P=indent)[ \t]+(?:[^\n\\\"]|\\(?!n))+)+)",
+        value,
+        flags=re.IGNORECASE | re.MULTILINE,
+    ),
+    _rule(
+        "value on the next line",
+        _NAMES,
+        rf"(?:^|(?<=\\n))(?P<indent>[-+]?[ \t]*+){KEY}:[ \t]*(?:\r?\n|\\n)(?P=indent)[ \t]+{NOT_YET}"
+        r"(?P<value>(?!-[ \t])[^\s:\\]+)[ \t]*(?=\r?$|\\n|[\"'])",
+        value,
+        flags=re.IGNORECASE | re.MULTILINE,
+    ),
+    _rule(
+        "element",
+        ("</", "&lt;/"),
+        rf"(?<=[<:;]){KEY}(?:\s[^<>&]{{0,200}})?(?:>|&gt;){NOT_YET}(?P<value>(?:(?!&lt;)[^<>]){{1,4000}})(?=</|&lt;/)",
+        value,
     ),
     _rule(
         "named variable",
-        rf"\bname{_QUOTE}?\s*[:=]\s*{_QUOTE}?{_KEY}{_QUOTE}?,?\s*{_QUOTE}?value{_QUOTE}?\s*[:=]\s*+"
-        rf"(?:(?P<quote>{_QUOTE}){_NOT_YET}(?P<quoted>.*?)(?P=quote)|{_NOT_YET}(?P<bare>[^\s,;&}}\])]+))",
-        _either,
+        ("name",),
+        rf"\bname{QUOTE}?\s{{0,20}}[:=]\s{{0,20}}{QUOTE}?{KEY}{QUOTE}?,?\s{{0,100}}{QUOTE}?value{QUOTE}?\s{{0,20}}[:=]\s{{0,20}}+{VALUE}",
+        named,
+    ),
+    _rule("named value", _NAMES, rf"(?<![\w.\-]){KEY}{QUOTE}?[ \t]*(?::|=>?+|%3[AD])[ \t]*+{VALUE}", named),
+    _rule(
+        "pass and auth",
+        ("pass", "pw", "auth"),
+        rf"(?<![\w.\-])(?P<name>pass|pw|auth)(?:{QUOTE}[ \t]*(?:=>?|:)[ \t]*|(?P<separator>=)|[ \t]*=>?[ \t]*){VALUE}",
+        loose,
     ),
     _rule(
-        "named value",
-        rf"(?<![\w.\-]){_KEY}{_QUOTE}?[ \t]*(?::|=>?+|%3D)[ \t]*+"
-        rf"(?:(?P<quote>{_QUOTE}){_NOT_YET}(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)|{_NOT_YET}(?P<bare>[^\s,;&}}\])\"'<>\\]+))",
-        _either,
+        "pass and auth, of YAML",
+        ("pass: ", "pw: ", "auth: "),
+        rf"(?<![\w.\-])(?:pass|pw|auth):[ \t]{{1,20}}{NOT_YET}"
+        r"(?P<value>(?=[^\s]{0,200}[^\sA-Za-z_.,:])[^\s,;\"'()]+)(?=[ \t]*\r?$)",
+        setting,
+        flags=re.MULTILINE,
     ),
     _rule(
         "signed address",
-        rf"[?&;](?:sig|signature|key|code|auth|x-amz-(?:signature|credential|security-token))=(?P<value>{_NOT_YET}[^\s&;\"'<>]+)",
-        _value,
+        ("=",),
+        rf"[?&;](?:sig|signature|key|code|auth|x-amz-(?:signature|credential|security-token))=(?P<value>{NOT_YET}[^\s&;\"'<>]+)",
+        value,
     ),
     _rule(
         "option",
-        r"(?<!\S)--?(?:[\w-]*-)?(?:password|passwd|token|secret|api-key)[ \t]++"
-        rf"{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`-][^\s\"'`]*)",
-        _value,
+        _NAMES,
+        rf"(?<![\w\-]){OPTION}(?:[ \t]++|{QUOTE}[ \t]*,?\s{{0,100}}(?={QUOTE})|\r?\n[-+]?[ \t]*-[ \t]+)"
+        rf"{QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`\\-][^\s\"'`\\]*)",
+        value,
     ),
-    _rule("curl -u", rf"(?<=\s)(?:-u|--user)[ =]?+{_QUOTE}?+[^\s:\"']+:{_NOT_YET}(?P<value>[^\s\"'`]+)", _value, flags=0),
-    _rule("redis-cli -a", rf"redis-cli\b[^\n|;]*?\s-a\s++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`]+)", _value, flags=0),
-    _rule("SQL", rf"\b(?:PASSWORD|IDENTIFIED\s+BY)\s+'{_NOT_YET}(?P<value>[^']+)'", _value),
-    _rule("redis config", rf"\b(?:requirepass|masterauth)\s++{_QUOTE}?+{_NOT_YET}(?P<value>[^\s\"'`]+)", _value),
-    _rule("AWS key", r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}\b", flags=0),
-    _rule("Google key", r"\bAIza[A-Za-z0-9_-]{35}|\bya29\.[A-Za-z0-9_-]{20,}|\bGOCSPX-[A-Za-z0-9_-]{20,}", flags=0),
-    _rule("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[A-Za-z0-9_-]{20,}", flags=0),
-    _rule("Slack", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}|(?<=hooks\.slack\.com/)\S{10,}", flags=0),
+    _rule(
+        "pair",
+        _NAMES,
+        rf"[(\[]\s{{0,20}}{QUOTE}{KEY}{QUOTE}\s{{0,20}},\s{{0,20}}(?P<quote>{QUOTE}){NOT_YET}"
+        r"(?P<value>(?:(?!(?P=quote))[^\r\n]){1,4000})(?P=quote)\s{0,20}[)\]]",
+        listed,
+    ),
+    _rule(
+        "curl -u",
+        (" -u", "--user"),
+        rf"(?<=\s)(?:-u|--user)[ =]?+{QUOTE}?+[^\s:\"']{{1,200}}:{NOT_YET}(?P<value>[^\s\"'`]+)",
+        value,
+        flags=0,
+    ),
+    _rule(
+        "redis-cli -a",
+        ("redis-cli",),
+        rf"redis-cli\b[^\n|;]{{0,300}}?\s-a\s++{QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`]+)",
+        value,
+        flags=0,
+    ),
+    _rule(
+        "mysql -p",
+        ("mysql", "mariadb", "sshpass"),
+        rf"\b(?:mysql|mariadb|sshpass)(?:-?(?:dump|admin|import|check|show|sh))?(?=\s)[^\n|;]{{0,300}}?"
+        rf"\s-p(?:(?<=sshpass -p) )?{QUOTE}?+"
+        rf"{NOT_YET}(?P<value>[^\s\"'`]+)",
+        value,
+        flags=0,
+    ),
+    _rule(
+        "SQL",
+        ("password", "identified"),
+        rf"\b(?:PASSWORD|IDENTIFIED\b[^\n;']{{0,60}}?\bBY)\s{{1,20}}(?:E|U&)?(?:'|\"(?=[^\"\n]{{1,200}}\")){NOT_YET}"
+        r"(?P<value>(?:[^'\"\\\n]|''|\\.|(?<!')\"(?=[^\"\n]*'))+)",
+        value,
+    ),
+    _rule(
+        "SQL in dollars",
+        ("password $",),
+        rf"\bPASSWORD\s{{1,20}}(?P<tag>\$\w{{0,60}}\$){NOT_YET}(?P<value>(?:(?!(?P=tag)).){{1,500}})",
+        value,
+    ),
+    _rule("crypt", ("crypt",), rf"\bcrypt\s?\(\s{{0,20}}E?'{NOT_YET}(?P<value>(?:[^'\\\n]|''|\\.)+)", value),
+    _rule(
+        "redis config",
+        ("requirepass", "masterauth"),
+        rf"\b(?:requirepass|masterauth){QUOTE}?(?:\s{{1,20}}+|,\s{{0,20}}+){QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`\\]+)",
+        value,
+    ),
+    _rule("redis users", ("setuser",), r"\bSETUSER\b[^\r\n]{1,2000}", access_rules),
+    _rule(
+        "redis AUTH, quoted",
+        ("auth",),
+        rf"(?P<quote>{QUOTE})auth(?P=quote)\s{{1,20}}(?:(?P=quote)[^\s\"'\\]{{1,200}}(?P=quote)\s{{1,20}})?+(?P=quote){NOT_YET}"
+        r"(?P<value>[^\s\"'\\]+)(?=(?P=quote))",
+        value,
+    ),
+    _rule("redis AUTH", ("auth ",), rf"\bAUTH +default +{NOT_YET}(?P<value>[^\s\"'\\]+)", value, flags=0),
+    _rule(
+        "SMTP and Redis AUTH",
+        ("auth ",),
+        rf"\bAUTH +(?:[\w-]{{1,60}} +)?{NOT_YET}(?P<value>[^\s\"'\\]{{8,}})(?=[\s\"'\\]|$)",
+        said,
+        flags=0,
+    ),
+    _rule(
+        "secret in a sentence",
+        ("password", "passphrase", "passwd", "secret", "token", "key "),
+        rf"\b(?:password|passphrase|passwd|secret|token|api[ _-]key)[ \t]{{1,20}}(?:(?:is|was)[ \t]{{1,20}})?{QUOTE}?{NOT_YET}"
+        r"(?P<value>[A-Za-z0-9/+_!$%^*~=-]{10,})(?=[.,;\s\"'\\]|$)",
+        said,
+    ),
+    _rule("AWS key", ("akia", "asia", "agpa", "aida", "aroa"), r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}\b", flags=0),
+    _rule(
+        "Google key",
+        ("aiza", "ya29", "gocspx"),
+        r"\bAIza[A-Za-z0-9_-]{35}|\bya29\.[A-Za-z0-9_-]{20,}|\bGOCSPX-[A-Za-z0-9_-]{20,}",
+        flags=0,
+    ),
+    _rule(
+        "GitHub token",
+        ("gh", "github_pat", "glpat"),
+        r"\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[A-Za-z0-9_-]{20,}",
+        flags=0,
+    ),
+    _rule(
+        "Slack",
+        ("xox", "xapp", "slack"),
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}|(?<=hooks\.slack\.com/)\S{10,}",
+        flags=0,
+    ),
     _rule(
         "other services' keys",
+        ("k_live", "k_test", "sk-", "sg.", "hv", "gl", "npm_", "pypi-", "dop_v1"),
         r"\b[rsp]k_(?:live|test)_[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhv[sbr]\.[A-Za-z0-9_-]{20,}|"
         r"\bgl(?:sa|c)_[A-Za-z0-9_+/=]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}|\bdop_v1_[a-f0-9]{40,}",
         flags=0,
     ),
-    _rule("e-mail", r"(?<![\w.+%-])(?P<name>[\w.+-]+)(?:@|%40)(?:[A-Za-z0-9-]+\.)+(?P<last>[A-Za-z]{2,})\b", _address),
-    _rule("payment card", r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-]|\.\d)", _card),
+    _rule("e-mail", ("@", "%40"), r"(?<![\w.+%-])(?P<name>[\w.+-]+)(?:@|%40)(?:[A-Za-z0-9-]+\.)+(?P<last>[A-Za-z]{2,})\b", email),
+    _rule("payment card", (), r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-]|\.\d)", card),
     _rule(
         "phone number",
-        rf"\b\w*(?:phone|tel|telephone|mobile|cell|fax|msisdn)(?:[_ ]?(?:no|nr|number))?{_QUOTE}?[ \t]*[:=][ \t]*{_QUOTE}?"
+        ("phone", "tel", "mobile", "cell", "fax", "msisdn"),
+        rf"\b\w*(?:phone|tel|telephone|mobile|cell|fax|msisdn)(?:[_ ]?(?:no|nr|number))?{QUOTE}?[ \t]*[:=][ \t]*{QUOTE}?"
         r"(?P<value>\+?\(?\d[\d ()./-]{5,}\d)",
-        _value,
+        value,
     ),
 )
 """In the order in which they are applied."""
-
-WORTH_A_LOOK = re.compile(
-    rf"{_WORDS}|pass|auth|eyJ|BEGIN|://|@|%40|basic\s|AKIA|ASIA|AGPA|AIDA|AROA|AIza|ya29|GOCSPX|gh[pousr]_|glpat|github_pat|xox|xapp|slack|"
-    r"[rsp]k_|sk-|SG\.|hv[sbr]\.|gl(?:sa|c)_|npm_|pypi-|dop_v1|\s-[ua]\b|--user|identified|phone|tel|mobile|cell|fax|msisdn|"
-    r"[?&;](?:sig|key|code)|x-amz|(?:\d[ -]?){14}",
-    re.IGNORECASE,
-)
-"""A cheap first look: text in which this finds nothing is left alone by every rule."""

@@ -8,12 +8,15 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 import pandas as pd
 
-from runbook_lib.archive.patterns import MASK, RULES, SECRET_KEY, WORTH_A_LOOK, is_reference
+from runbook_lib.archive.masking import MASK, is_reference
+from runbook_lib.archive.patterns import RULES
+from runbook_lib.service.secret_names import names_secret, option_value_follows
 
 __all__ = ["MASK", "Redaction"]
 
@@ -41,10 +44,10 @@ class Redaction:
         """The text without secrets and personal data; `[redacted]` stands in their place."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        if WORTH_A_LOOK.search(text) is None:
-            return text
+        small = text.lower()
         for rule in RULES:
-            text = rule.pattern.sub(rule.replace, text)
+            if not rule.hints or any(hint in small for hint in rule.hints):
+                text = rule.pattern.sub(rule.replace, text)
         return text
 
     def value(self, value: Value) -> Value:
@@ -63,13 +66,28 @@ class Redaction:
         if isinstance(value, Mapping):
             return self._mapping(value)
         if isinstance(value, list | tuple | set | frozenset):
-            items = [self._any(item) for item in value]
+            items = self._elements(value) if isinstance(value, list | tuple) else [self._any(item) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if isinstance(value, bytes):
             return self.text(value.decode("utf-8", "backslashreplace")).encode()
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self._dataclass(value)
         return value
+
+    def _elements(self, values: list[Any] | tuple[Any, ...]) -> list[Any]:
+        """The elements of a list, in which an option gives the next one away (`--password`, `abc`), or a name in a pair."""
+        items = [self._any(item) for item in values]
+        for place, (before, item) in enumerate(pairwise(values), start=1):
+            if not (isinstance(before, str) and isinstance(item, str)):
+                continue
+            if before.startswith("-"):
+                given = option_value_follows(before) and not item.startswith("-")
+            else:
+                pair = len(values) == 2 and names_secret(before, item) and not re.fullmatch(r"[a-z_]+", item)
+                given = pair or option_value_follows(before)
+            if given:
+                items[place] = self._hidden(item)
+        return items
 
     def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame with every text in it redacted, its provenance (`attrs`) too. The one given is left alone."""
@@ -78,7 +96,7 @@ class Redaction:
             series = frame.iloc[:, place]
             if not (pd.api.types.is_object_dtype(series.dtype) or pd.api.types.is_string_dtype(series.dtype)):
                 continue
-            hidden = bool(SECRET_KEY.fullmatch(str(column)))
+            hidden = names_secret(str(column))
             values = [self._hidden(item) if hidden else self._any(item) for item in series]
             column_of: Any = pd.Series(values, index=frame.index, dtype=series.dtype)
             clean.isetitem(place, column_of)
@@ -91,7 +109,7 @@ class Redaction:
         names = [column for column in frame.columns if str(column).lower() in _NAMING_COLUMNS]
         places = [place for place, column in enumerate(frame.columns) if str(column).lower() in _VALUE_COLUMNS]
         for column in names:
-            named = [isinstance(name, str) and bool(SECRET_KEY.fullmatch(name)) for name in frame[column]]
+            named = [isinstance(name, str) and names_secret(name) for name in frame[column]]
             for place in places if any(named) else ():
                 series = frame.iloc[:, place]
                 values = [self._hidden(item) if hit else item for item, hit in zip(series, named, strict=True)]
@@ -100,11 +118,11 @@ class Redaction:
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
         clean = {
-            self._any(key): self._hidden(item) if isinstance(key, str) and SECRET_KEY.fullmatch(key) else self._any(item)
+            self._any(key): self._hidden(item) if isinstance(key, str) and names_secret(key, item) else self._any(item)
             for key, item in value.items()
         }
         name = value.get("name")
-        if isinstance(name, str) and "value" in value and SECRET_KEY.fullmatch(name):
+        if isinstance(name, str) and "value" in value and names_secret(name, value["value"]):
             clean["value"] = self._hidden(value["value"])
         return _like(value, clean)
 

@@ -162,7 +162,8 @@ def _values(given: list[str], known: list[str]) -> dict[str, Any]:
     import yaml
 
     from runbook_lib.errors import UsageError
-    from runbook_lib.service.secrets import SECRET_NAME, holds_secret
+    from runbook_lib.service.secret_names import names_secret
+    from runbook_lib.service.secrets import holds_secret
 
     values: dict[str, Any] = {}
     for text in given:
@@ -177,7 +178,7 @@ def _values(given: list[str], known: list[str]) -> dict[str, Any]:
                 f"the runbook has no parameter {name}; "
                 + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}")
             )
-        if SECRET_NAME.search(name) or holds_secret(value):
+        if names_secret(name) or holds_secret(value):
             raise UsageError(f"the parameter {name} would put a secret into the archive; refer to it in the service file instead")
         try:
             values[name] = yaml.safe_load(value)

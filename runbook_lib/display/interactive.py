@@ -48,7 +48,7 @@ def _lines(figure: LineFigure) -> dict[str, Any]:
         {
             "type": "scatter",
             "mode": "lines" if len(line.times) > 1 else "markers",
-            "name": line.name,
+            "name": _plain(line.name),
             "x": [_stamp(time) for time in line.times],
             "y": [None if math.isnan(value) else value for value in line.values],
             "line": {"color": line.colour, "width": 1.8},
@@ -70,7 +70,7 @@ def _bars(figure: BarFigure) -> dict[str, Any]:
             "type": "bar",
             "orientation": "h",
             "x": [value for _, value in amounts],
-            "y": [name for name, _ in amounts],
+            "y": [_plain(name) for name, _ in amounts],
             "marker": {"color": PALETTE[0]},
             "hovertemplate": f"%{{x:.4g}} {unit}<extra>%{{y}}</extra>",
         }

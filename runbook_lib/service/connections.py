@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from runbook_lib.errors import ConfigurationError
 from runbook_lib.service.fields import Fields, FilePath, KubernetesName, Seconds
 from runbook_lib.service.reference import PathReference, Reference, SecretReference
-from runbook_lib.service.secrets import SECRET_NAME
+from runbook_lib.service.secret_names import names_secret
 
 __all__ = [
     "Connections",
@@ -64,7 +64,7 @@ class PrometheusConnection(Fields):
         if bool(self.username) != bool(self.password):
             raise ValueError("must have username and password together; found one of them")
         for header, value in self.headers.items():
-            if value.is_literal and SECRET_NAME.search(header):
+            if value.is_literal and names_secret(header):
                 raise ValueError(f"must give header {header} as a reference such as env:NAME; found a literal value")
         return self
 

@@ -15,7 +15,8 @@ from runbook_lib.errors import ConfigurationError
 from runbook_lib.folders import parameters_folder
 from runbook_lib.service.models import Service
 from runbook_lib.service.reference import Reference
-from runbook_lib.service.secrets import SECRET_NAME, holds_secret
+from runbook_lib.service.secret_names import names_secret
+from runbook_lib.service.secrets import holds_secret
 from runbook_lib.service.yaml_source import Location, YamlSource
 
 __all__ = ["TOP_LEVEL", "load_service", "service_file", "service_from"]
@@ -175,7 +176,7 @@ def _literal_secret(location: Location, found: str, fields: Mapping[str, Any]) -
 
 def _found(location: Location, value: Any) -> str:
     """Show the value that was found when it is short and cannot be a secret."""
-    secret = any(isinstance(step, str) and SECRET_NAME.search(step) for step in location)
+    secret = any(isinstance(step, str) and names_secret(step) for step in location)
     if secret or not isinstance(value, str | int | float | bool) or len(str(value)) > 60 or holds_secret(str(value)):
         return ""
     return f"; found {value!r}"
@@ -216,7 +217,7 @@ def _literal_secrets(value: Any, location: Location) -> Iterator[tuple[Location,
         for index, below in enumerate(value):
             yield from _literal_secrets(below, (*location, index))
     elif isinstance(value, str) and Reference(value).is_literal:
-        named = isinstance(location[-1], str) and SECRET_NAME.search(location[-1]) and value
+        named = isinstance(location[-1], str) and names_secret(location[-1], value) and value
         found = holds_secret(value) or ("a literal value" if named else None)
         if found:
             yield location, f"{_dotted(location)} must be a reference such as env:NAME, or be left out; found {found}"

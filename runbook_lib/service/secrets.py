@@ -1,16 +1,10 @@
-"""Recognising a secret that stands where a reference should, and collecting the secrets that a service uses."""
+"""Recognising a secret by its shape, where a reference should stand."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["SECRET_NAME", "holds_secret"]
-
-SECRET_NAME = re.compile(
-    r"(?:^|[_.-])(?:password|passwd|passphrase|secret|token|bearer|api_?key|private_?key|access_?key|credentials?|authorization|cookie)$",
-    re.IGNORECASE,
-)
-"""Names of fields, headers and parameters whose value is a secret whatever it looks like."""
+__all__ = ["holds_secret"]
 
 # Published shapes of credentials. A shape belongs here when a false alarm is nearly impossible: the error stops a run.
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -36,6 +30,6 @@ def holds_secret(text: str) -> str | None:
     """Say what secret `text` holds (`a literal password`, `a GitHub token`), None when it holds none that is recognisable.
 
     Finds passwords in URLs and DSNs and the published shapes of common tokens. It cannot know a bare word to be a password; that
-    is what `SECRET_NAME` and the types of the fields are for.
+    is what `names_secret` and the types of the fields are for.
     """
     return next((what for what, shape in _SHAPES if shape.search(text)), None)

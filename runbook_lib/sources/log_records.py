@@ -50,6 +50,8 @@ _CONTINUES = re.compile(
 )
 _TRACEBACK = "Traceback (most recent call last):"
 _TRACE_BEGINS = re.compile(rf"{re.escape(_TRACEBACK)}|Exception in thread |Unhandled exception|panic: |fatal error: |Uncaught ")
+_KEY_BEGIN, _KEY_END = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "-----END "
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/]+={0,2}|-----END [A-Z ]*PRIVATE KEY-----|(?:Proc-Type|DEK-Info): .*")
 _HARMLESS = ("", "trace", "debug", "info", "notice")
 
 
@@ -204,7 +206,7 @@ def _join(record: Record, time: datetime, text: str) -> bool:
 def _continues(record: Record, text: str) -> bool:
     if record.fields is not None or _HEAD.match(text):
         return False
-    if not text.strip() or _CONTINUES.match(text):
+    if not text.strip() or _CONTINUES.match(text) or _within_key(record, text):
         return True
     # A trace or an exception of its own must not hide behind the harmless line that happened to be written before it.
     in_trace = _TRACEBACK in record.message
@@ -214,3 +216,9 @@ def _continues(record: Record, text: str) -> bool:
         last = record.message.rpartition("\n")[2]
         return (in_trace and last.startswith(" ")) or (not in_trace and record.level not in _HARMLESS)
     return False
+
+
+def _within_key(record: Record, text: str) -> bool:
+    """A private key that was logged line by line stays in one record: by itself none of its lines looks like a secret."""
+    begun = [*_KEY_BEGIN.finditer(record.message)]
+    return bool(begun and _KEY_END not in record.message[begun[-1].end() :] and _KEY_LINE.fullmatch(text.strip()))

@@ -7,18 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runbook_lib.service.secrets import SECRET_NAME, holds_secret
+from runbook_lib.service.secret_names import OPTION, names_secret
+from runbook_lib.service.secrets import holds_secret
 
 __all__ = ["DIFF_COLUMNS", "difference", "hidden_value"]
 
 DIFF_COLUMNS = {"path": "text", "old": "any", "new": "any", "kind": "text"}
 
 HIDDEN = "(hidden)"
-_OPTION = re.compile(
-    r"(?P<name>--?[\w.-]*(?:password|passwd|passphrase|secret|token|api-?key|access-?key|credentials?))"
-    r"(?P<sep>[= ]|\",\s*\")(?P<value>[^\s\"]+)",
-    re.IGNORECASE,
-)
+_OPTION = re.compile(rf"(?<![\w\-])(?P<name>{OPTION})(?P<sep>[= ]|\",\s*\")(?!-)(?P<value>[^\s\"]+)", re.IGNORECASE)
 # By what a list's elements are the same element in another revision, in this order; ports and mounts have no name of their own.
 _IDENTITIES = ("name", "mountPath", "devicePath", "containerPort", "key", "ip", "topologyKey")
 _GENERATED_LABEL = "pod-template-hash"
@@ -134,4 +131,4 @@ def _masked(path: str, value: str | None) -> str | None:
 
 def hidden_value(name: str, value: str) -> str:
     """The value of a setting, hidden when its name or its shape says that it is a secret."""
-    return HIDDEN if SECRET_NAME.search(name) or holds_secret(value) else value
+    return HIDDEN if names_secret(name, value) or holds_secret(value) else value

@@ -214,3 +214,15 @@ def test_secrets_of_a_template_are_not_shown_and_that_they_differ_is(tmp_path: P
     assert "(hidden) (differs)" in plan.before
     assert "hunter2" not in plan.before + plan.after
     assert "swordfish" not in plan.before + plan.after
+
+
+def test_what_follows_an_option_for_a_password_is_hidden(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
+    for revision, secret in ((15, "swordfish"), (16, "hunter2")):
+        args = ["serve", "--password", secret, f"--api-token={secret}"]
+        env = [{"name": "DB_PASS", "value": secret}]
+        cluster.deploy(revision, template(args=args, env=env), created=f"2026-03-01T03:{revision}:00Z")
+    plan = plan_of(propose(ROLLBACK_DEPLOYMENT, a_context(tmp_path, api_client=api)))
+    assert "- --password\n    - (hidden) (differs)" in plan.before
+    assert "--api-token=(hidden) (differs)" in plan.before
+    assert "value: (hidden) (differs)" in plan.before
+    assert not any(secret in plan.before + plan.after for secret in ("hunter2", "swordfish"))

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import time
 from urllib.parse import quote, quote_plus
 
 import pandas as pd
@@ -86,3 +87,132 @@ def test_a_command_that_names_the_shells_variable_stays_as_it_can_be_pasted():
         command = f"curl -fsS -X POST -H \"{header}\" 'http://orders:8080/admin/breaker/open'"
         assert Redaction([]).text(command) == command
     assert "s3cret" not in Redaction([]).text('-H "Authorization: Bearer $TOKEN-s3cret-0123456789"')
+
+
+S = "S3cr3tHunter2xyz"
+KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"DB_PASS={S}", "DB_PASS=[redacted]"),
+        (f'{{"SMTP_PASS":"{S}"}}', '{"SMTP_PASS":"[redacted]"}'),
+        (f"REDISCLI_AUTH={S} redis-cli", "REDISCLI_AUTH=[redacted] redis-cli"),
+        (f"SECRET_KEY_BASE={S}", "SECRET_KEY_BASE=[redacted]"),
+        (f"DB_PASSWORD_PROD={S}", "DB_PASSWORD_PROD=[redacted]"),
+        (f"STRIPE_TOKEN_LIVE={S}", "STRIPE_TOKEN_LIVE=[redacted]"),
+        (f"password1={S}", "password1=[redacted]"),
+        (f"db_pw={S}", "db_pw=[redacted]"),
+        (f'"auth":"{S}"', '"auth":"[redacted]"'),
+        (f"pass: {S}", "pass: [redacted]"),
+        (f"password=${S}", "password=[redacted]"),
+        (f"password: $2y$10$abcdefghijklmnopqrstuv{S}", "password: [redacted]"),
+        (f"password=env:{S}", "password=[redacted]"),
+        (f"password=${{DB_PASSWORD:-{S}}}", "password=[redacted]"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_by_its_name(text, clean):
+    assert Redaction().text(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"db:\n  password: |-\n    {S}\n  x: 1\n", "db:\n  password: [redacted]\n  x: 1\n"),
+        (f'{{"a.yaml":"password: |-\\n  {S}\\nx: 1\\n"}}', '{"a.yaml":"password: [redacted]\\nx: 1\\n"}'),
+        (f"password:\n  {S}\nx: 1", "password:\n  [redacted]\nx: 1"),
+        (f'{{"password":"ab\\"{S}","x":1}}', '{"password":"[redacted]","x":1}'),
+        (rf'{{"log":"{{\"password\":\"a\\\"{S}\"}}"}}', r'{"log":"{\"password\":\"[redacted]\"}"}'),
+        (f'{{"password":"{S}', '{"password":"[redacted]'),
+        (f"<password>{S}</password>", "<password>[redacted]</password>"),
+        (f"&lt;password&gt;{S}&lt;/password&gt;", "&lt;password&gt;[redacted]&lt;/password&gt;"),
+        (f'args: ["--password","{S}"]', 'args: ["--password","[redacted]"]'),
+        (f"- --password\n- {S}\n", "- --password\n- [redacted]\n"),
+        (f"mysqldump --pass {S} orders", "mysqldump --pass [redacted] orders"),
+        (f"('password', '{S}')", "('password', '[redacted]')"),
+        (f'Cookie: theme="dark"; sid={S}', "Cookie: [redacted]"),
+        (f'Authorization: Digest username="bob", response="{S}"', "Authorization: [redacted]"),
+        (f"password=ab,{S}", "password=[redacted]"),
+        (f"password=ab&{S}", "password=[redacted]"),
+        (f"password={{a;{S}}};user=sa", "password=[redacted];user=sa"),
+        (f"jdbc:oracle:thin:scott/{S}@//h:1521/x", "jdbc:oracle:thin:scott/[redacted]@//h:1521/x"),
+        (f"https://{S}@git.example.com/x.git", "https://[redacted]@git.example.com/x.git"),
+        (f"https://{'0123456789abcdef' * 2}@o1.ingest.sentry.io/1", "https://[redacted]@o1.ingest.sentry.io/1"),
+        (f"postgres%3A%2F%2Fu%3A{S}%40db%2Fx", "postgres%3A%2F%2Fu%3A[redacted]%40db%2Fx"),
+        (f"%7B%22password%22%3A%22{S}%22%7D", "%7B%22password%22%3A%22[redacted]%22%7D"),
+        (f"mysql -uroot -p{S} orders", "mysql -uroot -p[redacted] orders"),
+        (f"sshpass -p {S} ssh db", "sshpass -p [redacted] ssh db"),
+        (f"AUTH default {S}", "AUTH default [redacted]"),
+        (f'"AUTH" "bob" "{S}"', '"AUTH" "bob" "[redacted]"'),
+        (f"ACL SETUSER bob on >{S} ~*", "ACL SETUSER bob on >[redacted] ~*"),
+        (f'"config" "set" "requirepass" "{S}"', '"config" "set" "requirepass" "[redacted]"'),
+        (f"ALTER ROLE x PASSWORD $${S}$$", "ALTER ROLE x PASSWORD $$[redacted]$$"),
+        (f"ALTER ROLE x PASSWORD E'ab''{S}'", "ALTER ROLE x PASSWORD E'[redacted]'"),
+        (f"using password {S} for user bob", "using password [redacted] for user bob"),
+        (KEY_LINE, "[redacted]"),
+    ],
+)  # fmt: skip
+def test_a_secret_goes_whole_however_it_is_written_and_what_is_around_it_stays(text, clean):
+    assert Redaction().text(text) == clean
+    assert Redaction().text(clean) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pass rate: 95.2%", "author=jane keyboard=qwerty123 compass: N42E17 bypass=true", "token_bucket_size=5000 refill",
+        "12 tests passed, 3 failed", "auth failed for user bob42", "auth: user bob42 logged in from 10.0.0.5", "auth=basic",
+        "auth: scram-sha-256", "auth = get_auth(request)", 'FATAL: password authentication failed for user "orders"',
+        "SELECT id FROM users WHERE password = $1 AND token = ?", "INSERT INTO users (name, password) VALUES ($1, $2)",
+        'columns: ["id", "password", "created_at"]', '("password", "email")', "ALTER ROLE x PASSWORD $1",
+        'rate(http_requests_total{auth="basic"}[5m])', "auth_failures_total 12345", "TOKEN_TTL=3600 SECRET_NAME=orders-db",
+        "DB_PASSWORD_FILE=/run/secrets/db", "AUTH_URL=https://auth.example.com/login", "password: ${DB_PASSWORD}",
+        "password: {{ .Values.password }}", "password=$(DB_PASSWORD)", "export PGPASSWORD=$PGPASSWORD",
+        "secret:\n  secretName: orders-tls", "secrets:\n  - orders-db", "NOAUTH Authentication required.",
+        "AUTH failed: WRONGPASS invalid username-password pair", "--- PASS: TestOrders (0.02s)", "psql --no-password orders",
+        "mysql -h db -P 3306 -u root -p", "https://bob@example.org/x", "pod auth-7c9d8f-x2x1z: CrashLoopBackOff",
+        "the second pass: 8 ms", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+)  # fmt: skip
+def test_words_that_only_resemble_a_secrets_name_stay(text):
+    assert Redaction().text(text) == text
+
+
+def test_a_lists_option_and_a_pairs_name_give_the_next_element_away():
+    clean = Redaction().value(
+        {"args": ["app", "--password", S, "--verbose"], "pair": ("x-api-key", S), "flags": ["--token", "-v"]}
+    )
+    assert clean == {
+        "args": ["app", "--password", "[redacted]", "--verbose"],
+        "pair": ("x-api-key", "[redacted]"),
+        "flags": ["--token", "-v"],
+    }
+
+
+def test_the_last_part_of_a_path_names_the_secret_and_what_a_comparison_says_of_it_stays():
+    rows = pd.DataFrame(
+        {
+            "path": [
+                "containers[o].env[DB_PWD]",
+                "containers[o].env[DB_PASS]",
+                "containers[o].env[DB_AUTH]",
+                "containers[auth].image",
+            ],
+            "old": [S, "(hidden)", "(from secret db, key x)", "auth:1"],
+            "new": [None, "(hidden) (changed)", "(from secret db2, key x)", "auth:2"],
+        }
+    )
+    clean = Redaction().value(rows)
+    assert clean["old"].tolist() == ["[redacted]", "(hidden)", "(from secret db, key x)", "auth:1"]
+    assert clean["new"].tolist()[1:] == ["(hidden) (changed)", "(from secret db2, key x)", "auth:2"]
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "password.", "password=", 'password="', "password=\\", "https://a", "://u:", "redis-cli ", "name: token ",
+              "password: |\n  a\n", "('password', '", "setuser >x ", 'cookie: a="', "PASSWORD '", "<password>", "a@", "1 "]
+)  # fmt: skip
+def test_a_line_of_a_megabyte_is_done_in_seconds(piece):
+    begin = time.process_time()
+    Redaction().text(piece * (1_000_000 // len(piece)))
+    assert time.process_time() - begin < 30  # what is quadratic takes minutes

@@ -149,3 +149,8 @@ def test_no_line_whatever_it_holds_breaks_the_reading(lines):
     for record in read(*(AT.encode() + b" " + line.replace(b"\n", b"") for line in lines)):
         assert record.time.tzinfo is not None
         assert record.level == record.level.lower()
+
+
+def test_a_private_key_that_was_logged_line_by_line_is_one_record():
+    key = ["-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "NMoSfm76oqFvAp8=", "-----END PRIVATE KEY-----"]
+    assert [record.message for record in read("ERROR loading key", *key, "done")] == ["ERROR loading key", "\n".join(key), "done"]

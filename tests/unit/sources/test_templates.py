@@ -103,3 +103,12 @@ def test_exactly_the_variables_that_differ_are_told(old, new):
 
     expected = {f"containers[orders].env[{key}]" for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
     assert set(changes(env(old), env(new))) == expected
+
+
+def test_short_names_and_short_options_hide_their_values_too():
+    old, new = [
+        template(env=[{"name": "DB_PASS", "value": value}], args=["--pass", value, "-v"]) for value in ("hunter2", "hunter3")
+    ]
+    found = changes(old, new)
+    assert "hunter" not in str(found)
+    assert found["containers[orders].args"][0] == '["--pass", "(hidden)", "-v"]'
