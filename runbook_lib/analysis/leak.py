@@ -24,7 +24,9 @@ _SLOWED_RATIO = 0.6
 # What rises in a line spends a third of the way from its first quarter to the top in its last quarter.
 _AT_THE_TOP_RATIO = 0.5
 _LOAD_RISE_RATIO = 0.2  # less than this is how load always sways
-_FOLLOWS = 0.8  # correlation of memory and load
+_FOLLOWS = 0.8  # correlation of memory and load, of what time and load together leave to noise
+_ALIKE = 0.5  # correlation from which on memory and load may well have to do with each other
+_WARM_UP = timedelta(minutes=5)  # a younger container grows anyway: what it loads and compiles looks like what it leaks
 _OWN_SHARE = 0.6  # of the growth that time alone must explain for it to be a leak; where both rise alike, it is left at load
 
 
@@ -80,8 +82,12 @@ def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, cei
     while first > 0 and _rises(stretches[first - 1], at_least):
         first -= 1
     begun = grown[first]
-    since = _beginning(stretches[first], begun[0] if begun is not None else last)
-    return Course(_kind(rising, load, ceiling), last, since, falls)
+    # A stretch that grew for too short a time to tell a slope began with its container.
+    since = _beginning(stretches[first], begun[0]) if begun is not None else stretches[first].index[0].to_pydatetime()
+    kind = _kind(rising, load, ceiling)
+    if kind is Kind.LEAK and not falls and load is not None and _warms_up_under_load(series, rising, load):
+        return Course(Kind.TOO_SHORT)
+    return Course(kind, last, since, falls)
 
 
 def judged_together(courses: Sequence[Course]) -> list[Course]:
@@ -181,21 +187,36 @@ def _late_ratio(rising: pd.Series) -> float | None:
 
 def _follows(rising: pd.Series, load: pd.Series) -> bool:
     """Whether the load rose meanwhile, memory went along with it, and time alone explains less than half of the growth."""
-    beside = load.dropna().reindex(rising.index, method="nearest").to_numpy(dtype="float64")
-    if len(load.dropna()) < _MINIMUM_SAMPLES or np.isnan(beside).any():
-        return False
-    third = len(beside) // 3
-    before, after = float(np.median(beside[:third])), float(np.median(beside[-third:]))
-    if after - before < _LOAD_RISE_RATIO * max(before, 1e-9):
+    beside = _risen_load(rising, load)
+    if beside is None:
         return False
     memory = rising.to_numpy(dtype="float64")
-    if float(np.corrcoef(memory, beside)[0, 1]) < _FOLLOWS:
-        return False
     seconds = np.asarray((rising.index - rising.index[0]).total_seconds(), dtype="float64")
     # Standardised, so that bytes and requests per second weigh alike.
     table = np.column_stack([_standard(seconds), _standard(beside)])
-    (own, with_load), *_ = np.linalg.lstsq(table, _standard(memory), rcond=None)
-    return bool(max(own, 0.0) < _OWN_SHARE * (max(own, 0.0) + max(with_load, 0.0)))
+    explained, *_ = np.linalg.lstsq(table, _standard(memory), rcond=None)
+    alike, at_best = (float(np.corrcoef(memory, other)[0, 1]) for other in (beside, table @ explained))
+    own, with_load = np.maximum(explained, 0.0)
+    return alike >= max(_ALIKE, _FOLLOWS * at_best) and bool(own < _OWN_SHARE * (own + with_load))
+
+
+def _warms_up_under_load(series: pd.Series, rising: pd.Series, load: pd.Series) -> bool:
+    """Whether a young container's load rose while its memory did: of the two a few minutes tell no more than that."""
+    if series.index[-1] - series.index[0] >= _WARM_UP:
+        return False
+    beside = _risen_load(rising, load)
+    return beside is not None and float(np.corrcoef(rising.to_numpy(dtype="float64"), beside)[0, 1]) >= _ALIKE
+
+
+def _risen_load(rising: pd.Series, load: pd.Series) -> np.ndarray | None:
+    """The load at the times of the series, where it rose by more than it always sways; None where it did not, or is not known."""
+    known = load.dropna()
+    if len(known) < _MINIMUM_SAMPLES:
+        return None
+    beside: np.ndarray = known.reindex(rising.index, method="nearest").to_numpy(dtype="float64")
+    third = len(beside) // 3
+    before, after = float(np.median(beside[:third])), float(np.median(beside[-third:]))
+    return beside if after - before >= _LOAD_RISE_RATIO * max(before, 1e-9) else None
 
 
 def _standard(values: np.ndarray) -> np.ndarray:

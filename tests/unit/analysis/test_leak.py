@@ -152,3 +152,35 @@ def test_most_that_leak_are_not_explained_by_one_that_seems_to_level_off() -> No
 
 def test_one_leak_beside_steady_containers_stays_one() -> None:
     assert judged(Course(Kind.STEADY), course(Kind.LEAK, 7.3), Course(Kind.STEADY)) == [Kind.STEADY, Kind.LEAK, Kind.STEADY]
+
+
+def young(memory: np.ndarray, requests: np.ndarray, *, every: str = "5s") -> Course:
+    index = pd.date_range("2026-03-01", periods=len(memory), freq=every, tz="UTC")
+    return course_of(pd.Series(memory * MIB, index=index), load=pd.Series(requests, index=index), at_least=12 * MIB)
+
+
+def test_a_young_container_that_warms_up_while_its_load_rises_is_no_leak_yet_and_an_older_one_is() -> None:
+    """As seen of a container that was two minutes old: a line, by its warm-up first and by its load then."""
+    seconds = np.arange(24) * 5.0
+    memory, requests = 45 + 0.25 * seconds, 35 + 35 * np.clip((seconds - 40) / 40, 0, 1)
+    assert young(memory, requests).kind is Kind.TOO_SHORT
+    assert young(memory, np.full(24, 35.0)).kind is Kind.LEAK
+    assert young(memory, requests, every="15s").kind is Kind.LEAK
+
+
+def restless(chance: np.random.Generator) -> Made:
+    requests = 36 + 0.4 * np.clip(T - 60, 0, 100) + chance.normal(0, 2, len(T))
+    return (60 + requests + chance.normal(0, 12, len(T))) * MIB, requests
+
+
+def test_noise_of_the_memory_seldom_hides_that_it_follows_the_load() -> None:
+    found = kinds(restless)
+    assert found[Kind.FOLLOWS_LOAD] > 60
+    assert found[Kind.LEAK] < 15
+
+
+def test_a_stretch_that_grew_for_too_short_a_time_before_the_last_one_dates_the_leak_to_its_start() -> None:
+    before, last = 40 + 4.0 * np.arange(8), 40 + 2.0 * np.arange(40)
+    course = young(np.concatenate([before, last]), np.full(48, 35.0))
+    assert course.kind is Kind.LEAK
+    assert course.since == pd.Timestamp("2026-03-01", tz="UTC")
