@@ -21,7 +21,7 @@ from runbook_lib.sources.postgres_errors import NAME, failed
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["OWN_NAME", "ReadOnlySessions"]
+__all__ = ["OWN_NAME", "ReadOnlySessions", "through_pooler"]
 
 OWN_NAME = "runbook"
 # Connections: a server that is full must not be filled by who looks at it. Those that look at counters twice hold theirs for
@@ -130,6 +130,12 @@ class ReadOnlySessions:
         if not tls.verify:
             return {**given, "sslmode": "require"}
         return {**given, "sslmode": "verify-full", "sslrootcert": tls.ca_file or "system"}
+
+
+def through_pooler(session: Connection[Any]) -> bool:
+    """Whether a pooler stands before the server: it gives its clients a pid of its own making, not the server's."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] != session.info.backend_pid
 
 
 def _double_quoted(text: str) -> str:
