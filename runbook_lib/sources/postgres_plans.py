@@ -14,6 +14,7 @@ from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame
 from runbook_lib.sources.postgres_errors import NAME, failed
 from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
+from runbook_lib.sources.postgres_text import decoded, encoded
 from runbook_lib.sources.statements import acting_function, first_word, named, normalised, rendered
 from runbook_lib.sources.tables import table
 
@@ -129,13 +130,13 @@ def _explain(session: Connection[Any], text: str) -> Mapping[str, Any]:
     """Plain EXPLAIN. Parsing the statement by itself first makes sure that it is one, and not two of which the second acts."""
     options = "FORMAT JSON, VERBOSE"
     parameters = max((int(found[1]) for found in _PARAMETER.finditer(normalised(text))), default=0)
-    _checked(session, session.pgconn.prepare(b"", text.encode()))
+    _checked(session, session.pgconn.prepare(b"", encoded(session, text)))
     if not parameters:
         return _plan_of(session, f"EXPLAIN ({options}) {text}")
     if session.info.server_version >= _GENERIC_SINCE:
         return _plan_of(session, f"EXPLAIN ({options}, GENERIC_PLAN) {text}")
     session.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-    _checked(session, session.pgconn.exec_(f"PREPARE runbook_explained AS {text}".encode()))
+    _checked(session, session.pgconn.exec_(encoded(session, f"PREPARE runbook_explained AS {text}")))
     try:
         values = ", ".join(["NULL"] * parameters)
         return _plan_of(session, f"EXPLAIN ({options}) EXECUTE runbook_explained({values})")
@@ -144,8 +145,8 @@ def _explain(session: Connection[Any], text: str) -> Mapping[str, Any]:
 
 
 def _plan_of(session: Connection[Any], sql: str) -> Mapping[str, Any]:
-    result = _checked(session, session.pgconn.exec_(sql.encode()))
-    plan: Mapping[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
+    result = _checked(session, session.pgconn.exec_(encoded(session, sql)))
+    plan: Mapping[str, Any] = json.loads(decoded(session, result.get_value(0, 0)))[0]["Plan"]
     return plan
 
 

@@ -17,6 +17,7 @@ from runbook_lib.importing import importing
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.deadline import Deadline, within
 from runbook_lib.sources.postgres_errors import NAME, failed
+from runbook_lib.sources.postgres_text import read_any_text
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -86,6 +87,7 @@ class ReadOnlySessions:
         session = psycopg.connect("", **self.parameters(), autocommit=False, prepare_threshold=None)
         opened.append(session)
         try:
+            read_any_text(session)
             session.read_only = True
             session.execute(_SETTINGS, self._settings())
             return work(session)
