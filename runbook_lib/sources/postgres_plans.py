@@ -139,7 +139,8 @@ def _explain(session: Connection[Any], text: str) -> Mapping[str, Any]:
     _checked(session, session.pgconn.exec_(encoded(session, f"PREPARE runbook_explained AS {text}")))
     try:
         values = ", ".join(["NULL"] * parameters)
-        return _plan_of(session, f"EXPLAIN ({options}) EXECUTE runbook_explained({values})")
+        with session.transaction():  # after a failure nothing else is carried out, and what is prepared outlives a transaction
+            return _plan_of(session, f"EXPLAIN ({options}) EXECUTE runbook_explained({values})")
     finally:
         session.pgconn.exec_(b"DEALLOCATE runbook_explained")
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from runbook_lib.models.index import TableDefinition
+from runbook_lib.sources import postgres_plans
 from tests.unit.sources.postgres_fixtures import Server, server, wait_until
 
 __all__ = ["server"]
@@ -102,6 +103,27 @@ def test_a_write_is_explained_and_not_carried_out(visits: Server) -> None:
     assert plans.iloc[0]["plan"]["Node Type"] == "ModifyTable"
     with visits.connect() as admin:
         assert admin.execute("select count(*) from visits").fetchone() == (20000,)
+
+
+def test_on_an_old_server_nothing_stays_prepared_when_a_statement_cannot_be_explained(
+    visits: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_plans, "_GENERIC_SINCE", 990_000)
+    left: list[Any] = []
+    explained = postgres_plans._explained
+
+    def watched(session: Any, one: Any) -> Any:
+        found = explained(session, one)
+        left.extend(session.execute("select name from pg_prepared_statements").fetchall())
+        return found
+
+    monkeypatch.setattr(postgres_plans, "_explained", watched)
+    with at_work(visits, f"select id from visits where guest = %s {SLOW}", "g7"):
+        refused = visits.source(user="watcher").statement_plans(samples=1)
+        seen = visits.source(user="guard").statement_plans(samples=1)
+    assert "permission denied" in refused.iloc[0]["problem"]
+    assert seen.iloc[0]["problem"] == ""
+    assert left == []
 
 
 def test_a_quiet_database_gives_an_empty_frame(visits: Server) -> None:
