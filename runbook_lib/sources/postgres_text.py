@@ -1,7 +1,7 @@
 """Text from PostgreSQL that is not of the connection's encoding: shown as well as it can be, instead of failing what asks for it.
 
-pg_stat_activity shows the statements of all databases byte by byte, whatever their encoding; and in a database of SQL_ASCII text is
-of none at all.
+pg_stat_activity shows the statements of all databases byte by byte, whatever their encoding; and in a database of SQL_ASCII
+text is of none at all.
 """
 
 from __future__ import annotations
