@@ -186,8 +186,9 @@ class Database(Source, Protocol):
     def statement_plans(self, *, samples: int = 3, every_seconds: float = 0.3, limit: int = 8) -> Frame:
         """The statements that clients are at, looked at several times, with what EXPLAIN says of them; none is executed. Columns:
         statement, application, user, seen (in how many looks, times the sessions at it), longest_seconds, tables (that it has
-        locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why). Most
-        seen first. `attrs["tables"]`: the definition of each of these tables, as `TableDefinition.of` reads it."""
+        locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why, such as
+        a name that means another table for our role). Most seen first. `attrs["tables"]`: the definition of each of these
+        tables, as `TableDefinition.of` reads it."""
 
     def blocking_chains(self) -> Frame:
         """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,

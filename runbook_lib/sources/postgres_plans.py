@@ -120,10 +120,24 @@ def _explained(session: Connection[Any], one: _Running) -> tuple[Mapping[str, An
         return None, "its text is cut off (track_activity_query_size)"
     try:
         with session.transaction():
-            return _slim(_explain(session, one.text)), ""
+            plan = _slim(_explain(session, one.text))
+            other = _unlocked(session, plan, one.tables)
+            return (None, f"a name in it means {other} for our role, which the statement does not read") if other else (plan, "")
     except Exception as error:  # psycopg's own, and what its answer cannot be read as
         known = failed(error, seconds=0.0, theirs=True)
         return None, known.reason if isinstance(known, SourceError) else str(known)
+
+
+def _unlocked(session: Connection[Any], plan: Mapping[str, Any], locked: list[list[str]]) -> str:
+    """A table of the plan that the statement has not locked, since its search_path leads to another; empty when there is none."""
+    if not locked:  # it was through when its locks were looked at
+        return ""
+    for schema, name in _relations(plan):
+        given = {"schema": schema, "table": name, "locked": json.dumps(locked)}
+        row = session.execute(_text(named("unlocked_table")), given).fetchone()
+        if row is not None and row[0]:
+            return f"{schema}.{name}"
+    return ""
 
 
 def _explain(session: Connection[Any], text: str) -> Mapping[str, Any]:
