@@ -38,13 +38,17 @@ class DatabaseOperator(Protocol):
     def table_definition(self, schema: str, table: str) -> Mapping[str, Any] | None:
         """A table, as `TableDefinition.of` reads it; None when there is none."""
 
+    def pooled(self) -> bool:
+        """Whether a pooler such as PgBouncer stands before the server, through which no index is made or dropped."""
+
     def create_index(
         self, schema: str, table: str, columns: Sequence[str], name: str, *, comment: str, progress: Callable[[str], None]
     ) -> None:
         """CREATE INDEX CONCURRENTLY, with a comment that says whose it is; progress hears how far it is.
 
-        When it fails or is interrupted (KeyboardInterrupt), it may leave an INVALID index behind.
+        Refused when a pooler stands before the server. When it fails or is interrupted (KeyboardInterrupt), it may leave an
+        INVALID index behind.
         """
 
     def drop_index(self, schema: str, name: str, oid: int) -> bool:
-        """DROP INDEX CONCURRENTLY of the index of this oid; False when there is none any more."""
+        """DROP INDEX CONCURRENTLY of the index of this oid; False when there is none any more. Refused like `create_index`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runbook_lib.actions.database_session import NO_DATABASE, psql
-from runbook_lib.actions.index_change import Creating, Dropping, definition, not_allowed
+from runbook_lib.actions.index_change import Creating, Dropping, definition, not_allowed, not_direct
 from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.models.index import IndexAdvice, index_name, quoted
 from runbook_lib.models.plan import Plan, Refusal, Risk, Target
@@ -32,6 +32,9 @@ def _plan(context: ActionContext, table: str | None = None, columns: str | Seque
     """Create the index that the statements at work lack most, or one on `columns` of `table`, while everybody goes on."""
     if context.database is None:
         return NO_DATABASE
+    pooled = not_direct(context.database)
+    if pooled is not None:
+        return pooled
     if table is None and columns is None:
         found = context.missing_indexes(context.database.statement_plans())
         if not found:

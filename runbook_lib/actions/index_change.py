@@ -11,7 +11,7 @@ from runbook_lib.errors import ActionFailed, SourceError
 from runbook_lib.models.index import TableDefinition, TableIndex, quoted
 from runbook_lib.models.plan import Refusal
 
-__all__ = ["Creating", "Dropping", "definition", "not_allowed"]
+__all__ = ["Creating", "Dropping", "definition", "not_allowed", "not_direct"]
 
 _AGAIN = "run the cell again and read the new plan"
 
@@ -28,6 +28,18 @@ def definition(database: DatabaseOperator, schema: str, table: str, *, oid: int 
             Refusal(by="target", reason=reason, mend="look which tables there are: incident.check.table_access()")
         )
     return TableDefinition.of(told)
+
+
+def not_direct(database: DatabaseOperator) -> Refusal | None:
+    """Why no index can be made or dropped on this way to the database: a pooler would hand our timeouts to the application."""
+    try:
+        pooled = database.pooled()
+    except SourceError as error:
+        raise ChangeRefused(Refusal(by="the database", reason=error.reason)) from error
+    if not pooled:
+        return None
+    reason = "a pooler stands before the server, which would hand the timeouts of an index's build to the application"
+    return Refusal(by="the database", reason=reason, mend="name the server itself in connections.postgres.operator_dsn")
 
 
 def not_allowed(table: TableDefinition) -> Refusal | None:
@@ -73,7 +85,7 @@ class Creating:
     def preview(self) -> None:
         """See that the table is the same, that this role may, and that nobody was faster."""
         table = definition(self.database, self.schema, self.table, oid=self.oid)
-        refusal = not_allowed(table)
+        refusal = not_direct(self.database) or not_allowed(table)
         if refusal is not None:
             raise ChangeRefused(refusal)
         known = self.leftover[1] if self.leftover else None
@@ -173,8 +185,8 @@ class Dropping:
         if found is None or found.oid != self.oid:
             reason = f"index {self.name} is not the one of the plan any more"
             raise ChangeRefused(Refusal(by="unchanged since the plan", reason=reason, mend="look at it by hand"))
-        refusal = not_allowed(table)
-        if refusal is not None and not table.owned:
+        refusal = not_direct(self.database) or (None if table.owned else not_allowed(table))
+        if refusal is not None:
             raise ChangeRefused(refusal)
 
     def apply(self) -> str:

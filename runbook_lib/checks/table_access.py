@@ -74,10 +74,8 @@ def _notes(access: Frame, scanned: Frame) -> tuple[str, ...]:
         f"{row.schema}.{row.table} has {row.dead_rows:,.0f} dead rows beside {row.live_rows:,.0f} live ones: vacuum is due."
         for row in dead.itertuples()
     ]
-    stale = access[
-        (access["live_rows"] >= _LARGE_ROWS)
-        & ((access["modified_rows"] > _STALE_RATIO * access["live_rows"]) | access["last_analyze_at"].isna())
-    ]
+    # That no ANALYZE is known says nothing by itself: after a crash, and on a standby, none is.
+    stale = access[(access["live_rows"] >= _LARGE_ROWS) & (access["modified_rows"] > _STALE_RATIO * access["live_rows"])]
     notes += [
         f"{_named(row)}: the planner may choose badly. ANALYZE {row['schema']}.{row['table']}" for row in stale.to_dict("records")
     ]

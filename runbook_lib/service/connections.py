@@ -92,7 +92,8 @@ class PostgresConnection(Fields):
     password: SecretReference | None = None
     operator_dsn: Reference | None = None
     """DSN used for actions only; None: the same as for reading. Its role is best a member of pg_signal_backend, to cancel
-    statements and end sessions, and of the tables' owner, who alone may create an index."""
+    statements and end sessions, and of the tables' owner, who alone may create an index; which is done on the server itself, not
+    through a pooler."""
     operator_password: SecretReference | None = None
     statement_timeout_seconds: Seconds = 5
     connect_timeout_seconds: Seconds = 4

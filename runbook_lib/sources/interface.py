@@ -172,10 +172,11 @@ class Database(Source, Protocol):
         come again and again. Columns: sample (from 0), then those of `sessions`. `attrs["samples"]`: how many looks were made."""
 
     def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
-        """How tables are read at present, from two looks at the server's counters. Columns: schema, table, live_rows, dead_rows,
-        sequential_scans (a second), sequential_rows (read by them, a second), index_scans (a second), last_autovacuum_at,
-        last_analyze_at, modified_rows (since then), sequential_rows_before (since `attrs["reset_at"]`, up to the first look). The
-        most read sequentially first. `attrs["cache_hit_ratio"]`: pages found in shared buffers, to all."""
+        """How tables are read at present, from two looks at the server's counters. Columns: schema, table, live_rows (as counted,
+        or as many as at the last VACUUM or ANALYZE, if those are more), dead_rows, sequential_scans (a second), sequential_rows
+        (read by them, a second), index_scans (a second), last_autovacuum_at, last_analyze_at, modified_rows (since then),
+        sequential_rows_before (since `attrs["reset_at"]`, up to the first look). The most read sequentially first.
+        `attrs["cache_hit_ratio"]`: pages found in shared buffers, to all."""
 
     def statements(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
         """What statements cost, from two looks at pg_stat_statements. Columns: query_id, user, statement, calls (a second), load
@@ -186,8 +187,9 @@ class Database(Source, Protocol):
     def statement_plans(self, *, samples: int = 3, every_seconds: float = 0.3, limit: int = 8) -> Frame:
         """The statements that clients are at, looked at several times, with what EXPLAIN says of them; none is executed. Columns:
         statement, application, user, seen (in how many looks, times the sessions at it), longest_seconds, tables (that it has
-        locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why). Most
-        seen first. `attrs["tables"]`: the definition of each of these tables, as `TableDefinition.of` reads it."""
+        locked or its plan reads), plan (its nodes, without the constants in their conditions; None: `problem` says why, such as
+        a name that means another table for our role). Most seen first. `attrs["tables"]`: the definition of each of these
+        tables, as `TableDefinition.of` reads it."""
 
     def blocking_chains(self) -> Frame:
         """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,

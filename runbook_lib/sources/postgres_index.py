@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import SourceError
+from runbook_lib.errors import SourceError, SourceRefused
 from runbook_lib.importing import importing
-from runbook_lib.sources.postgres_errors import failed
-from runbook_lib.sources.postgres_session import ReadOnlySessions
+from runbook_lib.sources.postgres_errors import NAME, failed
+from runbook_lib.sources.postgres_session import ReadOnlySessions, through_pooler
 from runbook_lib.sources.statements import named
 
 if TYPE_CHECKING:
@@ -62,24 +62,29 @@ def drop_index(sessions: ReadOnlySessions, schema: str, name: str, oid: int) -> 
 
 @contextlib.contextmanager
 def _changing(sessions: ReadOnlySessions) -> Iterator[Connection[Any]]:
-    """A session without a transaction. Its settings are taken back: a pooler may hand its connection on."""
+    """A session without a transaction. Raises SourceRefused, before it sets anything, when a pooler stands before the server.
+
+    CONCURRENTLY is refused in a transaction, so that no setting can be local to one. A pooler may carry out SET and RESET on
+    different connections, and hand one with our timeouts to the application.
+    """
     with importing("psycopg"):
         import psycopg
 
     settings = {"lock_timeout": _LOCK_SECONDS, "statement_timeout": _BUILD_SECONDS}
     try:
-        session = psycopg.connect("", **sessions.parameters(), autocommit=True, prepare_threshold=None)
+        opened = psycopg.connect("", **sessions.parameters(), autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise failed(error, seconds=sessions.seconds) from error
-    try:
+    with contextlib.closing(opened) as session:
+        try:
+            pooled = through_pooler(session)
+        except psycopg.Error as error:
+            raise failed(error, seconds=sessions.seconds) from error
+        if pooled:
+            raise SourceRefused(NAME, "a pooler stands before the server; an index is made and dropped on the server itself")
         for setting, seconds in settings.items():
             _run(session, f"SET {setting} = '{seconds}s'")
         yield session
-    finally:
-        with contextlib.suppress(psycopg.Error):
-            for setting in settings:
-                session.execute(f"RESET {setting}".encode())
-        session.close()
 
 
 def _run(session: Connection[Any], statement: Any, values: Sequence[Any] | None = None) -> Any:

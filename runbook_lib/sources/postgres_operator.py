@@ -11,7 +11,7 @@ from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres import PostgresDatabase
 from runbook_lib.sources.postgres_index import create_index, drop_index
 from runbook_lib.sources.postgres_plans import table_definition
-from runbook_lib.sources.postgres_session import ReadOnlySessions
+from runbook_lib.sources.postgres_session import ReadOnlySessions, through_pooler
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -79,6 +79,10 @@ class PostgresOperator:
     def table_definition(self, schema: str, table: str) -> Mapping[str, Any] | None:
         """A table with its columns and indexes."""
         return self._sessions.transaction(lambda session: table_definition(session, schema, table))
+
+    def pooled(self) -> bool:
+        """Whether a pooler stands before the server."""
+        return self._sessions.transaction(through_pooler)
 
     def create_index(
         self, schema: str, table: str, columns: Sequence[str], name: str, *, comment: str, progress: Callable[[str], None]

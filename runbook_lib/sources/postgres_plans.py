@@ -14,6 +14,7 @@ from runbook_lib.importing import importing
 from runbook_lib.models.frame import Frame
 from runbook_lib.sources.postgres_errors import NAME, failed
 from runbook_lib.sources.postgres_session import OWN_NAME, ReadOnlySessions
+from runbook_lib.sources.postgres_text import decoded, encoded
 from runbook_lib.sources.statements import acting_function, first_word, named, normalised, rendered
 from runbook_lib.sources.tables import table
 
@@ -119,33 +120,48 @@ def _explained(session: Connection[Any], one: _Running) -> tuple[Mapping[str, An
         return None, "its text is cut off (track_activity_query_size)"
     try:
         with session.transaction():
-            return _slim(_explain(session, one.text)), ""
+            plan = _slim(_explain(session, one.text))
+            other = _unlocked(session, plan, one.tables)
+            return (None, f"a name in it means {other} for our role, which the statement does not read") if other else (plan, "")
     except Exception as error:  # psycopg's own, and what its answer cannot be read as
         known = failed(error, seconds=0.0, theirs=True)
         return None, known.reason if isinstance(known, SourceError) else str(known)
+
+
+def _unlocked(session: Connection[Any], plan: Mapping[str, Any], locked: list[list[str]]) -> str:
+    """A table of the plan that the statement has not locked, since its search_path leads to another; empty when there is none."""
+    if not locked:  # it was through when its locks were looked at
+        return ""
+    for schema, name in _relations(plan):
+        given = {"schema": schema, "table": name, "locked": json.dumps(locked)}
+        row = session.execute(_text(named("unlocked_table")), given).fetchone()
+        if row is not None and row[0]:
+            return f"{schema}.{name}"
+    return ""
 
 
 def _explain(session: Connection[Any], text: str) -> Mapping[str, Any]:
     """Plain EXPLAIN. Parsing the statement by itself first makes sure that it is one, and not two of which the second acts."""
     options = "FORMAT JSON, VERBOSE"
     parameters = max((int(found[1]) for found in _PARAMETER.finditer(normalised(text))), default=0)
-    _checked(session, session.pgconn.prepare(b"", text.encode()))
+    _checked(session, session.pgconn.prepare(b"", encoded(session, text)))
     if not parameters:
         return _plan_of(session, f"EXPLAIN ({options}) {text}")
     if session.info.server_version >= _GENERIC_SINCE:
         return _plan_of(session, f"EXPLAIN ({options}, GENERIC_PLAN) {text}")
     session.execute("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-    _checked(session, session.pgconn.exec_(f"PREPARE runbook_explained AS {text}".encode()))
+    _checked(session, session.pgconn.exec_(encoded(session, f"PREPARE runbook_explained AS {text}")))
     try:
         values = ", ".join(["NULL"] * parameters)
-        return _plan_of(session, f"EXPLAIN ({options}) EXECUTE runbook_explained({values})")
+        with session.transaction():  # after a failure nothing else is carried out, and what is prepared outlives a transaction
+            return _plan_of(session, f"EXPLAIN ({options}) EXECUTE runbook_explained({values})")
     finally:
         session.pgconn.exec_(b"DEALLOCATE runbook_explained")
 
 
 def _plan_of(session: Connection[Any], sql: str) -> Mapping[str, Any]:
-    result = _checked(session, session.pgconn.exec_(sql.encode()))
-    plan: Mapping[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
+    result = _checked(session, session.pgconn.exec_(encoded(session, sql)))
+    plan: Mapping[str, Any] = json.loads(decoded(session, result.get_value(0, 0)))[0]["Plan"]
     return plan
 
 

@@ -17,11 +17,12 @@ from runbook_lib.importing import importing
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.deadline import Deadline, within
 from runbook_lib.sources.postgres_errors import NAME, failed
+from runbook_lib.sources.postgres_text import read_any_text
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["OWN_NAME", "ReadOnlySessions"]
+__all__ = ["OWN_NAME", "ReadOnlySessions", "through_pooler"]
 
 OWN_NAME = "runbook"
 # Connections: a server that is full must not be filled by who looks at it. Those that look at counters twice hold theirs for
@@ -86,6 +87,7 @@ class ReadOnlySessions:
         session = psycopg.connect("", **self.parameters(), autocommit=False, prepare_threshold=None)
         opened.append(session)
         try:
+            read_any_text(session)
             session.read_only = True
             session.execute(_SETTINGS, self._settings())
             return work(session)
@@ -130,6 +132,12 @@ class ReadOnlySessions:
         if not tls.verify:
             return {**given, "sslmode": "require"}
         return {**given, "sslmode": "verify-full", "sslrootcert": tls.ca_file or "system"}
+
+
+def through_pooler(session: Connection[Any]) -> bool:
+    """Whether a pooler stands before the server: it gives its clients a pid of its own making, not the server's."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] != session.info.backend_pid
 
 
 def _double_quoted(text: str) -> str:

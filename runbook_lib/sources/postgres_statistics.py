@@ -36,9 +36,10 @@ class _Extension:
     sees_all: bool
     role: str
 
-    def sql(self) -> str:
-        """The statement for this version."""
+    def sql(self, *, texts: bool) -> str:
+        """The statement for this version. Texts are in a file of the server's, which it reads anew each time: often 100 MB."""
         words = {
+            "{texts}": "true" if texts else "false",
             "{schema}": self.schema,
             "{since}": "s.stats_since" if self.version >= _STATS_SINCE else "NULL::timestamptz",
             "{toplevel}": "s.toplevel" if self.version >= _TOPLEVEL else "true",
@@ -61,17 +62,17 @@ def statements(sessions: ReadOnlySessions, *, every_seconds: float, limit: int) 
         if extension.version >= _INFO:
             row = session.execute(f"SELECT stats_reset FROM {extension.schema}.pg_stat_statements_info".encode()).fetchone()
             reset = row[0] if row else None
-        text: Any = extension.sql()
-        first, began = session.execute(text, parameters).fetchall(), time.monotonic()
+        numbers, all_of_it = (extension.sql(texts=texts).encode() for texts in (False, True))
+        first, began = session.execute(numbers, parameters).fetchall(), time.monotonic()
         time.sleep(every_seconds)
-        return extension, (first, session.execute(text, parameters).fetchall()), time.monotonic() - began, reset
+        return extension, (first, session.execute(all_of_it, parameters).fetchall()), time.monotonic() - began, reset
 
     extension, (first, last), seconds, reset = sessions.transaction(work)
     before = {row[0]: row for row in first}
     shown = [row for row in last if row[3] != _HIDDEN and "pg_stat_statements" not in row[3]]  # not our own question
     rated = [_rated(row, before.get(row[0]), seconds) for row in shown]
-    ranked = sorted(rated, key=lambda row: -row[5])[:limit]
-    sql = extension.sql() if extension else named("statement_extension")
+    ranked = [(*row[:2], normalised(row[2]), *row[3:]) for row in sorted(rated, key=lambda row: -row[5])[:limit]]
+    sql = extension.sql(texts=True) if extension else named("statement_extension")
     command = sessions.psql(rendered(sql, parameters if extension else {}))
     built = table(ranked, STATISTIC_COLUMNS, source=NAME, query="statement_statistics", command=command)
     hidden = sum(row[3] == _HIDDEN for row in last)
@@ -99,7 +100,7 @@ def _rated(row: Row, before: Row | None, seconds: float) -> Row:
     return (
         query_id,
         user,
-        normalised(query),
+        query,
         called / seconds,
         took / called if called else None,
         took / seconds,

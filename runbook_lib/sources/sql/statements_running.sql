@@ -11,7 +11,7 @@ SELECT
         (
             SELECT jsonb_agg(DISTINCT jsonb_build_array(n.nspname, c.relname))
             FROM pg_catalog.pg_locks AS l
-            INNER JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'm', 'p')
+            INNER JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'm', 'p', 'f')
             INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
             WHERE l.pid = a.pid AND l.granted AND n.nspname NOT IN ('pg_catalog', 'information_schema')
         ),

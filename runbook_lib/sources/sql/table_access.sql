@@ -1,8 +1,9 @@
 -- The counters of each table since the statistics were last reset, and the pages of the whole database.
+-- After a crash or a reset, and on a standby, no rows are counted: then there are as many as at the last VACUUM or ANALYZE.
 SELECT
     s.schemaname::text AS schema,
     s.relname::text AS "table",
-    s.n_live_tup AS live_rows,
+    greatest(s.n_live_tup, c.reltuples::bigint) AS live_rows,
     s.n_dead_tup AS dead_rows,
     s.seq_scan AS sequential_scans,
     s.seq_tup_read AS sequential_rows,
@@ -14,6 +15,7 @@ SELECT
     s.n_mod_since_analyze AS modified_rows,
     coalesce(d.stats_reset, pg_postmaster_start_time()) AS reset_at
 FROM pg_catalog.pg_stat_user_tables AS s
+INNER JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
 CROSS JOIN pg_catalog.pg_stat_database AS d
 WHERE d.datname = current_database()
 ORDER BY s.seq_tup_read DESC

@@ -13,12 +13,14 @@ import pytest
 
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.index import CREATE_INDEX
-from runbook_lib.actions.interface import ActionContext
+from runbook_lib.actions.interface import ActionContext, ChangeRefused
 from runbook_lib.analysis.index_advice import advise
-from runbook_lib.models.plan import Proposal
+from runbook_lib.errors import SourceRefused
+from runbook_lib.models.plan import Proposal, Refusal
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres_operator import PostgresOperator
 from tests.unit.actions.situations import a_context, a_diagnosis
+from tests.unit.sources.pooler import Pooler, pooler
 from tests.unit.sources.postgres_fixtures import Server, server, wait_until
 
 __all__ = ["server"]
@@ -219,4 +221,39 @@ def test_a_build_that_fails_is_told_with_what_it_left(visits: Server, tmp_path: 
     assert outcome.status == "failed"
     assert "index row requires" in outcome.text
     assert "the INVALID index that it left behind was dropped" in outcome.text
+    assert indexes(visits) == {}
+
+
+def pooled(server: Server, pool: Pooler) -> PostgresOperator:
+    return PostgresOperator(PostgresConnection(dsn=server.dsn(user="reader"), operator_dsn=pool.dsn(server, user="keeper")))
+
+
+def test_through_a_pooler_no_index_is_planned_or_taken_back(visits: Server, tmp_path: Path) -> None:
+    made = proposed(visits, tmp_path, table="visits", columns="guest")
+    assert made.plan is not None
+    assert made.approve is not None
+    assert made.approve(None).status == "executed"
+    with pooler(visits) as pool:
+        asked = context(visits, tmp_path, database=pooled(visits, pool))
+        outcome = propose(CREATE_INDEX, asked, table="visits", columns="paid").outcome
+        back = CREATE_INDEX.undo(asked, made.plan)
+        assert not isinstance(back, Refusal)
+        (dropping,) = CREATE_INDEX.changes(asked, back)
+        with pytest.raises(ChangeRefused) as refused:
+            dropping.preview()
+    assert outcome.status == "refused"
+    assert "a pooler stands before the server" in outcome.text
+    assert "Name the server itself in connections.postgres.operator_dsn" in outcome.text
+    assert "a pooler" in refused.value.refusal.reason
+    assert indexes(visits) == {"idx_visits_guest": True}
+
+
+def test_through_a_pooler_nothing_is_set_that_others_would_inherit(visits: Server) -> None:
+    with pooler(visits) as pool:
+        operator = pooled(visits, pool)
+        assert operator.pooled()
+        with pytest.raises(SourceRefused, match="a pooler stands before the server"):
+            operator.create_index("public", "visits", ["guest"], "idx", comment="", progress=lambda _: None)
+    assert b"pg_backend_pid" in pool.sent
+    assert b"SET " not in pool.sent
     assert indexes(visits) == {}

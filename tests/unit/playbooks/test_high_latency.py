@@ -190,6 +190,15 @@ def test_statistics_that_are_stale_are_told() -> None:
     )
 
 
+def test_a_table_without_statistics_is_told_as_never_analyzed_only_when_all_its_rows_are_new() -> None:
+    def notes(modified_rows: float) -> tuple[str, ...]:
+        seen = access("orders", live_rows=1e5, modified_rows=modified_rows, last_analyze_at=None)
+        return look(slow(), database=scanning(access=seen)).findings["table_access"].notes
+
+    assert any("public.orders (100,000 rows) was never analyzed" in note for note in notes(1e5))
+    assert not any("analyzed" in note for note in notes(0.0))
+
+
 def test_code_that_brought_the_statement_is_the_release() -> None:
     seen = look(slow(pool_in_use=BUSY), database=scanning(), cluster=release())
     assert seen.roots == ["bad_deployment"]

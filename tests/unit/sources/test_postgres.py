@@ -383,6 +383,20 @@ def test_table_access_tells_sequential_reads_a_second(server):
     assert 0 <= found.attrs["cache_hit_ratio"] <= 1
 
 
+def test_rows_are_known_when_their_count_was_lost(server):
+    with server.connect() as admin:
+        admin.execute("create database restarted")
+    with server.connect(dbname="restarted") as admin:
+        admin.execute("create table wide as select generate_series(1, 20000) as id; analyze wide")
+    with server.connect(dbname="restarted") as admin:  # what the other session had counted it has told by its end
+        others = "select count(*) from pg_stat_activity where datname = 'restarted' and pid <> pg_backend_pid()"
+        wait_until(lambda: admin.execute(others).fetchone() == (0,))
+        admin.execute("select pg_stat_reset()")
+        assert admin.execute("select n_live_tup from pg_stat_user_tables where relname = 'wide'").fetchone() == (0,)
+    (row,) = server.source(dbname="restarted").table_access(every_seconds=0.01).to_dict("records")
+    assert row["live_rows"] == 20_000
+
+
 def test_a_database_without_tables_is_read_by_none(server):
     with server.connect() as admin:
         admin.execute("create database empty")

@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from runbook_lib.analysis.index_advice import advise
 from runbook_lib.models.index import TableDefinition
+from runbook_lib.sources import postgres_plans
 from tests.unit.sources.postgres_fixtures import Server, server, wait_until
 
 __all__ = ["server"]
@@ -96,12 +98,82 @@ def test_what_cannot_be_explained_has_a_reason(visits: Server, sql: str, problem
     assert problem in plans.iloc[0]["problem"]
 
 
+@pytest.fixture
+def tenant(visits: Server) -> Iterator[Server]:
+    """A service whose search_path leads to tables of its own, some of which have the names of others."""
+    with visits.connect() as admin:
+        admin.execute(
+            "create schema tenant; create table tenant.visits (like public.visits);"
+            " create table tenant.stays (id int, guest text) partition by range (id);"
+            " create table tenant.stays_1 partition of tenant.stays for values from (0) to (1000);"
+            " create table tenant.stays_2 partition of tenant.stays for values from (1000) to (2000);"
+            " insert into tenant.stays select n, 'g' || n from generate_series(1, 1999) n;"
+            " insert into tenant.visits select id, guest, note, at from public.visits; analyze tenant.visits, tenant.stays;"
+            " create view tenant.guests as select distinct guest from tenant.visits;"
+            " create role lodger login superuser; alter role lodger set search_path = tenant"
+        )
+        yield visits
+        admin.execute("drop schema tenant cascade; drop role lodger")
+
+
+def test_a_plan_of_another_table_of_the_same_name_is_none(tenant: Server) -> None:
+    with at_work(tenant, "select id, pg_sleep(20) from visits where guest = %s", "g7", user="lodger"):
+        plans = tenant.source(user="guard").statement_plans(samples=1)
+    row = plans.iloc[0]
+    assert row["plan"] is None
+    assert row["problem"] == "a name in it means public.visits for our role, which the statement does not read"
+    assert row["tables"] == ["tenant.visits"]
+    (advice,) = advise(plans).indexes
+    assert (advice.subject, advice.explained) == ("tenant.visits (guest)", False)
+
+
+@pytest.mark.parametrize(
+    ("sql", "values", "tables"),
+    [
+        ("select id from tenant.stays where id = %s", [7], {"tenant.stays_1", "tenant.stays_2"}),
+        ("select guest from tenant.guests where guest = %s", ["g7"], {"tenant.visits"}),
+        ("select v.id from visits v join tenant.stays s on s.id = v.id where v.guest = %s", ["g7"], {"public.visits"}),
+        ("select c.oid from pg_class c join visits v on v.note = c.relname where v.guest = %s", ["g7"], {"public.visits"}),
+    ],
+)
+def test_partitions_views_and_catalogs_are_of_the_statement_that_names_them(
+    tenant: Server, sql: str, values: list[Any], tables: set[str]
+) -> None:
+    with at_work(tenant, f"{sql} {SLOW}", *values):
+        plans = tenant.source(user="guard").statement_plans(samples=1)
+    row = plans.iloc[0]
+    assert row["problem"] == ""
+    assert row["plan"] is not None
+    assert tables <= set(row["tables"])
+
+
 def test_a_write_is_explained_and_not_carried_out(visits: Server) -> None:
     with at_work(visits, f"delete from visits where note = 'x' {SLOW}"):
         plans = visits.source().statement_plans(samples=1)
     assert plans.iloc[0]["plan"]["Node Type"] == "ModifyTable"
     with visits.connect() as admin:
         assert admin.execute("select count(*) from visits").fetchone() == (20000,)
+
+
+def test_on_an_old_server_nothing_stays_prepared_when_a_statement_cannot_be_explained(
+    visits: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_plans, "_GENERIC_SINCE", 990_000)
+    left: list[Any] = []
+    explained = postgres_plans._explained
+
+    def watched(session: Any, one: Any) -> Any:
+        found = explained(session, one)
+        left.extend(session.execute("select name from pg_prepared_statements").fetchall())
+        return found
+
+    monkeypatch.setattr(postgres_plans, "_explained", watched)
+    with at_work(visits, f"select id from visits where guest = %s {SLOW}", "g7"):
+        refused = visits.source(user="watcher").statement_plans(samples=1)
+        seen = visits.source(user="guard").statement_plans(samples=1)
+    assert "permission denied" in refused.iloc[0]["problem"]
+    assert seen.iloc[0]["problem"] == ""
+    assert left == []
 
 
 def test_a_quiet_database_gives_an_empty_frame(visits: Server) -> None:

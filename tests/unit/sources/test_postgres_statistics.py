@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from runbook_lib.sources import postgres_statistics
+from runbook_lib.sources.statements import normalised
 from tests.unit.sources.postgres_fixtures import Server, server
 
 __all__ = ["server"]
@@ -31,6 +33,10 @@ def installed(server: Server, version: str, *, database: str) -> Iterator[None]:
             "create schema tools; create table tools.pg_stat_statements (userid oid default 10, dbid oid, queryid bigint,"
             " query text, calls bigint, total_exec_time float8, rows bigint, shared_blks_hit bigint,"
             f" shared_blks_read bigint{COLUMNS[version]});"
+            " create function tools.pg_stat_statements(showtext bool) returns setof tools.pg_stat_statements"
+            " language plpgsql as $$ declare found tools.pg_stat_statements; begin"
+            " for found in table tools.pg_stat_statements loop"
+            " if not showtext then found.query := null; end if; return next found; end loop; end $$;"
             " create table tools.pg_stat_statements_info as select timestamptz '2026-03-01T00:00:00Z' as stats_reset;"
             " insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
             f" values (99999, 'pg_stat_statements', 10, 'tools'::regnamespace, true, '{version}');"
@@ -123,3 +129,33 @@ def reset(server: Server, database: str) -> None:
     time.sleep(0.2)
     with server.connect(dbname=database) as admin:
         admin.execute("update tools.pg_stat_statements set calls = 3, total_exec_time = 60")
+
+
+def test_long_texts_are_fetched_once_and_cut_and_only_what_is_shown_is_normalised(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def watched(text: str) -> str:
+        read.append(text)
+        return normalised(text)
+
+    monkeypatch.setattr(postgres_statistics, "normalised", watched)
+    with installed(server, "1.12", database="counted"):
+        for calls in range(1, 8):
+            add(server, "counted", f"select {calls} as {'column_' * 2_000}", calls, 1_000.0)
+        add(server, "counted", "select calls from pg_stat_statements", 9, 9_000.0)
+        thread = threading.Thread(target=grow_all, args=(server, "counted"), daemon=True)
+        thread.start()
+        seen = server.source(dbname="counted").statements(every_seconds=0.8, limit=3)
+        thread.join(5)
+    assert [len(text) for text in read] == [4_000] * 3
+    assert list(seen["calls_before"]) == [7, 6, 5]
+    assert seen.iloc[0]["statement"].startswith("select ? as column_")
+    assert "pg_stat_statements(true)" in seen.attrs["command"]
+
+
+def grow_all(server: Server, database: str) -> None:
+    time.sleep(0.3)
+    with server.connect(dbname=database) as admin:
+        admin.execute("update tools.pg_stat_statements set total_exec_time = total_exec_time + 100 * calls, calls = calls + 1")
