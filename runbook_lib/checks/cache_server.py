@@ -27,7 +27,8 @@ _FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
 
 @dataclass(frozen=True, slots=True)
 class CacheServer:
-    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups.
+    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups, ping_seconds where
+    PING is refused.
 
     emptied: how often, since the server started.
     """
@@ -40,8 +41,8 @@ class CacheServer:
     evicted: float
     expired: float
     rejected: float
-    ping_seconds: float
-    ping_seconds_maximum: float
+    ping_seconds: float | None
+    ping_seconds_maximum: float | None
     clients: int
     clients_maximum: int
     blocked: int
@@ -64,8 +65,8 @@ def server_of(info: Mapping[str, Any] | None) -> CacheServer | None:
         evicted=number_of(info, "evicted_per_second"),
         expired=number_of(info, "expired_per_second"),
         rejected=number_of(info, "rejected_per_second"),
-        ping_seconds=number_of(info, "ping_seconds"),
-        ping_seconds_maximum=number_of(info, "ping_seconds_maximum"),
+        ping_seconds=number_of(info, "ping_seconds") if "ping_seconds" in info else None,
+        ping_seconds_maximum=number_of(info, "ping_seconds_maximum") if "ping_seconds" in info else None,
         clients=int(number_of(info, "connected_clients")),
         clients_maximum=int(number_of(info, "maxclients")),
         blocked=int(number_of(info, "blocked_clients")),
@@ -87,15 +88,18 @@ def server_table(server: CacheServer) -> Frame:
         ("maxmemory-policy", server.memory.policy or "not told"),
         ("emptied (FLUSHALL, FLUSHDB)", f"{server.emptied:,} times since the server started"),
         ("keys", f"{server.memory.keys:,}, of which {server.memory.with_expiry:,} expire"),
-        (
-            "round trip",
-            f"{written(server.ping_seconds, 'seconds')} (the longest {written(server.ping_seconds_maximum, 'seconds')})",
-        ),
+        ("round trip", _round_trip(server)),
         ("clients", f"{server.clients:,} of {server.clients_maximum:,}" if server.clients_maximum else f"{server.clients:,}"),
         ("clients that wait (BLPOP and the like)", f"{server.blocked:,}"),
         ("connections that were refused", f"{server.rejected:.1f} a second"),
     ]
     return frame(rows, columns=["measure", "now"])
+
+
+def _round_trip(server: CacheServer) -> str:
+    if server.ping_seconds is None:
+        return "not known: PING is refused"
+    return f"{written(server.ping_seconds, 'seconds')} (the longest {written(server.ping_seconds_maximum, 'seconds')})"
 
 
 def notes_of(server: CacheServer | None) -> Iterator[str]:

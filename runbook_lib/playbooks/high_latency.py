@@ -27,6 +27,7 @@ from runbook_lib.playbooks.shared import (
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_CACHE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
 )
 
@@ -216,7 +217,14 @@ PLAYBOOK = Playbook(
                 Remedy(action="set_eviction_policy", when=("cache_refuses_writes",)),
                 Remedy(
                     action="warm_cache",
-                    unless=("cache_full", "cache_expires_early", "cache_connects_fail", "cache_answers_late"),
+                    unless=(
+                        "cache_full",
+                        "cache_expires_early",
+                        "cache_connects_fail",
+                        "cache_refuses",
+                        "log_cache_refuses",
+                        "cache_answers_late",
+                    ),
                 ),
                 Remedy(action="set_cache_ttl", when=("cache_expires_early",), unless=("cache_full",)),
             ),
@@ -224,14 +232,15 @@ PLAYBOOK = Playbook(
         ),
         CauseRule(
             name="cache_unavailable",
-            title="The cache cannot be reached",
-            mechanism=(("cache_connects_fail",), ("cache_misses_high", "log_cache_errors")),
+            title="The cache cannot be reached, or refuses to answer",
+            mechanism=(("cache_connects_fail", "cache_refuses", "log_cache_refuses"), ("cache_misses_high", "log_cache_errors")),
             onset=("cache_misses_high", "log_cache_errors"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
-                ExplainedBy(cause="network_slow"),
+                ExplainedBy(cause="network_slow", unless=("cache_refuses", "log_cache_refuses")),
             ),
             by_hand=WHERE_NO_CACHE_ANSWERS,
+            by_hand_when=WHERE_THE_CACHE_REFUSES,
         ),
         CauseRule(
             name="cache_slow",

@@ -201,7 +201,9 @@ class Cache(Source, Protocol):
     """Redis."""
 
     def info(self) -> Mapping[str, Any]:
-        """The INFO answer as one flat mapping, plus `ping_seconds` (the median of some) and `ping_seconds_maximum`."""
+        """The INFO answer as one flat mapping, plus `ping_seconds` (the median of some) and `ping_seconds_maximum`; or, where
+        PING is refused, `ping_refused`: what was said. `stops_writes`, after a snapshot that failed: 1 where that stops all
+        writes, else 0; missing where it is not known."""
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
         """`info`, and from two looks at it `hits_per_second`, `misses_per_second`, `evicted_per_second`, `expired_per_second` and

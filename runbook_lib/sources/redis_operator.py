@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runbook_lib.errors import SourceAnswerInvalid, SourceRefused
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources.redis_information import information
 from runbook_lib.sources.redis_looks import key_sample
 from runbook_lib.sources.redis_session import NAME, RedisSessions
 
@@ -42,9 +43,8 @@ class RedisOperator:
         self._configure(work)
 
     def info(self) -> Mapping[str, Any]:
-        """INFO."""
-        found: Mapping[str, Any] = self._sessions.run(lambda client: client.info())
-        return found
+        """INFO, as the checks read it."""
+        return self._sessions.run(information)
 
     def key_sample(self) -> Frame:
         """SCAN, and MEMORY USAGE, TTL and TYPE of what it finds."""

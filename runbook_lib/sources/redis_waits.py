@@ -41,6 +41,10 @@ def waits(client: Redis, *, seconds: float) -> Mapping[str, float]:
             client.ping()
         except redis.TimeoutError:
             answered = False
+        except redis.exceptions.NoPermissionError:
+            raise  # said before Redis looks whether it is paused
+        except (redis.ResponseError, redis.BusyLoadingError):
+            pass  # a refusal is an answer, and has waited as one
         waited.append(max(0.0, time.monotonic() - asked - connecting))
         if answered:
             held_up += _late_from_sleep()
