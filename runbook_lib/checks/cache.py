@@ -18,6 +18,7 @@ from runbook_lib.checks.cache_server import (
     lowered_signal,
     notes_of,
     refusing_signal,
+    replica_signal,
     server_of,
     server_table,
 )
@@ -69,7 +70,8 @@ def cache_health(context: CheckContext) -> Finding:
         misses,
         expiry_signal(server, misses, unknown),
         full_signal(context, server, _series(answers, "memory_ratio"), unknown),
-        refusing_signal(server, unknown),
+        refusing_signal(server, misses, unknown),
+        replica_signal(server, misses, unknown),
         lowered_signal(server, unknown),
         refuses_signal(refusal, answers=server is not None, why_unknown=unknown),
         slow_signal(context, answers.get("slow"), answers.why_missing("slow")),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CacheMemory", "cannot_save", "number_of"]
+__all__ = ["CacheMemory", "cannot_save", "number_of", "replica_of"]
 
 _FULL = 0.95
 _LOWERED = 1.1  # buffers may take a full Redis a little above its maximum, and no further
@@ -73,6 +73,15 @@ def cannot_save(info: Mapping[str, Any]) -> str:
     if number_of(info, "aof_enabled") and info.get("aof_last_write_status") == "err":
         return "aof_last_write_status is err"
     return ""
+
+
+def replica_of(info: Mapping[str, Any]) -> str:
+    """What it says of itself where it is a replica, and so takes no writes; empty where it is none."""
+    if info.get("role") != "slave":
+        return ""
+    host = info.get("master_host")
+    down = ", to which its link is down" if info.get("master_link_status") == "down" else ""
+    return f"a replica{f' of {host}' if host else ''}{down}"
 
 
 def number_of(info: Mapping[str, Any], key: str) -> float:

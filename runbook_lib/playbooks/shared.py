@@ -13,6 +13,7 @@ __all__ = [
     "ROLLOUT_SHRANK_POOL",
     "WHERE_NO_CACHE_ANSWERS",
     "WHERE_NO_REVISION_IS_KNOWN",
+    "WHERE_THE_CACHE_IS_A_REPLICA",
     "WHERE_THE_CACHE_REFUSES",
     "WHERE_THE_DATABASE_REFUSES",
     "WHERE_THE_POOL_IS_HELD",
@@ -66,6 +67,13 @@ WHERE_NO_CACHE_ANSWERS = (
 WHERE_THE_CACHE_REFUSES = (
     ByHand(text=by_hand(), when=("cache_refuses",)),
     ByHand(text=by_hand(), when=("log_cache_refuses",)),
+)
+WHERE_THE_CACHE_IS_A_REPLICA = ByHand(
+    text=(
+        "make this Redis the primary (redis-cli replicaof no one), or point the service to the primary: a replica takes no "
+        "writes, so that nothing fills it."
+    ),
+    when=("cache_is_replica",),
 )
 WHERE_NO_REVISION_IS_KNOWN = (
     "take the change back where it was made (version control, the deployment's own tool): what was before is not known here."

@@ -66,7 +66,7 @@ class RedisCache:
         return self._sessions.run(latency_events)
 
     def waits(self, *, again: bool = False) -> Mapping[str, float]:
-        """PINGs one after the other, against the time that connecting takes."""
+        """PINGs one after the other, PFCOUNT of nothing now and then, against the time that connecting takes."""
         del again
         seconds = self._sessions.timeout_seconds
         return self._sessions.run(

@@ -89,3 +89,46 @@ def test_errors_of_a_service_whose_cache_refuses_lead_to_what_its_word_asks_for(
     seen = examine("high_error_rate", metrics=metrics, logs=FakeLogs(log_lines(f"POST /orders: {MISCONF}", since=ONSET)))
     assert seen.roots == ["cache_unavailable"]
     assert "MISCONF: " in seen.cause("cache_unavailable").by_hand
+
+
+# --- one that takes no writes
+
+REPLICA = {"role": "slave", "master_host": "10.0.0.7", "master_link_status": "down"}
+
+
+@pytest.mark.parametrize("memory", [{}, {"used_memory": 64 * 2**20, "maxmemory_policy": "allkeys-lru"}], ids=["room", "full"])
+def test_a_replica_that_look_ups_miss_is_no_cache_to_fill(memory: dict[str, Any]) -> None:
+    seen = look(FakeCache(**REPLICA, **memory))
+    assert seen.roots == ["cache_misses"]
+    assert seen.cause("cache_misses").actions == ()
+    assert "replicaof no one" in seen.cause("cache_misses").by_hand
+    signal = seen.findings["cache_health"].signal("cache_refuses_writes")
+    assert signal is not None
+    assert signal.presence is Presence.PRESENT
+    assert "a replica of 10.0.0.7, to which its link is down: a replica takes no writes" in signal.text
+
+
+def test_a_replica_that_answers_may_be_read_from_on_purpose() -> None:
+    seen = look(FakeCache(**REPLICA), hit_ratio=0.99)
+    for name in ("cache_refuses_writes", "cache_is_replica"):
+        signal = seen.findings["cache_health"].signal(name)
+        assert signal is not None
+        assert signal.presence is Presence.ABSENT
+
+
+def test_a_full_cache_that_cannot_save_either_has_no_policy_to_change() -> None:
+    full = {"used_memory": 64 * 2**20, "maxmemory_policy": "noeviction"}
+    seen = look(FakeCache(**full, rdb_last_bgsave_status="err", stops_writes=1))
+    assert "set_eviction_policy" not in seen.cause("cache_misses").actions
+
+
+@pytest.mark.parametrize(("ping", "paused"), [(0.001, True), (0.8, False), (None, False)], ids=["writes", "all", "of before"])
+def test_a_cache_whose_writes_are_paused_is_slow_and_says_so(ping: float | None, paused: bool) -> None:
+    class Paused(FakeCache):
+        def waits(self, *, again: bool = False) -> Any:
+            return {**super().waits(again=again), **({} if ping is None else {"longest_ping_seconds": ping})}
+
+    seen = look(Paused(waited=(0.8, 0.9)))
+    assert seen.roots == ["cache_slow"]
+    assert ("its writes are paused" in seen.cause("cache_slow").why) is paused
+    assert "warm_cache" not in seen.cause("cache_misses").actions
