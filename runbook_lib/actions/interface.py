@@ -118,6 +118,9 @@ class CacheOperator(Protocol):
     def info(self) -> Mapping[str, Any]:
         """INFO as one flat mapping."""
 
+    def holds_writes(self) -> bool:
+        """Whether it lets a write wait until the connection's timeout; a SourceError where it refuses to be asked."""
+
     def key_sample(self) -> Frame:
         """What its keys are; see `Cache.key_sample` of the sources."""
 

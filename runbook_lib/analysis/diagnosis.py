@@ -266,8 +266,15 @@ def _verdict(case: _Case, board: _Board, symptom: Symptom, explained: dict[str, 
         pods=case.pods,
         evidence=case.evidence,
         actions=_remedies(rule, board) if verdict is not Verdict.RULED_OUT else (),
-        by_hand=rule.by_hand,
+        by_hand=_by_hand(rule, board),
     )
+
+
+def _by_hand(rule: CauseRule, board: _Board) -> str:
+    for one in rule.by_hand_when:
+        if all(board[name].presence is Presence.PRESENT for name in one.when):
+            return one.text
+    return rule.by_hand
 
 
 def _first(case: _Case, bearing: str, otherwise: str) -> str:

@@ -76,7 +76,11 @@ ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "cache",
-        (r"\bredis\b|\bRedis\w*(?:Error|Exception)|memcache|Jedis\w*Exception|Lettuce|:6379\b|MISCONF|OOM command not allowed",),
+        (
+            r"\bredis\b|\bRedis\w*(?:Error|Exception)|memcache|Jedis\w*Exception|Lettuce|:6379\b|MISCONF|OOM command not allowed",
+            r"\bNOAUTH\b|\bWRONGPASS\b|\bNOPERM\b|\bMASTERDOWN\b|\bBUSY \w+ is busy|\bLOADING \w+ is loading",
+            r"\bmax number of clients reached|\bREADONLY You can't write against",
+        ),
     ),
     (
         "downstream",
@@ -152,7 +156,7 @@ def error_patterns(errors: pd.DataFrame) -> Frame:
         return frame([], columns=PATTERN_COLUMNS)
     miner = _miner()
     clusters: dict[int, _Cluster] = {}
-    texts = _texts(errors)
+    texts = error_texts(errors)
     for at, pod, text in zip(errors["time"], errors["pod"], texts, strict=True):
         result = miner.add_log_message(" ".join(word[:_MOST_LETTERS] for word in text.split()[:_MOST_WORDS]))
         cluster = clusters.get(result["cluster_id"])
@@ -174,10 +178,11 @@ def error_patterns(errors: pd.DataFrame) -> Frame:
 
 def error_kinds(errors: pd.DataFrame) -> pd.Series:
     """The kind of each error record, on the frame's own index."""
-    return pd.Series([error_kind(text) for text in _texts(errors)], index=errors.index, dtype="object")
+    return pd.Series([error_kind(text) for text in error_texts(errors)], index=errors.index, dtype="object")
 
 
-def _texts(errors: pd.DataFrame) -> list[str]:
+def error_texts(errors: pd.DataFrame) -> list[str]:
+    """What each error record says, its exception included, in the frame's order."""
     fields = errors["fields"] if "fields" in errors.columns else [None] * len(errors)
     return [error_text(str(message), known) for message, known in zip(errors["message"], fields, strict=True)]
 

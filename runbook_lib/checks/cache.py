@@ -10,6 +10,7 @@ import pandas as pd
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import as_series, long
 from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.cache_refusing import refused, refuses_signal
 from runbook_lib.checks.cache_server import (
     CacheServer,
     expiry_signal,
@@ -17,12 +18,14 @@ from runbook_lib.checks.cache_server import (
     lowered_signal,
     notes_of,
     refusing_signal,
+    replica_signal,
     server_of,
     server_table,
 )
 from runbook_lib.checks.cache_slow import late_signal, slow_signal, slow_table, waits_of
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
+from runbook_lib.models.cache_refusal import CacheRefusal
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame
@@ -55,7 +58,8 @@ def cache_health(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
-    server = server_of(answers.get("redis")) if context.live else None
+    info = answers.get("redis") if context.live else None
+    server, refusal = server_of(info), refused(info, _said(answers)) if context.live else None
     ratio = _series(answers, "hit_ratio")
     missing = _missing(context, ratio)
     summary = _summary(server, ratio, missing, answers)
@@ -66,8 +70,10 @@ def cache_health(context: CheckContext) -> Finding:
         misses,
         expiry_signal(server, misses, unknown),
         full_signal(context, server, _series(answers, "memory_ratio"), unknown),
-        refusing_signal(server, unknown),
+        refusing_signal(server, misses, unknown),
+        replica_signal(server, misses, unknown),
         lowered_signal(server, unknown),
+        refuses_signal(refusal, answers=server is not None, why_unknown=unknown),
         slow_signal(context, answers.get("slow"), answers.why_missing("slow")),
         late_signal(answers.get("waits") if context.live else None, past or answers.why_missing("waits") or "no answer"),
     )
@@ -79,7 +85,7 @@ def cache_health(context: CheckContext) -> Finding:
         command=_commands(context.service.connections.redis_cli),
         tables=tuple(_tables(server, answers)),
         figure=_figure(context, ratio, summary),
-        notes=tuple(_notes(context, server, answers, misses)),
+        notes=(*_by_word(refusal), *_notes(context, server, answers, misses)),
         signals=signals,
         sources=answers.sources,
     )
@@ -88,6 +94,19 @@ def cache_health(context: CheckContext) -> Finding:
 def _commands(client: str) -> str:
     """What a person would type; redis-cli measures the latency until it is stopped, which a time-out does."""
     return "; ".join([*(f"{client} {asked}" for asked in _COMMANDS), f"timeout 5 {client} --latency"])
+
+
+def _said(answers: Answers) -> Iterator[str]:
+    """The words with which Redis refused one or another of the questions."""
+    for name in ("redis", "slow", "waits", "events", "keys"):
+        yield answers.why_missing(name)
+        answer = answers.get(name)
+        if isinstance(answer, pd.DataFrame) and answer.attrs.get("denied"):
+            yield from answer.attrs.get("notes", ())
+
+
+def _by_word(refusal: CacheRefusal | None) -> tuple[str, ...]:
+    return (f"{refusal.word}: {refusal.mend}.",) if refusal is not None and refusal.of_everybody else ()
 
 
 def _series(answers: Answers, name: str) -> pd.Series | None:

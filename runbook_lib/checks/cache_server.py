@@ -11,13 +11,14 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import latest_episode
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.models.cache import CacheMemory, number_of
+from runbook_lib.models.cache import CacheMemory, cannot_save, number_of, replica_of
 from runbook_lib.models.finding import Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.units import written
 
 __all__ = [
-    "CacheServer", "expiry_signal", "full_signal", "lowered_signal", "notes_of", "refusing_signal", "server_of", "server_table",
+    "CacheServer", "expiry_signal", "full_signal", "lowered_signal", "notes_of", "refusing_signal",
+    "replica_signal", "server_of", "server_table",
 ]  # fmt: skip
 
 _FULL = 0.95
@@ -27,7 +28,9 @@ _FEW = 5.0  # look-ups a second: fewer say nothing of a ratio
 
 @dataclass(frozen=True, slots=True)
 class CacheServer:
-    """INFO, looked at twice. Rates are a second, of keys or connections; hit_ratio is None with few look-ups.
+    """INFO, looked at twice. replica, cannot_save: why it takes no writes, in words; empty where that is not so.
+    Rates are a second, of keys or connections; hit_ratio is None with few look-ups, ping_seconds where
+    PING is refused.
 
     emptied: how often, since the server started.
     """
@@ -40,13 +43,14 @@ class CacheServer:
     evicted: float
     expired: float
     rejected: float
-    ping_seconds: float
-    ping_seconds_maximum: float
+    ping_seconds: float | None
+    ping_seconds_maximum: float | None
     clients: int
     clients_maximum: int
     blocked: int
     cluster: bool
-    replica: bool
+    replica: str
+    cannot_save: str
 
 
 def server_of(info: Mapping[str, Any] | None) -> CacheServer | None:
@@ -64,13 +68,14 @@ def server_of(info: Mapping[str, Any] | None) -> CacheServer | None:
         evicted=number_of(info, "evicted_per_second"),
         expired=number_of(info, "expired_per_second"),
         rejected=number_of(info, "rejected_per_second"),
-        ping_seconds=number_of(info, "ping_seconds"),
-        ping_seconds_maximum=number_of(info, "ping_seconds_maximum"),
+        ping_seconds=number_of(info, "ping_seconds") if "ping_seconds" in info else None,
+        ping_seconds_maximum=number_of(info, "ping_seconds_maximum") if "ping_seconds" in info else None,
         clients=int(number_of(info, "connected_clients")),
         clients_maximum=int(number_of(info, "maxclients")),
         blocked=int(number_of(info, "blocked_clients")),
         cluster=bool(number_of(info, "cluster_enabled")) or info.get("redis_mode") == "cluster",
-        replica=info.get("role") == "slave",
+        replica=replica_of(info),
+        cannot_save=cannot_save(info),
     )
 
 
@@ -87,15 +92,18 @@ def server_table(server: CacheServer) -> Frame:
         ("maxmemory-policy", server.memory.policy or "not told"),
         ("emptied (FLUSHALL, FLUSHDB)", f"{server.emptied:,} times since the server started"),
         ("keys", f"{server.memory.keys:,}, of which {server.memory.with_expiry:,} expire"),
-        (
-            "round trip",
-            f"{written(server.ping_seconds, 'seconds')} (the longest {written(server.ping_seconds_maximum, 'seconds')})",
-        ),
+        ("round trip", _round_trip(server)),
         ("clients", f"{server.clients:,} of {server.clients_maximum:,}" if server.clients_maximum else f"{server.clients:,}"),
         ("clients that wait (BLPOP and the like)", f"{server.blocked:,}"),
         ("connections that were refused", f"{server.rejected:.1f} a second"),
     ]
     return frame(rows, columns=["measure", "now"])
+
+
+def _round_trip(server: CacheServer) -> str:
+    if server.ping_seconds is None:
+        return "not known: PING is refused"
+    return f"{written(server.ping_seconds, 'seconds')} (the longest {written(server.ping_seconds_maximum, 'seconds')})"
 
 
 def notes_of(server: CacheServer | None) -> Iterator[str]:
@@ -138,16 +146,39 @@ def full_signal(context: CheckContext, server: CacheServer | None, memory: pd.Se
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject="redis")
 
 
-def refusing_signal(server: CacheServer | None, why_unknown: str) -> Signal:
-    """Whether nothing new can be kept, since it is full and evicts nothing."""
+def refusing_signal(server: CacheServer | None, misses: Signal, why_unknown: str) -> Signal:
+    """Whether nothing new can be kept: it is full and evicts nothing, it cannot save, or it is a replica that look-ups miss."""
     name = "cache_refuses_writes"
     if server is None:
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether the cache takes writes is not known: {why_unknown}")
+    why = []
     if server.memory.refuses_writes:
-        return Signal(name=name, presence=Presence.PRESENT, text=f"Redis is full and evicts nothing ({server.memory.policy})")
+        why.append(f"Redis is full and evicts nothing ({server.memory.policy})")
+    if server.cannot_save:
+        why.append(f"Redis cannot save, and refuses every write until it can ({server.cannot_save})")
+    if server.replica and misses.presence is Presence.PRESENT:
+        why.append(_takes_none(server))
+    if why:
+        return Signal(name=name, presence=Presence.PRESENT, text="; ".join(why))
     return Signal(
         name=name, presence=Presence.ABSENT, text=f"Redis has room, or makes it ({server.memory.policy or 'policy not told'})"
     )
+
+
+def replica_signal(server: CacheServer | None, misses: Signal, why_unknown: str) -> Signal:
+    """Whether look-ups miss in a replica, which nobody can fill. One that answers them may be read from on purpose."""
+    name = "cache_is_replica"
+    if server is None:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether the cache is a replica is not known: {why_unknown}")
+    if not server.replica:
+        return Signal(name=name, presence=Presence.ABSENT, text="Redis is no replica")
+    missed = misses.presence is Presence.PRESENT
+    text = _takes_none(server) if missed else f"Redis is {server.replica}, and is not seen to miss more look-ups for it"
+    return Signal(name=name, presence=Presence.PRESENT if missed else Presence.ABSENT, text=text)
+
+
+def _takes_none(server: CacheServer) -> str:
+    return f"Redis is {server.replica}: a replica takes no writes"
 
 
 def lowered_signal(server: CacheServer | None, why_unknown: str) -> Signal:

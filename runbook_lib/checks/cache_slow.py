@@ -70,9 +70,11 @@ def late_signal(waits: Mapping[str, float] | None, why_unknown: str) -> Signal:
             name=name, presence=Presence.UNKNOWN, text=f"how long the cache lets others wait is not known: {why_unknown}"
         )
     longest, ratio, late = waits["longest_seconds"], waits["waited_ratio"], _late(waits)
+    writes_alone = late and waits.get("longest_ping_seconds", longest) < _LATE_SECONDS
+    what = "what waits as writes do, and not a PING," if writes_alone else "a PING"
     text = (
-        f"Redis lets a PING wait for up to {written(longest, 'seconds')}, {ratio:.0%} of the time, while connecting to it takes "
-        f"{written(waits['connect_seconds'], 'seconds')}"
+        f"Redis lets {what} wait for up to {written(longest, 'seconds')}, {ratio:.0%} of the time, while connecting to it takes "
+        f"{written(waits['connect_seconds'], 'seconds')}{': its writes are paused' if writes_alone else ''}"
     )
     crowded = waits.get("crowded_ratio", 0.0)
     if late and crowded >= _CROWDED and not waits.get("unanswered"):

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from runbook_lib.analysis.episodes import spans
-from runbook_lib.analysis.log_patterns import error_kinds, error_patterns
+from runbook_lib.analysis.log_patterns import error_kinds, error_patterns, error_texts
 from runbook_lib.checks.asking import Question, ask
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.cache_refusal import refusal_in
 from runbook_lib.models.figure import BarFigure
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
@@ -17,6 +18,7 @@ from runbook_lib.models.window import Window, format_instant
 
 _MINIMUM_SHARE = 0.1  # of the error records; fewer are a by-product of another error
 _MINIMUM_COUNT = 3
+_REFUSES = "log_cache_refuses"
 KIND_WORDS = {
     "database_pool": "no free database connection",
     "memory": "out of memory",
@@ -54,7 +56,10 @@ def error_logs(context: CheckContext) -> Finding:
             summary=text,
             status=FindingStatus.UNKNOWN,
             command=command,
-            signals=tuple(Signal(name=f"log_{kind}_errors", presence=Presence.UNKNOWN, text=text) for kind in KIND_WORDS),
+            signals=tuple(
+                Signal(name=name, presence=Presence.UNKNOWN, text=text)
+                for name in (*(f"log_{kind}_errors" for kind in KIND_WORDS), _REFUSES)
+            ),
             sources=answers.sources,
         )
     errors = errors_in(records, context)
@@ -71,7 +76,10 @@ def error_logs(context: CheckContext) -> Finding:
         tables=_tables(patterns, recent),
         figure=_figure(kinds.loc[recent.index]),
         notes=tuple(_notes(records)),
-        signals=tuple(_signal(kind, errors, kinds, recent, context) for kind in KIND_WORDS),
+        signals=(
+            *(_signal(kind, errors, kinds, recent, context) for kind in KIND_WORDS),
+            _refuses(errors, kinds, recent, context),
+        ),
         sources=answers.sources,
     )
 
@@ -160,6 +168,26 @@ def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: 
         since=since,
         subject=_dependency(matching, context) if kind == "downstream" else None,
         value=len(matching) / len(recent),
+        unit="ratio",
+    )
+
+
+def _refuses(errors: Frame, kinds: pd.Series, recent: Frame, context: CheckContext) -> Signal:
+    """Whether the cache answers the service with a refusal, its password or its user's rights included."""
+    of_cache = errors[kinds == "cache"]
+    told = [refusal_in(text) for text in error_texts(of_cache)]
+    said = pd.Series([refusal.text if refusal else "" for refusal in told], index=of_cache.index, dtype="object")
+    refusals = Frame(of_cache[said != ""])
+    now = refusals.index.intersection(recent.index)
+    if len(now) < _MINIMUM_COUNT or len(now) < _MINIMUM_SHARE * len(recent):
+        text = "the logs do not show that the cache refuses what it is asked"
+        return Signal(name=_REFUSES, presence=Presence.ABSENT, text=text)
+    return Signal(
+        name=_REFUSES,
+        presence=Presence.PRESENT,
+        text=f"{len(now)} of {len(recent)} errors in the logs: the cache refuses the service ({said[now[-1]]})",
+        since=_began(refusals, context.gap),
+        value=len(now) / len(recent),
         unit="ratio",
     )
 

@@ -1,4 +1,4 @@
-"""The memory of a cache, as its server tells of it: is it full, and can it make room?"""
+"""A cache, as its server tells of itself: is its memory full, can it make room, and does it take writes?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CacheMemory", "number_of"]
+__all__ = ["CacheMemory", "cannot_save", "number_of", "replica_of"]
 
 _FULL = 0.95
 _LOWERED = 1.1  # buffers may take a full Redis a little above its maximum, and no further
@@ -60,6 +60,28 @@ class CacheMemory:
     def refuses_writes(self) -> bool:
         """Nothing new can be kept: it is full, and makes no room."""
         return self.full and self.evicts_nothing
+
+
+def cannot_save(info: Mapping[str, Any]) -> str:
+    """Why it takes no writes, since it could not save what it holds; empty where it could, or where that stops no write.
+
+    The rule is Redis' own: a failed snapshot counts where snapshots are made by themselves and `stop-writes-on-bgsave-error` is
+    set (`stops_writes`, which is missing where it is not known), a failed write to the log of commands always.
+    """
+    if info.get("rdb_last_bgsave_status") == "err" and info.get("stops_writes"):
+        return "rdb_last_bgsave_status is err, stop-writes-on-bgsave-error yes"
+    if number_of(info, "aof_enabled") and info.get("aof_last_write_status") == "err":
+        return "aof_last_write_status is err"
+    return ""
+
+
+def replica_of(info: Mapping[str, Any]) -> str:
+    """What it says of itself where it is a replica, and so takes no writes; empty where it is none."""
+    if info.get("role") != "slave":
+        return ""
+    host = info.get("master_host")
+    down = ", to which its link is down" if info.get("master_link_status") == "down" else ""
+    return f"a replica{f' of {host}' if host else ''}{down}"
 
 
 def number_of(info: Mapping[str, Any], key: str) -> float:

@@ -39,6 +39,14 @@ class Remedy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ByHand:
+    """What a person does about a cause when every signal of `when` is present."""
+
+    text: str
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Conjunction:
     """A signal made of others: present when all of `all_of` are and none of `none_of`; absent when one is not; else unknown.
 
@@ -62,7 +70,7 @@ class CauseRule:
     against: signals any of which, when present, rules the cause out.
     explained_by: when another cause makes this one its consequence.
     remedies: actions that help, the safest reversible mitigation first.
-    by_hand: what a person does about it where no action fits.
+    by_hand: what a person does about it where no action fits. by_hand_when: what instead of that; the first that holds counts.
     lookback_seconds: a cause that began longer than this before the symptom is not taken for its cause; None: any time before.
     """
 
@@ -75,6 +83,7 @@ class CauseRule:
     explained_by: tuple[ExplainedBy, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     by_hand: str = ""
+    by_hand_when: tuple[ByHand, ...] = ()
     lookback_seconds: float | None = None
 
 

@@ -21,6 +21,7 @@ from runbook_lib.playbooks.shared import (
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_CACHE_REFUSES,
     WHERE_THE_DATABASE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
     WHERE_THE_SCHEMA_DOES_NOT_FIT,
@@ -237,6 +238,7 @@ PLAYBOOK = Playbook(
             title="Cache unavailable",
             mechanism=(("log_cache_errors",),),
             by_hand=WHERE_NO_CACHE_ANSWERS,
+            by_hand_when=WHERE_THE_CACHE_REFUSES,
         ),
     ),
     actions=(

@@ -27,6 +27,8 @@ from runbook_lib.playbooks.shared import (
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_THE_CACHE_IS_A_REPLICA,
+    WHERE_THE_CACHE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
 )
 
@@ -212,26 +214,41 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("lifetime_explains_cache",)),
             ),
             remedies=(
-                Remedy(action="raise_cache_memory", when=("cache_limit_lowered",)),
-                Remedy(action="set_eviction_policy", when=("cache_refuses_writes",)),
+                Remedy(action="raise_cache_memory", when=("cache_limit_lowered",), unless=("cache_is_replica",)),
+                # Writes are refused for other reasons, too, which no policy mends.
+                Remedy(
+                    action="set_eviction_policy",
+                    when=("cache_refuses_writes", "cache_full"),
+                    unless=("cache_is_replica", "cache_refuses"),
+                ),
                 Remedy(
                     action="warm_cache",
-                    unless=("cache_full", "cache_expires_early", "cache_connects_fail", "cache_answers_late"),
+                    unless=(
+                        "cache_full",
+                        "cache_expires_early",
+                        "cache_connects_fail",
+                        "cache_refuses",
+                        "log_cache_refuses",
+                        "cache_refuses_writes",
+                        "cache_answers_late",
+                    ),
                 ),
-                Remedy(action="set_cache_ttl", when=("cache_expires_early",), unless=("cache_full",)),
+                Remedy(action="set_cache_ttl", when=("cache_expires_early",), unless=("cache_full", "cache_is_replica")),
             ),
+            by_hand_when=(WHERE_THE_CACHE_IS_A_REPLICA,),
             by_hand="find out what fills the cache, and what stopped filling it; give it more memory or what it lacks.",
         ),
         CauseRule(
             name="cache_unavailable",
-            title="The cache cannot be reached",
-            mechanism=(("cache_connects_fail",), ("cache_misses_high", "log_cache_errors")),
+            title="The cache cannot be reached, or refuses to answer",
+            mechanism=(("cache_connects_fail", "cache_refuses", "log_cache_refuses"), ("cache_misses_high", "log_cache_errors")),
             onset=("cache_misses_high", "log_cache_errors"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
-                ExplainedBy(cause="network_slow"),
+                ExplainedBy(cause="network_slow", unless=("cache_refuses", "log_cache_refuses")),
             ),
             by_hand=WHERE_NO_CACHE_ANSWERS,
+            by_hand_when=WHERE_THE_CACHE_REFUSES,
         ),
         CauseRule(
             name="cache_slow",
@@ -241,7 +258,8 @@ PLAYBOOK = Playbook(
             by_hand=(
                 "the slow log names the command and who sent it (redis-cli slowlog get): stop that sender, or end its "
                 "connection (redis-cli client kill id ...). Where it names none, somebody pauses Redis "
-                "(CLIENT PAUSE; redis-cli client list shows who is connected), its process stands still, or its host swaps."
+                "(CLIENT PAUSE; redis-cli client unpause ends it, client list shows "
+                "who is connected), its process stands still, or its host swaps."
             ),
         ),
         CauseRule(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runbook_lib.models.cause import Conjunction
+from runbook_lib.models.cache_refusal import by_hand
+from runbook_lib.models.cause import ByHand, Conjunction
 
 __all__ = [
     "CONFIGURATION_SHRANK_POOL",
@@ -12,6 +13,8 @@ __all__ = [
     "ROLLOUT_SHRANK_POOL",
     "WHERE_NO_CACHE_ANSWERS",
     "WHERE_NO_REVISION_IS_KNOWN",
+    "WHERE_THE_CACHE_IS_A_REPLICA",
+    "WHERE_THE_CACHE_REFUSES",
     "WHERE_THE_DATABASE_REFUSES",
     "WHERE_THE_POOL_IS_HELD",
     "WHERE_THE_SCHEMA_DOES_NOT_FIT",
@@ -60,6 +63,17 @@ WHERE_THE_SCHEMA_DOES_NOT_FIT = (
 WHERE_NO_CACHE_ANSWERS = (
     "see whether the cache runs and answers (redis-cli ping), and bring it back; until then the service's own "
     "switch may take it out of the way."
+)
+WHERE_THE_CACHE_REFUSES = (
+    ByHand(text=by_hand(), when=("cache_refuses",)),
+    ByHand(text=by_hand(), when=("log_cache_refuses",)),
+)
+WHERE_THE_CACHE_IS_A_REPLICA = ByHand(
+    text=(
+        "make this Redis the primary (redis-cli replicaof no one), or point the service to the primary: a replica takes no "
+        "writes, so that nothing fills it."
+    ),
+    when=("cache_is_replica",),
 )
 WHERE_NO_REVISION_IS_KNOWN = (
     "take the change back where it was made (version control, the deployment's own tool): what was before is not known here."

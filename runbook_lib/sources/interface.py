@@ -203,7 +203,9 @@ class Cache(Source, Protocol):
     """Redis."""
 
     def info(self) -> Mapping[str, Any]:
-        """The INFO answer as one flat mapping, plus `ping_seconds` (the median of some) and `ping_seconds_maximum`."""
+        """The INFO answer as one flat mapping, plus `ping_seconds` (the median of some) and `ping_seconds_maximum`; or, where
+        PING is refused, `ping_refused`: what was said. `stops_writes`, after a snapshot that failed: 1 where that stops all
+        writes, else 0; missing where it is not known."""
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
         """`info`, and from two looks at it `hits_per_second`, `misses_per_second`, `evicted_per_second`, `expired_per_second` and
@@ -218,10 +220,12 @@ class Cache(Source, Protocol):
         """What its own latency monitor noticed. Columns: event, time (of the latest), latest_seconds, maximum_seconds."""
 
     def waits(self, *, again: bool = False) -> Mapping[str, float]:
-        """How long it lets a client wait that reaches it: `connect_seconds`; `longest_seconds`, a PING's beyond that;
-        `waited_ratio`, the share of the time that PINGs spent so, less what our own side took. One without an answer has waited,
-        and `unanswered` is 1 then, else 0. `crowded_ratio`: of a Redis on this machine, the share of the time at which processes
-        waited for a processor; else 0. again: it is a second look, which a record keeps beside the first.
+        """How long it lets a client wait that reaches it: `connect_seconds`; `longest_seconds`, the longest wait beyond that of a
+        PING, or of a command that is held up as a write is and changes nothing; `longest_ping_seconds`, of PINGs alone, missing
+        where none was answered or waited for; `waited_ratio`, the share of the time that was spent so, less what our own side
+        took. What is without an answer has waited, and `unanswered` is 1 then, else 0. `crowded_ratio`: of a Redis on this
+        machine, the share of the time at which processes waited for a processor; else 0. again: it is a second look, which a
+        record keeps beside the first.
         """
 
     def key_sample(self, *, limit: int = 500) -> Frame:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runbook_lib.errors import SourceAnswerInvalid, SourceError
+from runbook_lib.errors import SourceError
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources.redis_information import information
 from runbook_lib.sources.redis_looks import key_sample, latency_events, slow_log
 from runbook_lib.sources.redis_session import NAME, RedisSessions
 from runbook_lib.sources.redis_waits import waits
@@ -26,7 +27,6 @@ _COUNTERS = {
     "expired": "expired_keys",
     "rejected": "rejected_connections",
 }
-_PINGS = 5
 # Of the time for one piece of work: for how long PINGs are sent, and after which one counts as not answered. Less than all.
 _SHARE_FOR_PINGS, _SHARE_FOR_ONE = 0.5, 0.4
 
@@ -40,7 +40,7 @@ class RedisCache:
         self._sessions = RedisSessions(connection)
 
     def info(self) -> Mapping[str, Any]:
-        """INFO as one flat mapping, `ping_seconds` and `ping_seconds_maximum`: round trips of PINGs on one connection."""
+        """INFO as one flat mapping, and the round trips of PINGs on the same connection."""
         return self._ask()
 
     def traffic(self, *, every_seconds: float = 1.5) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class RedisCache:
         return self._sessions.run(latency_events)
 
     def waits(self, *, again: bool = False) -> Mapping[str, float]:
-        """PINGs one after the other, against the time that connecting takes."""
+        """PINGs one after the other, PFCOUNT of nothing now and then, against the time that connecting takes."""
         del again
         seconds = self._sessions.timeout_seconds
         return self._sessions.run(
@@ -96,25 +96,10 @@ class RedisCache:
             return {}
 
     def _ask(self) -> Mapping[str, Any]:
-        return self._sessions.run(_information)
-
-
-def _information(client: Redis) -> Mapping[str, Any]:
-    client.ping()
-    seconds = sorted(_ping(client) for _ in range(_PINGS))
-    info: Mapping[str, Any] = client.info()
-    if "redis_version" not in info:  # what follows Redis (Valkey, KeyDB, Dragonfly) says it too
-        raise SourceAnswerInvalid(NAME, "something else than Redis answers: INFO names no redis_version")
-    return {**info, "ping_seconds": seconds[_PINGS // 2], "ping_seconds_maximum": seconds[-1]}
+        return self._sessions.run(information)
 
 
 def _flushes(client: Redis) -> Mapping[str, Any]:
     counted: Mapping[str, Any] = client.info("commandstats")
     calls = [counted.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("flushall", "flushdb")]
     return {"emptied": sum(calls)} if counted else {}
-
-
-def _ping(client: Redis) -> float:
-    started = time.monotonic()
-    client.ping()
-    return time.monotonic() - started

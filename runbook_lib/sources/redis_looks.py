@@ -18,7 +18,7 @@ from runbook_lib.sources.key_families import families, family_of
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["key_sample", "latency_events", "slow_log"]
+__all__ = ["key_sample", "latency_events", "setting", "slow_log"]
 
 _SOURCE = "redis"
 _SLOW_COLUMNS = ["time", "seconds", "command", "keys", "client"]
@@ -43,9 +43,9 @@ def slow_log(client: Redis, *, limit: int) -> Frame:
         return _denied(_SLOW_COLUMNS, command, told)
     rows = [_slow(entry) for entry in told]
     built = frame(sorted(rows, key=lambda row: row[0]), columns=_SLOW_COLUMNS, source=_SOURCE, command=command)
-    kept = _setting(client, "slowlog-max-len")
+    kept = setting(client, "slowlog-max-len")
     built.attrs["full"] = len(rows) >= min(limit, int(kept)) if kept and kept.isdigit() else len(rows) >= limit
-    above = _setting(client, "slowlog-log-slower-than")
+    above = setting(client, "slowlog-log-slower-than")
     if above is not None and above.startswith("-"):
         built.attrs["notes"] = ["Redis keeps no slow log: slowlog-log-slower-than is negative"]
     return built
@@ -70,7 +70,7 @@ def latency_events(client: Redis) -> Frame:
         for name, at, latest, highest, *_ in told
     ]
     built = frame(rows, columns=_EVENT_COLUMNS, source=_SOURCE, command=command)
-    if not rows and _setting(client, "latency-monitor-threshold") == "0":
+    if not rows and setting(client, "latency-monitor-threshold") == "0":
         built.attrs["notes"] = ["Redis' latency monitor is off: config set latency-monitor-threshold 100 turns it on"]
     return built
 
@@ -134,7 +134,7 @@ def _by_family(keys: Sequence[str], facts: Sequence[tuple[int, int, str]]) -> li
     return sorted(rows, key=lambda row: -row["bytes"])
 
 
-def _setting(client: Redis, name: str) -> str | None:
+def setting(client: Redis, name: str) -> str | None:
     """A setting's value; None where CONFIG is not allowed or not there."""
     told = _allowed(client, "CONFIG", "GET", name)
     if isinstance(told, dict):

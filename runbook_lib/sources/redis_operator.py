@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runbook_lib.errors import SourceAnswerInvalid, SourceRefused
+from runbook_lib.errors import SourceAnswerInvalid, SourceRefused, SourceTimeout
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.models import RedisConnection
+from runbook_lib.sources.redis_information import information
 from runbook_lib.sources.redis_looks import key_sample
 from runbook_lib.sources.redis_session import NAME, RedisSessions
+from runbook_lib.sources.redis_waits import held_like_a_write
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -42,9 +44,16 @@ class RedisOperator:
         self._configure(work)
 
     def info(self) -> Mapping[str, Any]:
-        """INFO."""
-        found: Mapping[str, Any] = self._sessions.run(lambda client: client.info())
-        return found
+        """INFO, as the checks read it."""
+        return self._sessions.run(information)
+
+    def holds_writes(self) -> bool:
+        """PFCOUNT of a key that is not there, which waits where writes are paused."""
+        try:
+            self._sessions.run(held_like_a_write)
+        except SourceTimeout:
+            return True
+        return False
 
     def key_sample(self) -> Frame:
         """SCAN, and MEMORY USAGE, TTL and TYPE of what it finds."""

