@@ -11,12 +11,12 @@ from runbook_lib.checks.database_sessions import (
     Sessions,
     full_role,
     own_pods,
-    own_sessions,
     seen_by_database,
     session_signals,
     why_unknown,
 )
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.own_sessions import chains_of, own_sessions
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration, format_instant
@@ -50,7 +50,7 @@ def database_connections(context: CheckContext) -> Finding:
         summary=summary,
         status=_status(context, pool, sessions),
         command=_command(context),
-        tables=tuple(_tables(answers)),
+        tables=tuple(_tables(context, answers)),
         figure=figure_of(pool, summary),
         notes=(*_notes(sessions, context), *_role_notes(context, answers)),
         signals=(
@@ -98,8 +98,8 @@ def _summary(context: CheckContext, pool: Pool, sessions: Sessions | None, answe
         if sessions.held:
             age = format_duration(timedelta(seconds=sessions.held_seconds))
             parts.append(f"{sessions.held} sessions are idle in transaction, the oldest for {age}")
-        if sessions.waiters:
-            parts.append(sessions.blocked)
+        if sessions.blocking is not None:
+            parts.append(str(sessions.blocking))
     if not parts:
         return f"The database connections could not be read: {answers.why_missing('limits') or answers.why_missing('in_use')}."
     if sessions is None:
@@ -115,18 +115,18 @@ def _status(context: CheckContext, pool: Pool, sessions: Sessions | None) -> Fin
         return FindingStatus.UNKNOWN
     limit = context.service.thresholds.database_connections_ratio
     share = (pool.in_use or 0.0) / pool.size if pool.size else 0.0
-    if share > limit.warning or (sessions is not None and (sessions.held or sessions.waiters)):
+    if share > limit.warning or (sessions is not None and (sessions.held or sessions.blocking is not None)):
         return FindingStatus.WARNING
     return FindingStatus.NORMAL
 
 
-def _tables(answers: Answers) -> list[tuple[str, Frame]]:
-    captions = {
-        "connections": "Connections by application and state",
-        "sessions": "Oldest sessions of this service",
-        "chains": "Blocking chains",
-    }
-    found = [(caption, _of_others(answers.get(name))) for name, caption in captions.items()]
+def _tables(context: CheckContext, answers: Answers) -> list[tuple[str, Frame]]:
+    chains = answers.get("chains")
+    found = (
+        ("Connections by application and state", _of_others(answers.get("connections"))),
+        ("Oldest sessions of this service", _of_others(answers.get("sessions"))),
+        ("Blocking chains", chains_of(chains, context) if chains is not None else None),
+    )
     return [(caption, table) for caption, table in found if table is not None and len(table)]
 
 
@@ -138,12 +138,12 @@ def _of_others(table: Frame | None) -> Frame | None:
 
 
 def _notes(sessions: Sessions | None, context: CheckContext) -> list[str]:
-    if sessions is None or not sessions.waiters:
+    if sessions is None or (found := sessions.blocking) is None:
         return []
     return [
-        f"{sessions.blocker} blocks {sessions.waiters} sessions for {sessions.blocked_seconds:.0f} s: a restart of "
-        f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({sessions.blocking_pid}) stops its "
-        f"statement, pg_terminate_backend({sessions.blocking_pid}) ends a session that is idle in transaction."
+        f"{found.blocker} blocks {found.waiters} sessions for {found.seconds:.0f} s: a restart of "
+        f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({found.pid}) stops its "
+        f"statement, pg_terminate_backend({found.pid}) ends a session that is idle in transaction."
     ]
 
 
@@ -151,7 +151,9 @@ def _hindrance(context: CheckContext, sessions: Sessions | None, answers: Answer
     """What keeps the pool from having a free connection, as a clause; empty when nothing is seen to."""
     if not context.live:
         return ""
-    return (sessions.blocked if sessions is not None else "") or full_role(context, answers)
+    return (str(sessions.blocking) if sessions is not None and sessions.blocking is not None else "") or full_role(
+        context, answers
+    )
 
 
 def _role_notes(context: CheckContext, answers: Answers) -> list[str]:

@@ -11,8 +11,9 @@ from runbook_lib.analysis.episodes import step_up
 from runbook_lib.analysis.series import as_series
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.checks.database_sessions import own_sessions, why_unknown
+from runbook_lib.checks.database_sessions import why_unknown
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.own_sessions import own_sessions
 from runbook_lib.models.blocking import Blocker, LongStatement, longest_statement, root_blocker
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame

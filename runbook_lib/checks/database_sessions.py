@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pandas as pd
 
 from runbook_lib.checks.asking import Answers, Question
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_readiness import pods_down, unreachable
+from runbook_lib.checks.own_sessions import Blocking, blocking_of, own_rows
 from runbook_lib.models.finding import Presence, Signal
-from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration
-from runbook_lib.service import Service
 
 _MOST = 0.5  # of the pool
 _SHORTEST_HOLD_SECONDS = 10.0
@@ -35,16 +32,8 @@ class Sessions:
     open_transactions: int
     held: int
     held_seconds: float
-    blocker: str
-    blocking_pid: int | None
-    waiters: int
-    blocked_seconds: float
+    blocking: Blocking | None
     hidden: int
-
-    @property
-    def blocked(self) -> str:
-        """Who waits for whom, as a sentence; empty when nobody waits."""
-        return f"{self.waiters} sessions wait for a lock that {self.blocker} holds" if self.waiters else ""
 
 
 def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None:
@@ -55,18 +44,13 @@ def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None
     idle = sessions[sessions["state"].str.startswith("idle in transaction")] if len(sessions) else sessions
     held = idle[idle["state_seconds"] > _hold_limit_seconds(context)] if len(idle) else idle
     chains = answers.get("chains")
-    blocked = chains[chains["blocked_seconds"] > _BLOCKED_SECONDS] if chains is not None and len(chains) else None
-    root: Mapping[str, Any] = blocked.sort_values("waiters").iloc[-1].to_dict() if blocked is not None and len(blocked) else {}
     return Sessions(
         used=int(limits["used_connections"]),
         maximum=int(limits["max_connections"]) - int(limits.get("reserved_connections") or 0),
         open_transactions=len(idle),
         held=len(held),
         held_seconds=float(held["state_seconds"].max()) if len(held) else 0.0,
-        blocker=_named(root) if root else "",
-        blocking_pid=int(root["root_pid"]) if root else None,
-        waiters=int(root["waiters"]) if root else 0,
-        blocked_seconds=float(root["blocked_seconds"]) if root else 0.0,
+        blocking=blocking_of(chains, context, longer_than_seconds=_BLOCKED_SECONDS) if chains is not None else None,
         hidden=int(sessions.attrs.get("hidden") or 0),
     )
 
@@ -76,22 +60,6 @@ def own_pods(context: CheckContext) -> dict[str, Question]:
     component, cluster = context.service.components.database, context.sources.cluster
     selector = component.selector if component is not None else None
     return {"pods": Question(cluster, lambda: cluster.pods(selector))} if selector else {}
-
-
-def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
-    """The sessions of this service, by application name or user; all of them when the service file names neither."""
-    return own_rows(sessions, context.service)
-
-
-def own_rows(rows: Frame, service: Service) -> Frame:
-    """Of rows with an application and a user those of this service; all of them when the service file names neither."""
-    component = service.components.database
-    if component is None or rows.empty or not component.tells_its_sessions:
-        return rows
-    names = zip(rows["application"], rows["user"], strict=True)
-    mine = Frame(rows[[component.owns(application=str(application), user=str(user)) for application, user in names]])
-    mine.attrs.update(rows.attrs)
-    return mine
 
 
 def full_role(context: CheckContext, answers: Answers) -> str:
@@ -130,14 +98,6 @@ def _hold_limit_seconds(context: CheckContext) -> float:
     """No request keeps a transaction open for longer than twice its longest downstream timeout: what does has been leaked."""
     timeouts = [one.timeout_seconds or 0.0 for one in context.service.dependencies.downstream]
     return max(_SHORTEST_HOLD_SECONDS, 2 * max(timeouts, default=0.0))
-
-
-def _named(root: Mapping[str, Any]) -> str:
-    """The session at the root of a blocking chain: its pid, and what it is when the chain's row speaks of it."""
-    pid = f"pid {int(root['root_pid'])}"
-    if root.get("blocking_pid") != root["root_pid"]:
-        return pid
-    return f"{pid} ({root['blocking_application'] or 'no application name'}, {root['blocking_state']})"
 
 
 def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answers) -> Signal:
@@ -209,11 +169,11 @@ def _blocked(context: CheckContext, sessions: Sessions | None, answers: Answers)
             presence=Presence.UNKNOWN,
             text=f"blocking is not known: {why_unknown(context, answers, 'chains', 'limits', 'sessions')}",
         )
-    if not sessions.waiters:
-        return _not_seen(name, "no chain of sessions that wait for a lock was seen at that moment", sessions)
-    since = context.now - timedelta(seconds=sessions.blocked_seconds) if context.live else None
-    text = sessions.blocked
-    return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=sessions.blocker)
+    blocking = sessions.blocking
+    if blocking is None:
+        return _not_seen(name, "no session of the service was seen to wait for a lock for long", sessions)
+    since = context.now - timedelta(seconds=blocking.seconds) if context.live else None
+    return Signal(name=name, presence=Presence.PRESENT, text=str(blocking), since=since, subject=blocking.blocker)
 
 
 def _not_seen(name: str, text: str, sessions: Sessions) -> Signal:

@@ -190,8 +190,9 @@ class Database(Source, Protocol):
         seen first. `attrs["tables"]`: the definition of each of these tables, as `TableDefinition.of` reads it."""
 
     def blocking_chains(self) -> Frame:
-        """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,
-        blocking_state, blocking_seconds, blocking_query, root_pid, waiters (sessions waiting on the root)."""
+        """Columns: blocked_pid, database (of who waits), blocked_application, blocked_user, blocked_seconds, blocked_query,
+        blocking_pid, blocking_application, blocking_user, blocking_state, blocking_seconds, blocking_query, root_pid, waiters
+        (sessions waiting on the root). Of the whole server: locks on roles and the like know no database."""
 
     def table_sizes(self, *, limit: int = 50) -> Frame:
         """Columns: schema, table, total_bytes, table_bytes, index_bytes, live_rows, dead_rows, last_autovacuum_at."""

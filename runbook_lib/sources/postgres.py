@@ -40,10 +40,10 @@ _SESSION_COLUMNS = {
     "state_seconds": "number", "transaction_seconds": "number", "query": "text", "blocked_by": "any",
 }  # fmt: skip
 _BLOCKING_COLUMNS = {
-    "blocked_pid": "integer", "blocked_application": "text", "blocked_seconds": "number", "blocked_query": "text",
-    "blocking_pid": "integer", "blocking_application": "text", "blocking_state": "text", "blocking_seconds": "number",
-    "blocking_query": "text", "blocking_user": "text", "blocking_backend_start": "time", "relation": "text", "mode": "text",
-    "root_pid": "integer", "waiters": "integer",
+    "blocked_pid": "integer", "database": "text", "blocked_application": "text", "blocked_user": "text",
+    "blocked_seconds": "number", "blocked_query": "text", "blocking_pid": "integer", "blocking_application": "text",
+    "blocking_state": "text", "blocking_seconds": "number", "blocking_query": "text", "blocking_user": "text",
+    "blocking_backend_start": "time", "relation": "text", "mode": "text", "root_pid": "integer", "waiters": "integer",
 }  # fmt: skip
 _TABLE_COLUMNS = {
     "schema": "text", "table": "text", "total_bytes": "number", "table_bytes": "number", "index_bytes": "number",
@@ -62,11 +62,12 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The rows of a named statement, and of how many sessions `role` may not see the details."""
+    """The rows of a named statement that was run in `database`, and of how many sessions `role` may not see the details."""
 
     rows: list[Row]
     hidden: int
     role: str
+    database: str
 
     @property
     def notes(self) -> list[str]:
@@ -81,7 +82,7 @@ class PostgresDatabase:
 
     Every call opens a connection and closes it, four at once at most, also through PgBouncer in transaction mode. Statements of
     other sessions are shown with `?` for their constants, which may be personal data. `attrs["hidden"]` counts the sessions
-    whose details this role may not see, `attrs["notes"]` says so in sentences.
+    whose details this role may not see, `attrs["notes"]` says so in sentences; `attrs["database"]` is the one that was asked.
     """
 
     name = NAME
@@ -156,7 +157,7 @@ class PostgresDatabase:
                     time.sleep(every_seconds)
                     session.execute("SELECT pg_stat_clear_snapshot()")
                 rows += [(sample, *row) for row in session.execute(_text(named("sessions")), parameters).fetchall()]
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "")
             return _Answer(rows, *hidden)
 
         columns = {"sample": "integer", **_SESSION_COLUMNS}
@@ -222,7 +223,7 @@ class PostgresDatabase:
 
         def work(session: Connection[Any]) -> _Answer:
             rows = session.execute(_text(named(name)), parameters).fetchall()
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "")
             return _Answer(rows, *hidden)
 
         return self._sessions.transaction(work)
@@ -230,7 +231,7 @@ class PostgresDatabase:
     def _table(self, answer: _Answer, columns: Mapping[str, str], name: str, parameters: Mapping[str, Any]) -> Frame:
         command = self._sessions.psql(rendered(named(name), parameters))
         built = table(answer.rows, columns, source=NAME, query=name, command=command)
-        built.attrs.update({"notes": answer.notes, "hidden": answer.hidden})
+        built.attrs.update({"notes": answer.notes, "hidden": answer.hidden, "database": answer.database})
         return built
 
 

@@ -72,7 +72,9 @@ _ACCESS: dict[str, Any] = {
 }
 _CHAIN: dict[str, Any] = {
     "blocked_pid": 100,
+    "database": "shop",
     "blocked_application": "shop",
+    "blocked_user": "shop",
     "blocked_seconds": 60.0,
     "blocked_query": "insert into orders",
     "blocking_pid": 7,

@@ -1,15 +1,19 @@
 -- Who waits for a lock, and who holds or asks for it before them.
 -- From pg_locks, which shows every role's locks, rather than from wait events, which pg_stat_activity hides without pg_monitor.
+-- Of all databases, since locks on roles and the like are waited for across them; only this one's relations have names here.
 -- A blocking pid of 0 is a prepared transaction: nobody's session, to be ended with ROLLBACK PREPARED.
 WITH waiting AS (
-    SELECT pid, min(mode) AS mode, min(relation::regclass::text) AS relation
-    FROM pg_catalog.pg_locks
-    WHERE NOT granted AND pid IS NOT NULL
-    GROUP BY pid
+    SELECT l.pid, min(l.mode) AS mode, min(CASE WHEN l.database IN (0, d.oid) THEN l.relation::regclass::text END) AS relation
+    FROM pg_catalog.pg_locks AS l
+    CROSS JOIN (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AS d
+    WHERE NOT l.granted AND l.pid IS NOT NULL
+    GROUP BY l.pid
 )
 SELECT DISTINCT
     w.pid AS blocked_pid,
+    coalesce(blocked.datname::text, '') AS database,
     coalesce(blocked.application_name, '') AS blocked_application,
+    coalesce(blocked.usename::text, '') AS blocked_user,
     extract(epoch FROM clock_timestamp() - coalesce(blocked.query_start, blocked.xact_start))::float8 AS blocked_seconds,
     coalesce(blocked.query, '') AS blocked_query,
     blocker.pid AS blocking_pid,

@@ -164,6 +164,52 @@ def test_a_blocking_session_is_named_with_what_it_does_and_how_to_end_it() -> No
     assert finding.status is FindingStatus.WARNING
 
 
+def with_chains(*parts: Any, database: str = "shop") -> FakeDatabase:
+    """Chains of the whole server, asked for in this database."""
+    chains = together(*parts)
+    chains.attrs["database"] = database
+    return FakeDatabase(chains=chains)
+
+
+@pytest.mark.parametrize("strangers", [{"blocked_application": "reports"}, {"database": "shop_staging"}])
+def test_whoever_holds_up_only_others_is_no_trouble_of_this_service(strangers: dict[str, str]) -> None:
+    finding = connections(database=with_chains(chain(6, blocked_seconds=45.0, **strangers)))
+    assert told(finding, "sessions_blocked").presence is Presence.ABSENT
+    assert "Blocking chains" not in dict(finding.tables)
+    assert finding.status is FindingStatus.NORMAL
+
+
+def test_of_two_chains_the_one_that_the_service_waits_in_is_told_however_long_the_other_is() -> None:
+    others = chain(6, blocked_application="reports", blocked_seconds=90.0, blocking_pid=8, root_pid=8)
+    finding = connections(database=with_chains(others, chain(2, blocked_seconds=45.0)))
+    assert "2 sessions wait for a lock that pid 7 (psql, idle in transaction) holds" in finding.summary
+    assert set(dict(finding.tables)["Blocking chains"]["root_pid"]) == {7}
+
+
+def test_a_service_that_waits_for_somebody_who_waits_is_told_who_is_at_the_root() -> None:
+    between = {"blocked_pid": 50, "blocked_application": "reports", "blocked_user": "reports"}
+    root = chain(1, blocked_seconds=50.0, root_pid=9, blocking_pid=9, blocking_application="migration", **between)
+    own = chain(3, blocked_seconds=45.0, root_pid=9, blocking_pid=50, blocking_application="reports", blocking_state="active")
+    finding = connections(database=with_chains(own, root))
+    assert told(finding, "sessions_blocked").subject == "pid 9 (migration, idle in transaction)"
+    assert "3 sessions wait" in finding.summary
+    assert len(dict(finding.tables)["Blocking chains"]) == 4
+
+
+def test_chains_that_were_recorded_before_they_said_whose_session_waits_are_read_as_then() -> None:
+    old = chain(2, blocked_seconds=45.0).drop(columns=["database", "blocked_user"])
+    assert told(connections(database=FakeDatabase(chains=old)), "sessions_blocked").presence is Presence.PRESENT
+
+
+def test_sessions_of_another_database_are_not_this_services() -> None:
+    held = sessions(12, database="shop_staging", state="idle in transaction", state_seconds=600.0)
+    held.attrs["database"] = "shop"
+    assert told(connections(database=FakeDatabase(sessions=held)), "connections_held_beyond_request").presence is Presence.ABSENT
+    held.attrs["database"] = "postgres"
+    read_elsewhere = told(connections(database=FakeDatabase(sessions=held)), "connections_held_beyond_request")
+    assert read_elsewhere.presence is Presence.PRESENT, "known by its name, which is the service's"
+
+
 def test_a_lock_that_is_waited_for_briefly_is_everyday_life() -> None:
     finding = connections(database=FakeDatabase(chains=chain(3, blocked_seconds=0.4)))
     assert told(finding, "sessions_blocked").presence is Presence.ABSENT

@@ -109,8 +109,29 @@ def test_a_blocking_chain_names_its_root_even_to_a_role_without_rights(server, u
         assert chain["blocking_pid"] == chain["root_pid"] == blocked.holder.info.backend_pid
         assert chain["waiters"] == 1
         assert chain["blocking_application"] == "holder"
+        assert chain["blocked_application"] == "waiter"
+        assert (chain["database"], chain["blocked_user"]) == ("postgres", "postgres")
         assert "Ann" not in chain["blocking_query"]
         assert "Bob" not in chain["blocking_query"]
+
+
+@pytest.mark.parametrize(("asked", "relation"), [("postgres", "crowded"), ("elsewhere", "")])
+def test_only_a_table_of_this_database_is_named_since_numbers_mean_others_elsewhere(server, asked, relation):
+    with server.connect() as admin:
+        admin.execute("drop database if exists elsewhere")
+        admin.execute("create database elsewhere")
+        admin.execute("create table if not exists crowded (id int)")
+    with server.connect(autocommit=False) as holder, server.connect(autocommit=False) as waiter:
+        holder.execute("lock table crowded")
+        thread = threading.Thread(target=lambda: waiter.execute("lock table crowded"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        chains = server.source(dbname=asked).blocking_chains()
+        assert (chains["database"].tolist(), chains["relation"].tolist()) == (["postgres"], [relation])
+        assert chains.attrs["database"] == asked
+        holder.rollback()
+        thread.join(5)
+        waiter.rollback()
 
 
 def test_without_blocking_there_is_an_empty_frame_of_the_same_columns(server):

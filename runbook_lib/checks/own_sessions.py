@@ -1,0 +1,101 @@
+"""Which of the server's sessions are the service's, and whom they wait for: other databases have troubles of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from runbook_lib.checks.context import CheckContext
+from runbook_lib.models.frame import Frame
+from runbook_lib.service import Service
+from runbook_lib.service.models import DatabaseComponent
+
+__all__ = ["Blocking", "blocking_of", "chains_of", "own_rows", "own_sessions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """Who holds the lock that most of the service's sessions wait for. waiters: how many; seconds: the longest wait."""
+
+    pid: int
+    blocker: str
+    waiters: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.waiters} sessions wait for a lock that {self.blocker} holds"
+
+
+def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
+    """The sessions of this service."""
+    return own_rows(sessions, context.service)
+
+
+def own_rows(rows: Frame, service: Service) -> Frame:
+    """Of rows with an application and a user those of this service; all of its database where the service file names neither."""
+    component = service.components.database
+    if component is None or rows.empty:
+        return rows
+    near = Frame(rows[_near(rows, component)])
+    names = zip(near["application"], near["user"], strict=True)
+    mine = Frame(near[[component.owns(application=str(application), user=str(user)) for application, user in names]])
+    mine.attrs.update(rows.attrs)
+    return mine
+
+
+def _near(rows: Frame, component: DatabaseComponent) -> pd.Series:
+    """Which rows are of the database that was asked, or of that of the service file: through a pooler they differ in name.
+
+    Who reads from another database than the service's knows its sessions by their names, in whichever they are.
+    """
+    asked = rows.attrs.get("database")  # a record from before it was told has none
+    elsewhere = component.tells_its_sessions and asked != component.name
+    if not asked or elsewhere or "database" not in rows:
+        return pd.Series(True, index=rows.index)
+    return rows["database"].isin([asked, component.name])
+
+
+def blocking_of(chains: Frame, context: CheckContext, *, longer_than_seconds: float) -> Blocking | None:
+    """At the root of most waits of the service that have lasted so long; None when none has."""
+    own = _blocked(chains, context)
+    long = own[own["blocked_seconds"] > longer_than_seconds]
+    if long.empty:
+        return None
+    waits = long.groupby("root_pid")["blocked_pid"].nunique()
+    pid = int(waits.sort_values(kind="stable").index[-1])
+    return Blocking(
+        pid=pid,
+        blocker=_named(pid, chains),
+        waiters=int(waits[pid]),
+        seconds=float(long["blocked_seconds"][long["root_pid"] == pid].max()),
+    )
+
+
+def chains_of(chains: Frame, context: CheckContext) -> Frame:
+    """The chains that a session of the service waits in, those who stand between it and the root included."""
+    return Frame(chains[chains["root_pid"].isin(set(_blocked(chains, context)["root_pid"]))])
+
+
+def _blocked(chains: Frame, context: CheckContext) -> Frame:
+    """The rows in which it is the service that waits; all of a record from before it was told whose session waits."""
+    if "blocked_user" not in chains:
+        return chains
+    waiting = Frame(
+        chains[["database", "blocked_application", "blocked_user"]].set_axis(["database", "application", "user"], axis="columns")
+    )
+    waiting.attrs.update(chains.attrs)
+    own = own_rows(waiting, context.service)
+    return Frame(chains.loc[own.index])
+
+
+def _named(pid: int, chains: Frame) -> str:
+    """Who it is, by any row that it holds up: the service may wait for another one, who waits for it."""
+    rows = chains[chains["blocking_pid"] == pid]
+    if rows.empty:
+        return f"pid {pid}"
+    row: Mapping[Any, Any] = rows.iloc[0].to_dict()
+    who = row["blocking_application"] or row.get("blocking_user") or "no application name"
+    return f"pid {pid} ({who}, {row['blocking_state']})"
