@@ -89,7 +89,7 @@ def session_signals(
         _held(context, pool_size, sessions, answers),
         _in_transaction(context, pool_size, sessions, answers),
         _blocked(context, sessions, answers),
-        unreachable(answers),
+        unreachable(context, answers),
         pods_down(context, answers),
     ]
 

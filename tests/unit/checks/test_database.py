@@ -28,6 +28,7 @@ from runbook_lib.testing import (
     sessions,
     together,
 )
+from runbook_lib.testing.sickness import Sickness
 
 ONSET = ago(10)
 
@@ -220,6 +221,23 @@ def test_a_server_that_has_no_free_connection_says_so_by_refusing_us() -> None:
     finding = connections(database=Sick("refused", reason, name="postgres"))
     assert told(finding, "server_connections_exhausted").presence is Presence.PRESENT
     assert told(finding, "database_unreachable").presence is Presence.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("sickness", "pod_ready", "presence"),
+    [
+        ("timeout", True, Presence.UNKNOWN),
+        ("timeout", False, Presence.PRESENT),
+        ("unreachable", True, Presence.PRESENT),
+        ("refused", False, Presence.UNKNOWN),
+    ],
+)
+def test_a_late_answer_is_no_dead_database_unless_its_pods_are_down(
+    sickness: Sickness, pod_ready: bool, presence: Presence
+) -> None:
+    cluster = FakeCluster(others={"app=postgres": pods(["postgres-0"], ready=pod_ready)})
+    finding = connections(database=Sick(sickness, "no answer within 10 s", name="postgres"), cluster=cluster)
+    assert told(finding, "database_unreachable").presence is presence
 
 
 @pytest.mark.parametrize(("used", "presence"), [(60, Presence.ABSENT), (96, Presence.PRESENT)])

@@ -22,8 +22,8 @@ __all__ = ["server"]
 
 
 @contextmanager
-def listening(answer: bytes | None = None):
-    """A server that accepts, and then says this, or nothing at all."""
+def listening(*answers: bytes):
+    """A server that accepts, and then says this, each once it was asked; or nothing at all."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -34,9 +34,10 @@ def listening(answer: bytes | None = None):
                 except OSError:
                     return
                 kept.append(connection)
-                if answer is not None:
+                for answer in answers:
                     connection.recv(1024)
                     connection.sendall(answer)
+                if answers:
                     connection.close()
 
         threading.Thread(target=serve, daemon=True).start()
@@ -286,15 +287,26 @@ def test_a_closed_port_is_unreachable():
     assert source.probe().status == "unreachable"
 
 
-def test_a_server_that_accepts_and_never_answers_times_out():
+def test_a_server_that_accepts_and_never_answers_is_unreachable():
     with listening() as port:
         source = PostgresDatabase(
             PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop", connect_timeout_seconds=2)
         )
         began = time.monotonic()
-        with pytest.raises(SourceTimeout):
+        with pytest.raises(SourceUnreachable, match="not even with a refusal"):
             source.limits()
         assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("code", ["08P01", "53300"])
+def test_a_pooler_whose_queue_is_too_long_is_full_and_not_gone(code):
+    fields = f"SFATAL\0C{code}\0Mquery_wait_timeout\0\0".encode()
+    refusal = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    welcome = b"R" + (8).to_bytes(4, "big") + (0).to_bytes(4, "big") + b"Z" + (5).to_bytes(4, "big") + b"I"
+    with listening(welcome, refusal) as port:
+        source = PostgresDatabase(PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop?sslmode=disable"))
+        with pytest.raises(SourceRefused, match="query_wait_timeout"):
+            source.limits()
 
 
 def forwarding(server: Server, until: bytes):
