@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 from runbook_lib.checks.asking import Answers, Question, ask
@@ -9,8 +10,8 @@ from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_pool import Pool, figure_of, pool_signals, seen_by_service
 from runbook_lib.checks.database_sessions import (
     Sessions,
-    full_role,
     own_pods,
+    roles_of,
     seen_by_database,
     session_signals,
     why_unknown,
@@ -26,7 +27,8 @@ from runbook_lib.sources.postgres_session import OWN_NAME
 def database_connections(context: CheckContext) -> Finding:
     """Is the connection pool full, since when, and who holds the connections?"""
     database, cluster = context.sources.database, context.sources.cluster
-    answers = ask(
+    began = time.monotonic()
+    seen = ask(
         {
             "application_pods": Question(cluster, lambda: cluster.pods(context.selector)),
             "in_use": over_time(context, "pool_in_use"),
@@ -41,6 +43,7 @@ def database_connections(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
+    answers = _with_logs(context, seen, seconds=context.deadline_seconds - (time.monotonic() - began))
     pool = seen_by_service(answers, context)
     sessions = seen_by_database(answers, context)
     summary = _summary(context, pool, sessions, answers)
@@ -58,6 +61,20 @@ def database_connections(context: CheckContext) -> Finding:
             *session_signals(context, sessions, answers, pool_size=pool.size),
         ),
         sources=answers.sources,
+    )
+
+
+def _with_logs(context: CheckContext, seen: Answers, *, seconds: float) -> Answers:
+    """With the service's logs, where the database limits a role and nothing else tells which is the service's."""
+    roles = roles_of(context, seen)
+    if not context.live or not roles.full or roles.own or seconds <= 0:
+        return seen
+    lines = context.service.limits.log_lines_per_pod
+    logs = context.sources.logs
+    question = Question(logs, lambda: logs.read(context.selector, window=context.window, lines_per_pod=lines))
+    told = ask({"logs": question}, deadline_seconds=seconds)
+    return Answers(
+        values={**seen.values, **told.values}, errors={**seen.errors, **told.errors}, sources=(*seen.sources, *told.sources)
     )
 
 
@@ -151,18 +168,26 @@ def _hindrance(context: CheckContext, sessions: Sessions | None, answers: Answer
     """What keeps the pool from having a free connection, as a clause; empty when nothing is seen to."""
     if not context.live:
         return ""
-    return (str(sessions.blocking) if sessions is not None and sessions.blocking is not None else "") or full_role(
-        context, answers
-    )
+    blocking = sessions.blocking if sessions is not None else None
+    return str(blocking) if blocking is not None else roles_of(context, answers).limited
 
 
 def _role_notes(context: CheckContext, answers: Answers) -> list[str]:
-    if not context.live or not (text := full_role(context, answers)):
+    roles = roles_of(context, answers)
+    if not context.live:
         return []
-    return [
-        f"{text[0].upper()}{text[1:]}: new pods get none either, so that neither a restart nor a larger pool helps. "
-        f"Find out who set it; ALTER ROLE … CONNECTION LIMIT -1 takes it away."
-    ]
+    notes = []
+    if text := roles.limited:
+        notes.append(
+            f"{text[0].upper()}{text[1:]}: new pods get none either, so that neither a restart nor a larger pool helps. "
+            f"Find out who set it; ALTER ROLE … CONNECTION LIMIT -1 takes it away."
+        )
+    if roles.refused and roles.refused not in roles.own:
+        notes.append(
+            f"Role {roles.refused}, which this reads with, has as many connections as its CONNECTION LIMIT lets it have: that "
+            f"says nothing of the service. It takes four at once: ALTER ROLE {roles.refused} CONNECTION LIMIT 4 or more."
+        )
+    return notes
 
 
 def _command(context: CheckContext) -> str:

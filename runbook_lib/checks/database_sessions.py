@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
 import pandas as pd
 
@@ -17,7 +19,10 @@ from runbook_lib.models.window import format_duration
 _MOST = 0.5  # of the pool
 _SHORTEST_HOLD_SECONDS = 10.0
 _BLOCKED_SECONDS = 5.0
-_FULL_SERVER = "too many clients|remaining connection slots|too many connections"
+_FULL_SERVER = (
+    "too many clients|remaining connection slots|too many connections for database|no more connections allowed|query_wait_timeout"
+)
+_FULL_ROLE = re.compile(r'too many connections for role "([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +67,40 @@ def own_pods(context: CheckContext) -> dict[str, Question]:
     return {"pods": Question(cluster, lambda: cluster.pods(selector))} if selector else {}
 
 
-def full_role(context: CheckContext, answers: Answers) -> str:
-    """Which role of the service has as many connections as it may, as a clause; from `limits` and `connections`. Empty: none."""
-    limits, connections = answers.get("limits"), answers.get("connections")
-    if limits is None or connections is None or not len(connections):
-        return ""
-    own = {str(user) for user in own_rows(connections, context.service)["user"]}
-    full = sorted(own & set(limits.get("full_roles") or ()))
-    return f"role {full[0]} has as many connections as its CONNECTION LIMIT lets it have" if full else ""
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Those of the service, as far as they are known, and those that have as many connections as they may.
+
+    refused: the role that this was to be read with, where it is one of these; whatever it is, it is not the server.
+    """
+
+    own: frozenset[str]
+    full: frozenset[str]
+    refused: str
+
+    @property
+    def limited(self) -> str:
+        """Which role of the service has as many connections as it may, as a clause. Empty: none that is known."""
+        ours = sorted(self.own & self.full)
+        return f"role {ours[0]} has as many connections as its CONNECTION LIMIT lets it have" if ours else ""
+
+
+def roles_of(context: CheckContext, answers: Answers) -> Roles:
+    """From the questions `limits`, `connections`, and `logs`, where these were asked.
+
+    A service that the limit leaves no connection is known by its service file, or by what it logs.
+    """
+    limits, connections, logs = answers.get("limits"), answers.get("connections"), answers.get("logs")
+    component = context.service.components.database
+    refused = next((found for error in answers.errors.values() if (found := _FULL_ROLE.search(error.error or ""))), None)
+    full = set((limits or {}).get("full_roles") or ()) | ({refused[1]} if refused else set())
+    own = {str(user) for user in own_rows(connections, context.service)["user"]} if connections is not None else set()
+    if component is not None and component.user:
+        own |= {component.user, *(role for role in full if fnmatchcase(role, component.user))}
+    if logs is not None:
+        logged = {role for message in logs["message"] for role in _FULL_ROLE.findall(str(message))}
+        own, full = own | logged, full | (logged if limits is None else set())
+    return Roles(own=frozenset(own), full=frozenset(full), refused=refused[1] if refused else "")
 
 
 def why_unknown(context: CheckContext, answers: Answers, *names: str) -> str:
@@ -102,16 +133,17 @@ def _hold_limit_seconds(context: CheckContext) -> float:
 
 def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answers) -> Signal:
     name = "server_connections_exhausted"
-    refused = answers.errors.get("limits")
+    role, refused = roles_of(context, answers).refused, answers.errors.get("limits")
     if refused is not None and pd.Series([refused.error or ""]).str.contains(_FULL_SERVER).any():
         text = f"the database refuses new connections: {refused.error}"
         return Signal(name=name, presence=Presence.PRESENT, text=text)
     if sessions is None:
-        return Signal(
-            name=name,
-            presence=Presence.UNKNOWN,
-            text=f"the server's connections are not known: {why_unknown(context, answers, 'limits', 'sessions')}",
+        why = (
+            f"role {role}, which this reads with, may have no more"
+            if role
+            else why_unknown(context, answers, "limits", "sessions")
         )
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the server's connections are not known: {why}")
     text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
     full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
     return Signal(
@@ -121,14 +153,17 @@ def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answer
 
 def _role_full(context: CheckContext, answers: Answers) -> Signal:
     """Whether the database lets the service's own role have no more connections: no new pod gets any either."""
-    name, limits, connections = "role_connections_exhausted", answers.get("limits"), answers.get("connections")
-    if limits is None or connections is None or not context.live:
+    name, roles = "role_connections_exhausted", roles_of(context, answers)
+    if context.live and roles.limited:
+        return Signal(name=name, presence=Presence.PRESENT, text=roles.limited)
+    if answers.get("limits") is None or answers.get("connections") is None or not context.live:
         why = why_unknown(context, answers, "limits") or why_unknown(context, answers, "connections")
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the connections of the service's role are not known: {why}")
-    text = full_role(context, answers)
-    if not text:
-        return Signal(name=name, presence=Presence.ABSENT, text="the database sets the service's role no limit that is reached")
-    return Signal(name=name, presence=Presence.PRESENT, text=text)
+    if roles.full and not roles.own:
+        listed = ", ".join(sorted(roles.full))
+        text = f"the service has no connection to tell its role by; these have as many as they may: {listed}"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text)
+    return Signal(name=name, presence=Presence.ABSENT, text="the database sets the service's role no limit that is reached")
 
 
 def _held(context: CheckContext, pool_size: float | None, sessions: Sessions | None, answers: Answers) -> Signal:

@@ -14,6 +14,7 @@ from runbook_lib.testing import (
     NOW,
     FakeCluster,
     FakeDatabase,
+    FakeLogs,
     FakeMetrics,
     Sick,
     ago,
@@ -23,6 +24,7 @@ from runbook_lib.testing import (
     error_symptom,
     fake_sources,
     line,
+    log_lines,
     pods,
     service,
     sessions,
@@ -221,6 +223,57 @@ def test_a_server_that_has_no_free_connection_says_so_by_refusing_us() -> None:
     finding = connections(database=Sick("refused", reason, name="postgres"))
     assert told(finding, "server_connections_exhausted").presence is Presence.PRESENT
     assert told(finding, "database_unreachable").presence is Presence.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("words", "presence"),
+    [
+        ("sorry, too many clients already", Presence.PRESENT),
+        ('too many connections for database "shop"', Presence.PRESENT),
+        ("no more connections allowed (max_client_conn)", Presence.PRESENT),
+        ("query_wait_timeout", Presence.PRESENT),
+        ('too many connections for role "mon"', Presence.UNKNOWN),
+    ],
+)
+def test_a_full_server_or_pooler_is_told_from_the_limit_of_the_role_that_asks(words: str, presence: Presence) -> None:
+    finding = connections(database=Sick("refused", f"the server has no free connection: {words}", name="postgres"))
+    assert told(finding, "server_connections_exhausted").presence is presence
+    assert told(finding, "role_connections_exhausted").presence is Presence.UNKNOWN
+    assert ("Role mon, which this reads with" in " ".join(finding.notes)) is (presence is Presence.UNKNOWN)
+
+
+NOBODYS = frame([("reports", "reports", "shop", "idle", "", 1, 5.0)], columns=list(FakeDatabase().connections().columns))
+FULL = 'OperationalError: connection failed: FATAL:  too many connections for role "app"'
+
+
+@pytest.mark.parametrize(
+    ("full", "user", "logged", "presence"),
+    [
+        (["app"], None, "", Presence.UNKNOWN),
+        (["app"], "app", "", Presence.PRESENT),
+        (["app"], "app*", "", Presence.PRESENT),
+        (["batch"], "app", "", Presence.ABSENT),
+        (["app", "batch"], None, FULL, Presence.PRESENT),
+        ([], None, FULL, Presence.ABSENT),
+    ],
+)
+def test_a_role_without_any_connection_left_is_known_by_the_service_file_or_by_what_the_service_logs(
+    full: list[str], user: str | None, logged: str, presence: Presence
+) -> None:
+    known = service()
+    database = known.components.database
+    assert database is not None
+    components = known.components.model_copy(update={"database": database.model_copy(update={"user": user})})
+    logs = FakeLogs(log_lines(logged, since=ONSET)) if logged else FakeLogs()
+    held = FakeDatabase(limits={"full_roles": full}, connections=NOBODYS)
+    sources = fake_sources(database=held, logs=logs)
+    finding = database_connections(
+        context(known.model_copy(update={"components": components}), sources=sources, symptom=error_symptom(ONSET))
+    )
+    signal = told(finding, "role_connections_exhausted")
+    assert signal.presence is presence
+    if presence is not Presence.ABSENT:
+        assert "app" in signal.text
 
 
 @pytest.mark.parametrize(
