@@ -97,7 +97,7 @@ def _looked_at(context: CheckContext, seen: Frame, own: Frame) -> Activity:
         blocker=root_blocker(seen, Frame(active[waits] if len(active) else active)),
         longest=longest_statement(seen, at_least_seconds=_LONG_SECONDS),
         own_longest=longest_statement(own, at_least_seconds=_LONG_SECONDS),
-        hidden=int(seen.attrs.get("hidden") or 0),
+        hidden=int(own.attrs.get("hidden") or 0),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.models.frame import Frame
+from runbook_lib.models.frame import Frame, frame
 from runbook_lib.service import Service
 from runbook_lib.service.models import DatabaseComponent
 
@@ -35,15 +35,26 @@ def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
 
 
 def own_rows(rows: Frame, service: Service) -> Frame:
-    """Of rows with an application and a user those of this service; all of its database where the service file names neither."""
+    """Of rows with an application and a user those of this service; all of its database where the service file names neither.
+
+    `attrs["hidden"]` then counts the service's own of whose details our role sees nothing.
+    """
     component = service.components.database
-    if component is None or rows.empty:
+    if component is None:
         return rows
+    mine = _owned(rows, component) if len(rows) else Frame(rows)
+    mine.attrs.update(rows.attrs)
+    if "hidden_of" in rows.attrs:  # not in a record from before it was told
+        others = frame(rows.attrs["hidden_of"], columns=["application", "user", "database", "count"])
+        others.attrs["database"] = rows.attrs.get("database")
+        mine.attrs["hidden"] = int(_owned(others, component)["count"].sum()) if len(others) else 0
+    return mine
+
+
+def _owned(rows: Frame, component: DatabaseComponent) -> Frame:
     near = Frame(rows[_near(rows, component)])
     names = zip(near["application"], near["user"], strict=True)
-    mine = Frame(near[[component.owns(application=str(application), user=str(user)) for application, user in names]])
-    mine.attrs.update(rows.attrs)
-    return mine
+    return Frame(near[[component.owns(application=str(application), user=str(user)) for application, user in names]])
 
 
 def _near(rows: Frame, component: DatabaseComponent) -> pd.Series:

@@ -68,6 +68,7 @@ class _Answer:
     hidden: int
     role: str
     database: str
+    hidden_of: list[list[Any]]
 
     @property
     def notes(self) -> list[str]:
@@ -82,7 +83,8 @@ class PostgresDatabase:
 
     Every call opens a connection and closes it, four at once at most, also through PgBouncer in transaction mode. Statements of
     other sessions are shown with `?` for their constants, which may be personal data. `attrs["hidden"]` counts the sessions
-    whose details this role may not see, `attrs["notes"]` says so in sentences; `attrs["database"]` is the one that was asked.
+    whose details this role may not see, `attrs["hidden_of"]` says whose they are (application, user, database, how many),
+    `attrs["notes"]` tells it in sentences; `attrs["database"]` is the one that was asked.
     """
 
     name = NAME
@@ -157,7 +159,7 @@ class PostgresDatabase:
                     time.sleep(every_seconds)
                     session.execute("SELECT pg_stat_clear_snapshot()")
                 rows += [(sample, *row) for row in session.execute(_text(named("sessions")), parameters).fetchall()]
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "")
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "", [])
             return _Answer(rows, *hidden)
 
         columns = {"sample": "integer", **_SESSION_COLUMNS}
@@ -223,7 +225,7 @@ class PostgresDatabase:
 
         def work(session: Connection[Any]) -> _Answer:
             rows = session.execute(_text(named(name)), parameters).fetchall()
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "")
+            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "", [])
             return _Answer(rows, *hidden)
 
         return self._sessions.transaction(work)
@@ -232,6 +234,7 @@ class PostgresDatabase:
         command = self._sessions.psql(rendered(named(name), parameters))
         built = table(answer.rows, columns, source=NAME, query=name, command=command)
         built.attrs.update({"notes": answer.notes, "hidden": answer.hidden, "database": answer.database})
+        built.attrs["hidden_of"] = answer.hidden_of
         return built
 
 

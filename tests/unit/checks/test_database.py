@@ -154,6 +154,27 @@ def test_what_our_role_may_not_see_is_unknown_and_not_absent() -> None:
         assert "9 sessions are hidden from our role (grant it pg_monitor)" in told(finding, name).text
 
 
+@pytest.mark.parametrize(("application", "presence"), [("shop", Presence.UNKNOWN), ("rdsadmin", Presence.ABSENT)])
+def test_only_sessions_of_the_service_leave_something_unknown_when_they_are_hidden(application: str, presence: Presence) -> None:
+    some = sessions(1, hidden=2)
+    some.attrs.update({"database": "shop", "hidden_of": [[application, "shop", "shop", 2]]})
+    assert told(connections(database=FakeDatabase(sessions=some)), "connections_held_beyond_request").presence is presence
+
+
+def test_without_names_in_the_service_file_only_sessions_of_its_database_are_its_own() -> None:
+    known = service()
+    database = known.components.database
+    assert database is not None
+    nameless = database.model_copy(update={"application_name": None})
+    known = known.model_copy(update={"components": known.components.model_copy(update={"database": nameless})})
+    for where, presence in (("shop", Presence.PRESENT), ("stray", Presence.ABSENT)):
+        held = sessions(12, database=where, application="any", state="idle in transaction", state_seconds=600.0)
+        held.attrs["database"] = "shop"
+        sources = fake_sources(database=FakeDatabase(sessions=held))
+        finding = database_connections(context(known, sources=sources, symptom=error_symptom(ONSET)))
+        assert told(finding, "connections_held_beyond_request").presence is presence
+
+
 def test_what_is_seen_is_present_even_when_more_is_hidden() -> None:
     held = FakeDatabase(sessions=sessions(12, hidden=3, state="idle in transaction", state_seconds=600.0))
     assert told(connections(database=held), "connections_held_beyond_request").presence is Presence.PRESENT

@@ -77,6 +77,17 @@ def test_a_role_without_rights_is_told_what_is_hidden_and_what_to_grant(server):
     assert seeing.attrs["notes"] == []
 
 
+def test_the_servers_own_sessions_are_neither_connections_nor_hidden_ones(server):
+    source = server.source(user="reader")
+    seen = source.connections()
+    assert set(seen["database"]) <= {"postgres"}, "the launcher of logical replication is in none"
+    with server.connect(application_name="shop"):
+        blind = source.sessions()
+        assert blind.attrs["hidden_of"] == [["shop", "postgres", "postgres", 1]]
+        assert (blind.attrs["hidden"], blind.attrs["database"]) == (1, "postgres")
+        assert source.limits()["used_connections"] == 2, "that one, and the one that asks"
+
+
 def test_sessions_show_statements_without_their_constants_unless_asked(server):
     with ExitStack() as stack:
         Blocked(server, stack)
@@ -114,6 +125,18 @@ def test_a_blocking_chain_names_its_root_even_to_a_role_without_rights(server, u
         assert (chain["database"], chain["blocked_user"]) == ("postgres", "postgres")
         assert "Ann" not in chain["blocking_query"]
         assert "Bob" not in chain["blocking_query"]
+
+
+def test_a_session_waits_since_it_came_to_the_lock_and_not_since_its_statement_began(server):
+    with ExitStack() as stack:
+        blocked = Blocked(server, stack)
+        blocked.holder.rollback()
+        blocked.thread.join(5)
+        blocked.holder.execute("update accounts set owner = 'Bob' where id = 1")
+        late = "do $$ begin perform pg_sleep(1); update accounts set owner = 'Eve' where id = 1; end $$"
+        threading.Thread(target=lambda: blocked.waiter.execute(late), daemon=True).start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        assert server.source().blocking_chains()["blocked_seconds"].iloc[0] < 1
 
 
 @pytest.mark.parametrize(("asked", "relation"), [("postgres", "crowded"), ("elsewhere", "")])
