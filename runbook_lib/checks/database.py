@@ -157,10 +157,15 @@ def _of_others(table: Frame | None) -> Frame | None:
 def _notes(sessions: Sessions | None, context: CheckContext) -> list[str]:
     if sessions is None or (found := sessions.blocking) is None:
         return []
+    lasting = f"{found.blocker} blocks {found.waiters} sessions for {found.seconds:.0f} s"
+    held = f"{lasting}: a restart of {context.service.name} does not free them. Find out whose it is"
+    if found.kind == "prepared":
+        return [f"{held}; select * from pg_prepared_xacts names it, ROLLBACK PREPARED 'its gid' ends it, in its own database."]
+    if found.kind == "autovacuum":
+        return [f"{held}; it begins anew when it is ended. pg_cancel_backend({found.queued}) ends the queue behind it."]
     return [
-        f"{found.blocker} blocks {found.waiters} sessions for {found.seconds:.0f} s: a restart of "
-        f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({found.pid}) stops its "
-        f"statement, pg_terminate_backend({found.pid}) ends a session that is idle in transaction."
+        f"{held}; pg_cancel_backend({found.pid}) stops its statement, pg_terminate_backend({found.pid}) ends a session that is "
+        f"idle in transaction."
     ]
 
 

@@ -120,6 +120,7 @@ def session_signals(
         _held(context, pool_size, sessions, answers),
         _in_transaction(context, pool_size, sessions, answers),
         _blocked(context, sessions, answers),
+        _rootless(sessions),
         unreachable(context, answers),
         pods_down(context, answers),
     ]
@@ -209,6 +210,14 @@ def _blocked(context: CheckContext, sessions: Sessions | None, answers: Answers)
         return _not_seen(name, "no session of the service was seen to wait for a lock for long", sessions)
     since = context.now - timedelta(seconds=blocking.seconds) if context.live else None
     return Signal(name=name, presence=Presence.PRESENT, text=str(blocking), since=since, subject=blocking.blocker)
+
+
+def _rootless(sessions: Sessions | None) -> Signal:
+    """Whether no session can be ended for it: a prepared transaction has none."""
+    prepared = sessions is not None and sessions.blocking is not None and sessions.blocking.kind == "prepared"
+    text = "a prepared transaction holds the lock" if prepared else "no prepared transaction is seen to hold a lock"
+    presence = Presence.PRESENT if prepared else Presence.UNKNOWN if sessions is None else Presence.ABSENT
+    return Signal(name="sessions_blocked_by_prepared", presence=presence, text=text)
 
 
 def _not_seen(name: str, text: str, sessions: Sessions) -> Signal:

@@ -18,9 +18,15 @@ __all__ = ["Blocking", "blocking_of", "chains_of", "own_rows", "own_sessions"]
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """Who holds the lock that most of the service's sessions wait for. waiters: how many; seconds: the longest wait."""
+    """Who holds the lock that most of the service's sessions wait for. waiters: how many; seconds: the longest wait.
+
+    kind: `client`, `autovacuum`, or `prepared`: transactions of pid 0 that no session has. queued: the pid of the first session
+    behind an autovacuum; else 0.
+    """
 
     pid: int
+    kind: str
+    queued: int
     blocker: str
     waiters: int
     seconds: float
@@ -53,6 +59,7 @@ def own_rows(rows: Frame, service: Service) -> Frame:
 
 def _owned(rows: Frame, component: DatabaseComponent) -> Frame:
     near = Frame(rows[_near(rows, component)])
+    near = Frame(near[near["kind"] == "client"]) if "kind" in near else near
     names = zip(near["application"], near["user"], strict=True)
     return Frame(near[[component.owns(application=str(application), user=str(user)) for application, user in names]])
 
@@ -77,8 +84,12 @@ def blocking_of(chains: Frame, context: CheckContext, *, longer_than_seconds: fl
         return None
     waits = long.groupby("root_pid")["blocked_pid"].nunique()
     pid = int(waits.sort_values(kind="stable").index[-1])
+    held = chains[chains["blocking_pid"] == pid]
+    kind = str(held["blocking_kind"].iloc[0]) if "blocking_kind" in held and len(held) else "client" if pid else "prepared"
     return Blocking(
         pid=pid,
+        kind=kind,
+        queued=int(held["blocked_pid"].iloc[0]) if kind == "autovacuum" else 0,
         blocker=_named(pid, chains),
         waiters=int(waits[pid]),
         seconds=float(long["blocked_seconds"][long["root_pid"] == pid].max()),
@@ -107,6 +118,10 @@ def _named(pid: int, chains: Frame) -> str:
     rows = chains[chains["blocking_pid"] == pid]
     if rows.empty:
         return f"pid {pid}"
+    if not pid:
+        return "a prepared transaction"
     row: Mapping[Any, Any] = rows.iloc[0].to_dict()
+    if row.get("blocking_kind") == "autovacuum":
+        return f"pid {pid} ({row['blocking_query'] or 'autovacuum'})"
     who = row["blocking_application"] or row.get("blocking_user") or "no application name"
     return f"pid {pid} ({who}, {row['blocking_state']})"

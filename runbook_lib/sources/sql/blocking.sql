@@ -30,6 +30,11 @@ SELECT DISTINCT
     extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.query_start))::float8 AS blocking_seconds,
     coalesce(blocking.query, '') AS blocking_query,
     coalesce(blocking.usename::text, '') AS blocking_user,
+    CASE
+        WHEN blocker.pid = 0 THEN 'prepared'
+        WHEN blocking.backend_type LIKE 'autovacuum%%' THEN 'autovacuum'
+        ELSE 'client'
+    END AS blocking_kind,
     blocking.backend_start AS blocking_backend_start,
     coalesce(w.relation, '') AS relation,
     w.mode

@@ -188,6 +188,22 @@ def test_a_blocking_session_is_named_with_what_it_does_and_how_to_end_it() -> No
     assert finding.status is FindingStatus.WARNING
 
 
+def test_a_prepared_transaction_that_is_waited_for_is_no_session_of_pid_0() -> None:
+    left = {"blocking_pid": 0, "root_pid": 0, "blocking_application": "prepared transaction", "blocking_kind": "prepared"}
+    finding = connections(database=FakeDatabase(chains=chain(3, blocked_seconds=45.0, **left)))
+    assert told(finding, "sessions_blocked").subject == "a prepared transaction"
+    assert told(finding, "sessions_blocked_by_prepared").presence is Presence.PRESENT
+    assert "ROLLBACK PREPARED" in finding.notes[0]
+    assert "backend(0)" not in finding.notes[0]
+
+
+def test_behind_an_autovacuum_the_queue_is_to_be_cancelled() -> None:
+    cleaning = {"blocking_pid": 55, "root_pid": 55, "blocking_kind": "autovacuum", "blocking_query": "autovacuum: VACUUM orders"}
+    finding = connections(database=FakeDatabase(chains=chain(1, blocked_seconds=45.0, **cleaning)))
+    assert told(finding, "sessions_blocked").subject == "pid 55 (autovacuum: VACUUM orders)"
+    assert "pg_cancel_backend(100) ends the queue" in finding.notes[0]
+
+
 def with_chains(*parts: Any, database: str = "shop") -> FakeDatabase:
     """Chains of the whole server, asked for in this database."""
     chains = together(*parts)

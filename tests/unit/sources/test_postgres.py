@@ -16,9 +16,9 @@ from runbook_lib.errors import (
 )
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres import PostgresDatabase
-from tests.unit.sources.postgres_fixtures import Blocked, Server, server, wait_until
+from tests.unit.sources.postgres_fixtures import Blocked, Server, prepared, server, wait_until
 
-__all__ = ["server"]
+__all__ = ["prepared", "server"]
 
 
 @contextmanager
@@ -404,6 +404,42 @@ def test_activity_looks_again_and_again_at_clients_alone(server):
         assert set(waiting["query"]) == {"update accounts set owner = ? where id = ?"}
         assert {pid for pids in waiting["blocked_by"] for pid in pids} == {blocked.holder.info.backend_pid}
         assert waiting["state_seconds"].is_monotonic_increasing, "each look is a fresh one"
+
+
+def test_activity_shows_an_idle_session_that_holds_what_others_wait_for(server):
+    with server.connect(application_name="migrator") as holder, server.connect(application_name="waiter") as waiter:
+        pid = holder.info.backend_pid
+        holder.execute("select pg_advisory_lock(42)")
+        thread = threading.Thread(target=lambda: waiter.execute("select pg_advisory_lock(42)"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        found = server.source(user="watcher").activity(samples=1)
+        blind = server.source(user="reader").activity(samples=1)
+        holder.execute("select pg_advisory_unlock(42)")
+        thread.join(5)
+    idle = found[found["application"] == "migrator"].iloc[0]
+    assert (idle["state"], idle["kind"], idle["pid"]) == ("idle", "client", pid)
+    assert "migrator" not in set(blind["application"]), "who does not see that one waits does not see for whom"
+
+
+def test_activity_names_the_prepared_transaction_that_is_waited_for_and_how_it_is_ended(prepared):
+    with prepared.connect() as admin, prepared.connect(application_name="waiter") as waiter:
+        admin.execute("create table orders (id int primary key, note text); insert into orders values (1, 'x'), (2, 'x')")
+        for number in (1, 2):
+            admin.execute("begin")
+            admin.execute(f"update orders set note = 'y' where id = {number}")
+            admin.execute(f"prepare transaction 'order-{number}'")
+        thread = threading.Thread(target=lambda: waiter.execute("update orders set note = 'z' where id = 1"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(prepared.source().blocking_chains()))
+        found, chain = prepared.source().activity(samples=1), prepared.source().blocking_chains().iloc[0]
+        admin.execute("rollback prepared 'order-1'")
+        admin.execute("rollback prepared 'order-2'")
+        thread.join(5)
+    row = found[found["pid"] == 0].iloc[0]
+    assert (row["kind"], row["query"]) == ("prepared", "ROLLBACK PREPARED 'order-1'"), "nobody waits for the other one"
+    assert row["transaction_start"] is not None
+    assert (chain["root_pid"], chain["blocking_kind"]) == (0, "prepared")
 
 
 def test_activity_says_how_much_is_hidden_from_a_role_without_rights(server):
