@@ -64,9 +64,25 @@ def row_of(seen: Frame, pid: int) -> Mapping[Any, Any] | Refusal:
     """The last look at a session."""
     rows = seen[seen["pid"] == pid] if len(seen) else seen
     if not len(rows):
-        reason = f"there is no session of pid {pid} that is at work or in a transaction"
+        reason = f"there is no session of pid {pid} that is at work or in a transaction, or that others wait for"
         return Refusal(by="target", reason=reason, mend="look at it again: it may have ended by itself")
-    return rows.iloc[-1].to_dict()
+    row: Mapping[Any, Any] = rows.iloc[-1].to_dict()
+    return _no_client(row) or row
+
+
+def _no_client(row: Mapping[Any, Any]) -> Refusal | None:
+    """What holds a lock and is no client's session is not signalled: it would do no good, or cannot be done."""
+    kind, pid = row.get("kind", "client"), row["pid"]
+    if kind == "prepared":
+        reason = "no session holds the lock, but a prepared transaction"
+        return Refusal(by="target", reason=reason, mend=f"find out who prepared it; {row['query']} takes it back")
+    if kind != "client":
+        reason = f"pid {pid} is no client's session ({row['query'] or kind}): it begins anew when it is ended"
+        return Refusal(by="target", reason=reason, mend="let it come to its end, and take back what waits for it")
+    if moment(row["backend_start"]) is None:
+        reason = f"this role does not see when session {pid} began, and so not that it is still the same"
+        return Refusal(by="target", reason=reason, mend="grant pg_monitor to the role of connections.postgres.operator_dsn")
+    return None
 
 
 def named(row: Mapping[Any, Any]) -> str:

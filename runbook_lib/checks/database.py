@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 from runbook_lib.checks.asking import Answers, Question, ask
@@ -9,14 +10,14 @@ from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_pool import Pool, figure_of, pool_signals, seen_by_service
 from runbook_lib.checks.database_sessions import (
     Sessions,
-    full_role,
     own_pods,
-    own_sessions,
+    roles_of,
     seen_by_database,
     session_signals,
     why_unknown,
 )
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.own_sessions import chains_of, own_sessions
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration, format_instant
@@ -26,7 +27,8 @@ from runbook_lib.sources.postgres_session import OWN_NAME
 def database_connections(context: CheckContext) -> Finding:
     """Is the connection pool full, since when, and who holds the connections?"""
     database, cluster = context.sources.database, context.sources.cluster
-    answers = ask(
+    began = time.monotonic()
+    seen = ask(
         {
             "application_pods": Question(cluster, lambda: cluster.pods(context.selector)),
             "in_use": over_time(context, "pool_in_use"),
@@ -41,6 +43,7 @@ def database_connections(context: CheckContext) -> Finding:
         },
         deadline_seconds=context.deadline_seconds,
     )
+    answers = _with_logs(context, seen, seconds=context.deadline_seconds - (time.monotonic() - began))
     pool = seen_by_service(answers, context)
     sessions = seen_by_database(answers, context)
     summary = _summary(context, pool, sessions, answers)
@@ -50,7 +53,7 @@ def database_connections(context: CheckContext) -> Finding:
         summary=summary,
         status=_status(context, pool, sessions),
         command=_command(context),
-        tables=tuple(_tables(answers)),
+        tables=tuple(_tables(context, answers)),
         figure=figure_of(pool, summary),
         notes=(*_notes(sessions, context), *_role_notes(context, answers)),
         signals=(
@@ -58,6 +61,20 @@ def database_connections(context: CheckContext) -> Finding:
             *session_signals(context, sessions, answers, pool_size=pool.size),
         ),
         sources=answers.sources,
+    )
+
+
+def _with_logs(context: CheckContext, seen: Answers, *, seconds: float) -> Answers:
+    """With the service's logs, where the database limits a role and nothing else tells which is the service's."""
+    roles = roles_of(context, seen)
+    if not context.live or not roles.full or roles.own or seconds <= 0:
+        return seen
+    lines = context.service.limits.log_lines_per_pod
+    logs = context.sources.logs
+    question = Question(logs, lambda: logs.read(context.selector, window=context.window, lines_per_pod=lines))
+    told = ask({"logs": question}, deadline_seconds=seconds)
+    return Answers(
+        values={**seen.values, **told.values}, errors={**seen.errors, **told.errors}, sources=(*seen.sources, *told.sources)
     )
 
 
@@ -98,8 +115,8 @@ def _summary(context: CheckContext, pool: Pool, sessions: Sessions | None, answe
         if sessions.held:
             age = format_duration(timedelta(seconds=sessions.held_seconds))
             parts.append(f"{sessions.held} sessions are idle in transaction, the oldest for {age}")
-        if sessions.waiters:
-            parts.append(sessions.blocked)
+        if sessions.blocking is not None:
+            parts.append(str(sessions.blocking))
     if not parts:
         return f"The database connections could not be read: {answers.why_missing('limits') or answers.why_missing('in_use')}."
     if sessions is None:
@@ -115,18 +132,18 @@ def _status(context: CheckContext, pool: Pool, sessions: Sessions | None) -> Fin
         return FindingStatus.UNKNOWN
     limit = context.service.thresholds.database_connections_ratio
     share = (pool.in_use or 0.0) / pool.size if pool.size else 0.0
-    if share > limit.warning or (sessions is not None and (sessions.held or sessions.waiters)):
+    if share > limit.warning or (sessions is not None and (sessions.held or sessions.blocking is not None)):
         return FindingStatus.WARNING
     return FindingStatus.NORMAL
 
 
-def _tables(answers: Answers) -> list[tuple[str, Frame]]:
-    captions = {
-        "connections": "Connections by application and state",
-        "sessions": "Oldest sessions of this service",
-        "chains": "Blocking chains",
-    }
-    found = [(caption, _of_others(answers.get(name))) for name, caption in captions.items()]
+def _tables(context: CheckContext, answers: Answers) -> list[tuple[str, Frame]]:
+    chains = answers.get("chains")
+    found = (
+        ("Connections by application and state", _of_others(answers.get("connections"))),
+        ("Oldest sessions of this service", _of_others(answers.get("sessions"))),
+        ("Blocking chains", chains_of(chains, context) if chains is not None else None),
+    )
     return [(caption, table) for caption, table in found if table is not None and len(table)]
 
 
@@ -138,12 +155,17 @@ def _of_others(table: Frame | None) -> Frame | None:
 
 
 def _notes(sessions: Sessions | None, context: CheckContext) -> list[str]:
-    if sessions is None or not sessions.waiters:
+    if sessions is None or (found := sessions.blocking) is None:
         return []
+    lasting = f"{found.blocker} blocks {found.waiters} sessions for {found.seconds:.0f} s"
+    held = f"{lasting}: a restart of {context.service.name} does not free them. Find out whose it is"
+    if found.kind == "prepared":
+        return [f"{held}; select * from pg_prepared_xacts names it, ROLLBACK PREPARED 'its gid' ends it, in its own database."]
+    if found.kind == "autovacuum":
+        return [f"{held}; it begins anew when it is ended. pg_cancel_backend({found.queued}) ends the queue behind it."]
     return [
-        f"{sessions.blocker} blocks {sessions.waiters} sessions for {sessions.blocked_seconds:.0f} s: a restart of "
-        f"{context.service.name} does not free them. Find out whose it is; pg_cancel_backend({sessions.blocking_pid}) stops its "
-        f"statement, pg_terminate_backend({sessions.blocking_pid}) ends a session that is idle in transaction."
+        f"{held}; pg_cancel_backend({found.pid}) stops its statement, pg_terminate_backend({found.pid}) ends a session that is "
+        f"idle in transaction."
     ]
 
 
@@ -151,16 +173,26 @@ def _hindrance(context: CheckContext, sessions: Sessions | None, answers: Answer
     """What keeps the pool from having a free connection, as a clause; empty when nothing is seen to."""
     if not context.live:
         return ""
-    return (sessions.blocked if sessions is not None else "") or full_role(context, answers)
+    blocking = sessions.blocking if sessions is not None else None
+    return str(blocking) if blocking is not None else roles_of(context, answers).limited
 
 
 def _role_notes(context: CheckContext, answers: Answers) -> list[str]:
-    if not context.live or not (text := full_role(context, answers)):
+    roles = roles_of(context, answers)
+    if not context.live:
         return []
-    return [
-        f"{text[0].upper()}{text[1:]}: new pods get none either, so that neither a restart nor a larger pool helps. "
-        f"Find out who set it; ALTER ROLE … CONNECTION LIMIT -1 takes it away."
-    ]
+    notes = []
+    if text := roles.limited:
+        notes.append(
+            f"{text[0].upper()}{text[1:]}: new pods get none either, so that neither a restart nor a larger pool helps. "
+            f"Find out who set it; ALTER ROLE … CONNECTION LIMIT -1 takes it away."
+        )
+    if roles.refused and roles.refused not in roles.own:
+        notes.append(
+            f"Role {roles.refused}, which this reads with, has as many connections as its CONNECTION LIMIT lets it have: that "
+            f"says nothing of the service. It takes four at once: ALTER ROLE {roles.refused} CONNECTION LIMIT 4 or more."
+        )
+    return notes
 
 
 def _command(context: CheckContext) -> str:

@@ -11,8 +11,9 @@ from runbook_lib.analysis.episodes import step_up
 from runbook_lib.analysis.series import as_series
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.checks.database_sessions import own_sessions, why_unknown
+from runbook_lib.checks.database_sessions import why_unknown
 from runbook_lib.checks.measures import over_time
+from runbook_lib.checks.own_sessions import own_sessions
 from runbook_lib.models.blocking import Blocker, LongStatement, longest_statement, root_blocker
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
@@ -24,6 +25,7 @@ _SHORT_SECONDS = 5.0  # transactions younger than this are not what the waiting 
 _LONG_SECONDS = 5.0  # nobody's request waits that long for a statement: it is a report, a batch, or a mistake
 _BUSIER = 1.0  # connections more than before
 _SAMPLES = 3
+_SIGNALS = ("statements_wait_for_locks", "blocker_at_work", "blocker_is_no_session", "statements_slow", "statement_runs_long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def database_activity(context: CheckContext) -> Finding:
         signals=(
             _lock_signal(context, found, answers),
             _blocker_signal(found),
+            _no_session_signal(found),
             _slow_signal(context, found, answers),
             _long_signal(found),
         ),
@@ -96,7 +99,7 @@ def _looked_at(context: CheckContext, seen: Frame, own: Frame) -> Activity:
         blocker=root_blocker(seen, Frame(active[waits] if len(active) else active)),
         longest=longest_statement(seen, at_least_seconds=_LONG_SECONDS),
         own_longest=longest_statement(own, at_least_seconds=_LONG_SECONDS),
-        hidden=int(seen.attrs.get("hidden") or 0),
+        hidden=int(own.attrs.get("hidden") or 0),
     )
 
 
@@ -148,13 +151,22 @@ def _blockers(seen: Frame, own: Frame) -> Frame:
 def _notes(found: Activity) -> tuple[str, ...]:
     notes = []
     if found.waiting >= _WAITING and (blocker := found.blocker) is not None:
-        notes.append(
-            f"Find out whose {blocker} is before you end it: pg_cancel_backend({blocker.pid}) stops its statement, "
-            f"pg_terminate_backend({blocker.pid}) its session; what it has not committed is rolled back."
-        )
+        notes.append(_how_to_end(blocker))
     if found.longest is not None:
         notes.append(f"{_told(found.longest)}: {found.longest.query[:200]}")
     return tuple(notes)
+
+
+def _how_to_end(blocker: Blocker) -> str:
+    if blocker.kind == "prepared":
+        return f"Find out who prepared it, and ends it no more; {blocker.query or 'ROLLBACK PREPARED'} takes it back, by hand."
+    if blocker.kind == "autovacuum":
+        return f"{blocker} begins anew when it is ended, and is needed: take back what waits for it, and let it come to its end."
+    text = (
+        f"Find out whose {blocker} is before you end it: pg_cancel_backend({blocker.pid}) stops its statement, "
+        f"pg_terminate_backend({blocker.pid}) its session; what it has not committed is rolled back."
+    )
+    return f"{text} It waits itself for {blocker.behind}, which is to be let alone." if blocker.behind else text
 
 
 def _told(statement: LongStatement) -> str:
@@ -210,9 +222,18 @@ def _blocker_signal(found: Activity) -> Signal:
     name, blocker = "blocker_at_work", found.blocker
     if found.waiting < _WAITING or blocker is None:
         return _absent(name, "nobody holds a lock that the service's statements wait for", found)
-    if blocker.state != "active":
+    if blocker.state != "active" or not blocker.is_session:
         return Signal(name=name, presence=Presence.ABSENT, text=f"{blocker} is at no statement that could be cancelled")
     return Signal(name=name, presence=Presence.PRESENT, text=f"{blocker} holds the lock while it works on a statement")
+
+
+def _no_session_signal(found: Activity) -> Signal:
+    """Whether whoever holds the lock is no session that could be ended: a prepared transaction, or an autovacuum."""
+    name, blocker = "blocker_is_no_session", found.blocker
+    if found.waiting < _WAITING or blocker is None:
+        return _absent(name, "nobody holds a lock that the service's statements wait for", found)
+    presence = Presence.ABSENT if blocker.is_session else Presence.PRESENT
+    return Signal(name=name, presence=presence, text=f"{blocker} is {'a' if blocker.is_session else 'no'} session of a client")
 
 
 def _slow_signal(context: CheckContext, found: Activity, answers: Answers) -> Signal:
@@ -251,8 +272,7 @@ def _absent(name: str, text: str, found: Activity) -> Signal:
 def _unknown(context: CheckContext, answers: Answers) -> Finding:
     reason = why_unknown(context, answers, "activity")
     signals = tuple(
-        Signal(name=name, presence=Presence.UNKNOWN, text=f"what statements wait for is not known: {reason}")
-        for name in ("statements_wait_for_locks", "blocker_at_work", "statements_slow", "statement_runs_long")
+        Signal(name=name, presence=Presence.UNKNOWN, text=f"what statements wait for is not known: {reason}") for name in _SIGNALS
     )
     return Finding(
         name="database_activity",

@@ -25,7 +25,7 @@ def database_readiness(context: CheckContext) -> Finding:
     answers = ask(_questions(context, component), deadline_seconds=context.deadline_seconds)
     pods, recently = _pods(answers), context.focus().start
     found = troubles(serving(pods, recently=recently), recently=recently) if pods is not None else []
-    signals = (unreachable(answers), pods_down(context, answers))
+    signals = (unreachable(context, answers), pods_down(context, answers))
     return Finding(
         name="database_readiness",
         title="Database readiness",
@@ -52,13 +52,18 @@ def _questions(context: CheckContext, component: DatabaseComponent | None) -> di
     return questions
 
 
-def unreachable(answers: Answers) -> Signal:
-    """Whether the database did not answer at all; from the question `limits`. A refusal is an answer."""
+def unreachable(context: CheckContext, answers: Answers) -> Signal:
+    """Whether the database did not answer at all; from the question `limits`. A refusal is an answer.
+
+    A statement without an answer in time is none: it may wait in a pooler's queue, for a lock, or for our own other connections.
+    It counts only where no pod of the database is ready.
+    """
     name = "database_unreachable"
     error = answers.errors.get("limits")
     if error is None:
         return Signal(name=name, presence=Presence.ABSENT, text="the database answers")
-    presence = Presence.PRESENT if error.status in ("unreachable", "timeout") else Presence.UNKNOWN
+    late = error.status == "timeout" and pods_down(context, answers).presence is Presence.PRESENT
+    presence = Presence.PRESENT if late or error.status == "unreachable" else Presence.UNKNOWN
     return Signal(name=name, presence=presence, text=f"the database could not be asked: {error.error}")
 
 

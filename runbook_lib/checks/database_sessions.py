@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from fnmatch import fnmatchcase
 
 import pandas as pd
 
 from runbook_lib.checks.asking import Answers, Question
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_readiness import pods_down, unreachable
+from runbook_lib.checks.own_sessions import Blocking, blocking_of, own_rows
 from runbook_lib.models.finding import Presence, Signal
-from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import format_duration
-from runbook_lib.service import Service
 
 _MOST = 0.5  # of the pool
 _SHORTEST_HOLD_SECONDS = 10.0
 _BLOCKED_SECONDS = 5.0
-_FULL_SERVER = "too many clients|remaining connection slots|too many connections"
+_FULL_SERVER = (
+    "too many clients|remaining connection slots|too many connections for database|no more connections allowed|query_wait_timeout"
+)
+_FULL_ROLE = re.compile(r'too many connections for role "([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,8 @@ class Sessions:
     open_transactions: int
     held: int
     held_seconds: float
-    blocker: str
-    blocking_pid: int | None
-    waiters: int
-    blocked_seconds: float
+    blocking: Blocking | None
     hidden: int
-
-    @property
-    def blocked(self) -> str:
-        """Who waits for whom, as a sentence; empty when nobody waits."""
-        return f"{self.waiters} sessions wait for a lock that {self.blocker} holds" if self.waiters else ""
 
 
 def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None:
@@ -55,18 +49,13 @@ def seen_by_database(answers: Answers, context: CheckContext) -> Sessions | None
     idle = sessions[sessions["state"].str.startswith("idle in transaction")] if len(sessions) else sessions
     held = idle[idle["state_seconds"] > _hold_limit_seconds(context)] if len(idle) else idle
     chains = answers.get("chains")
-    blocked = chains[chains["blocked_seconds"] > _BLOCKED_SECONDS] if chains is not None and len(chains) else None
-    root: Mapping[str, Any] = blocked.sort_values("waiters").iloc[-1].to_dict() if blocked is not None and len(blocked) else {}
     return Sessions(
         used=int(limits["used_connections"]),
         maximum=int(limits["max_connections"]) - int(limits.get("reserved_connections") or 0),
         open_transactions=len(idle),
         held=len(held),
         held_seconds=float(held["state_seconds"].max()) if len(held) else 0.0,
-        blocker=_named(root) if root else "",
-        blocking_pid=int(root["root_pid"]) if root else None,
-        waiters=int(root["waiters"]) if root else 0,
-        blocked_seconds=float(root["blocked_seconds"]) if root else 0.0,
+        blocking=blocking_of(chains, context, longer_than_seconds=_BLOCKED_SECONDS) if chains is not None else None,
         hidden=int(sessions.attrs.get("hidden") or 0),
     )
 
@@ -78,30 +67,40 @@ def own_pods(context: CheckContext) -> dict[str, Question]:
     return {"pods": Question(cluster, lambda: cluster.pods(selector))} if selector else {}
 
 
-def own_sessions(sessions: Frame, context: CheckContext) -> Frame:
-    """The sessions of this service, by application name or user; all of them when the service file names neither."""
-    return own_rows(sessions, context.service)
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Those of the service, as far as they are known, and those that have as many connections as they may.
+
+    refused: the role that this was to be read with, where it is one of these; whatever it is, it is not the server.
+    """
+
+    own: frozenset[str]
+    full: frozenset[str]
+    refused: str
+
+    @property
+    def limited(self) -> str:
+        """Which role of the service has as many connections as it may, as a clause. Empty: none that is known."""
+        ours = sorted(self.own & self.full)
+        return f"role {ours[0]} has as many connections as its CONNECTION LIMIT lets it have" if ours else ""
 
 
-def own_rows(rows: Frame, service: Service) -> Frame:
-    """Of rows with an application and a user those of this service; all of them when the service file names neither."""
-    component = service.components.database
-    if component is None or rows.empty or not component.tells_its_sessions:
-        return rows
-    names = zip(rows["application"], rows["user"], strict=True)
-    mine = Frame(rows[[component.owns(application=str(application), user=str(user)) for application, user in names]])
-    mine.attrs.update(rows.attrs)
-    return mine
+def roles_of(context: CheckContext, answers: Answers) -> Roles:
+    """From the questions `limits`, `connections`, and `logs`, where these were asked.
 
-
-def full_role(context: CheckContext, answers: Answers) -> str:
-    """Which role of the service has as many connections as it may, as a clause; from `limits` and `connections`. Empty: none."""
-    limits, connections = answers.get("limits"), answers.get("connections")
-    if limits is None or connections is None or not len(connections):
-        return ""
-    own = {str(user) for user in own_rows(connections, context.service)["user"]}
-    full = sorted(own & set(limits.get("full_roles") or ()))
-    return f"role {full[0]} has as many connections as its CONNECTION LIMIT lets it have" if full else ""
+    A service that the limit leaves no connection is known by its service file, or by what it logs.
+    """
+    limits, connections, logs = answers.get("limits"), answers.get("connections"), answers.get("logs")
+    component = context.service.components.database
+    refused = next((found for error in answers.errors.values() if (found := _FULL_ROLE.search(error.error or ""))), None)
+    full = set((limits or {}).get("full_roles") or ()) | ({refused[1]} if refused else set())
+    own = {str(user) for user in own_rows(connections, context.service)["user"]} if connections is not None else set()
+    if component is not None and component.user:
+        own |= {component.user, *(role for role in full if fnmatchcase(role, component.user))}
+    if logs is not None:
+        logged = {role for message in logs["message"] for role in _FULL_ROLE.findall(str(message))}
+        own, full = own | logged, full | (logged if limits is None else set())
+    return Roles(own=frozenset(own), full=frozenset(full), refused=refused[1] if refused else "")
 
 
 def why_unknown(context: CheckContext, answers: Answers, *names: str) -> str:
@@ -121,7 +120,8 @@ def session_signals(
         _held(context, pool_size, sessions, answers),
         _in_transaction(context, pool_size, sessions, answers),
         _blocked(context, sessions, answers),
-        unreachable(answers),
+        _rootless(sessions),
+        unreachable(context, answers),
         pods_down(context, answers),
     ]
 
@@ -132,26 +132,19 @@ def _hold_limit_seconds(context: CheckContext) -> float:
     return max(_SHORTEST_HOLD_SECONDS, 2 * max(timeouts, default=0.0))
 
 
-def _named(root: Mapping[str, Any]) -> str:
-    """The session at the root of a blocking chain: its pid, and what it is when the chain's row speaks of it."""
-    pid = f"pid {int(root['root_pid'])}"
-    if root.get("blocking_pid") != root["root_pid"]:
-        return pid
-    return f"{pid} ({root['blocking_application'] or 'no application name'}, {root['blocking_state']})"
-
-
 def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answers) -> Signal:
     name = "server_connections_exhausted"
-    refused = answers.errors.get("limits")
+    role, refused = roles_of(context, answers).refused, answers.errors.get("limits")
     if refused is not None and pd.Series([refused.error or ""]).str.contains(_FULL_SERVER).any():
         text = f"the database refuses new connections: {refused.error}"
         return Signal(name=name, presence=Presence.PRESENT, text=text)
     if sessions is None:
-        return Signal(
-            name=name,
-            presence=Presence.UNKNOWN,
-            text=f"the server's connections are not known: {why_unknown(context, answers, 'limits', 'sessions')}",
+        why = (
+            f"role {role}, which this reads with, may have no more"
+            if role
+            else why_unknown(context, answers, "limits", "sessions")
         )
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"the server's connections are not known: {why}")
     text = f"the server has {sessions.used} of {sessions.maximum} connections in use"
     full = sessions.used >= context.service.thresholds.database_connections_ratio.critical * sessions.maximum
     return Signal(
@@ -161,14 +154,17 @@ def _exhausted(context: CheckContext, sessions: Sessions | None, answers: Answer
 
 def _role_full(context: CheckContext, answers: Answers) -> Signal:
     """Whether the database lets the service's own role have no more connections: no new pod gets any either."""
-    name, limits, connections = "role_connections_exhausted", answers.get("limits"), answers.get("connections")
-    if limits is None or connections is None or not context.live:
+    name, roles = "role_connections_exhausted", roles_of(context, answers)
+    if context.live and roles.limited:
+        return Signal(name=name, presence=Presence.PRESENT, text=roles.limited)
+    if answers.get("limits") is None or answers.get("connections") is None or not context.live:
         why = why_unknown(context, answers, "limits") or why_unknown(context, answers, "connections")
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the connections of the service's role are not known: {why}")
-    text = full_role(context, answers)
-    if not text:
-        return Signal(name=name, presence=Presence.ABSENT, text="the database sets the service's role no limit that is reached")
-    return Signal(name=name, presence=Presence.PRESENT, text=text)
+    if roles.full and not roles.own:
+        listed = ", ".join(sorted(roles.full))
+        text = f"the service has no connection to tell its role by; these have as many as they may: {listed}"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text)
+    return Signal(name=name, presence=Presence.ABSENT, text="the database sets the service's role no limit that is reached")
 
 
 def _held(context: CheckContext, pool_size: float | None, sessions: Sessions | None, answers: Answers) -> Signal:
@@ -209,11 +205,19 @@ def _blocked(context: CheckContext, sessions: Sessions | None, answers: Answers)
             presence=Presence.UNKNOWN,
             text=f"blocking is not known: {why_unknown(context, answers, 'chains', 'limits', 'sessions')}",
         )
-    if not sessions.waiters:
-        return _not_seen(name, "no chain of sessions that wait for a lock was seen at that moment", sessions)
-    since = context.now - timedelta(seconds=sessions.blocked_seconds) if context.live else None
-    text = sessions.blocked
-    return Signal(name=name, presence=Presence.PRESENT, text=text, since=since, subject=sessions.blocker)
+    blocking = sessions.blocking
+    if blocking is None:
+        return _not_seen(name, "no session of the service was seen to wait for a lock for long", sessions)
+    since = context.now - timedelta(seconds=blocking.seconds) if context.live else None
+    return Signal(name=name, presence=Presence.PRESENT, text=str(blocking), since=since, subject=blocking.blocker)
+
+
+def _rootless(sessions: Sessions | None) -> Signal:
+    """Whether no session can be ended for it: a prepared transaction has none."""
+    prepared = sessions is not None and sessions.blocking is not None and sessions.blocking.kind == "prepared"
+    text = "a prepared transaction holds the lock" if prepared else "no prepared transaction is seen to hold a lock"
+    presence = Presence.PRESENT if prepared else Presence.UNKNOWN if sessions is None else Presence.ABSENT
+    return Signal(name="sessions_blocked_by_prepared", presence=presence, text=text)
 
 
 def _not_seen(name: str, text: str, sessions: Sessions) -> Signal:

@@ -17,7 +17,11 @@ __all__ = ["Blocker", "LongStatement", "longest_statement", "root_blocker"]
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """The session that most of the waiting sessions wait for. waits: how often it was seen to be waited for, over all looks."""
+    """The session that most of the waiting sessions wait for. waits: how often it was seen to be waited for, over all looks.
+
+    kind: `client`, `autovacuum`, or `prepared`: transactions of pid 0 that no session has, and whose query ends them. behind: the
+    autovacuum that it waits for itself; empty for none.
+    """
 
     pid: int
     application: str
@@ -27,8 +31,19 @@ class Blocker:
     backend_start: datetime | None
     transaction_start: datetime | None
     waits: int
+    kind: str = "client"
+    behind: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is a client's, which can be ended."""
+        return self.kind == "client"
 
     def __str__(self) -> str:
+        if self.kind == "prepared":
+            return f"a prepared transaction ({self.query or 'pg_prepared_xacts has its name'})"
+        if self.kind == "autovacuum":
+            return f"pid {self.pid} ({self.query or 'autovacuum'})"
         return f"pid {self.pid} ({self.application or self.user or 'no application name'}, {self.state or 'state hidden'})"
 
 
@@ -54,7 +69,10 @@ def longest_statement(seen: Frame, *, at_least_seconds: float) -> LongStatement 
     """
     if seen.empty:
         return None
-    active = seen[(seen["state"] == "active") & (seen["state_seconds"] >= at_least_seconds) & seen["query_start"].notna()]
+    clients = seen[seen["kind"] == "client"] if "kind" in seen else seen
+    active = clients[
+        (clients["state"] == "active") & (clients["state_seconds"] >= at_least_seconds) & clients["query_start"].notna()
+    ]
     working = active[~active["wait_event"].fillna("").astype("str").str.startswith("Lock")]
     lasting = working.groupby("pid")["query_start"].agg(["nunique", "size"])
     stayed = lasting[(lasting["nunique"] == 1) & (lasting["size"] >= int(seen["sample"].nunique()))].index
@@ -77,17 +95,21 @@ def longest_statement(seen: Frame, *, at_least_seconds: float) -> LongStatement 
 def root_blocker(seen: Frame, waiting: Frame, *, blamed: Collection[int] = ()) -> Blocker | None:
     """At the root of most waits: who is waited for, and does not wait for a lock himself; None when nobody is.
 
+    An autovacuum that others queue behind is not the one: it gives way by itself, unless it prevents wraparound, and then begins
+    anew. The first client behind it is, whose strong lock makes all others wait.
+
     seen: looks at all sessions (`Database.activity`). waiting: the rows of it whose waits count. blamed: pids that go before
     others which more wait for.
     """
     counts: Counter[int] = Counter()
+    cleaning = {int(pid) for pid in seen["pid"][seen["kind"] == "autovacuum"]} if "kind" in seen else set()
     for sample, own in waiting.groupby("sample") if len(waiting) else ():
         others = seen[seen["sample"] == sample]
         held_up = {
             int(pid): [int(one) for one in blockers] for pid, blockers in zip(others["pid"], others["blocked_by"], strict=True)
         }
         for pid in own["pid"]:
-            counts.update(_roots(int(pid), held_up))
+            counts.update(_roots(int(pid), held_up, cleaning))
     if not counts:
         return None
     pid, waits = max(counts.items(), key=lambda one: (one[0] in blamed, one[1]))
@@ -102,17 +124,26 @@ def root_blocker(seen: Frame, waiting: Frame, *, blamed: Collection[int] = ()) -
         backend_start=_moment(row.get("backend_start")),
         transaction_start=_moment(rows["transaction_start"].min()) if len(rows) else None,
         waits=waits,
+        kind="prepared" if not pid else "autovacuum" if pid in cleaning else "client",
+        behind=_behind(row, seen, cleaning),
     )
 
 
-def _roots(pid: int, held_up: Mapping[int, list[int]]) -> set[int]:
-    found, passed, open_ = set(), {pid}, list(held_up.get(pid, ()))
+def _behind(row: Mapping[Any, Any], seen: Frame, cleaning: Collection[int]) -> str:
+    """The autovacuum that this one waits for, in words."""
+    above = [int(pid) for pid in row.get("blocked_by", ()) if int(pid) in cleaning]
+    return f"pid {above[0]} ({seen['query'][seen['pid'] == above[0]].iloc[-1]})" if above else ""
+
+
+def _roots(pid: int, held_up: Mapping[int, list[int]], cleaning: Collection[int]) -> set[int]:
+    direct = held_up.get(pid, [])
+    found, passed, open_ = set(), {pid}, [one for one in direct if one not in cleaning] or list(direct)
     while open_:
         one = open_.pop()
         if one in passed:
             continue
         passed.add(one)
-        above = held_up.get(one, [])
+        above = [other for other in held_up.get(one, []) if other not in cleaning]
         open_ += above
         if not above:
             found.add(one)

@@ -138,7 +138,7 @@ PLAYBOOK = Playbook(
             ),
             remedies=(
                 # New pods wait for the same lock: nothing helps while somebody holds it.
-                Remedy(action="terminate_session", when=("sessions_blocked",)),
+                Remedy(action="terminate_session", when=("sessions_blocked",), unless=("sessions_blocked_by_prepared",)),
                 # Nor do they get the connections that the database keeps from their role.
                 Remedy(action="restart_pods", unless=("sessions_blocked", "role_connections_exhausted")),
                 Remedy(

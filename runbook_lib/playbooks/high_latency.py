@@ -27,6 +27,7 @@ from runbook_lib.playbooks.shared import (
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_NO_SESSION_HOLDS_THE_LOCK,
     WHERE_THE_CACHE_IS_A_REPLICA,
     WHERE_THE_CACHE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
@@ -184,7 +185,11 @@ PLAYBOOK = Playbook(
             title="Statements wait for a lock",
             mechanism=(("statements_wait_for_locks",),),
             supports=("sessions_blocked",),
-            remedies=(Remedy(action="cancel_statement", when=("blocker_at_work",)), Remedy(action="terminate_session")),
+            remedies=(
+                Remedy(action="cancel_statement", when=("blocker_at_work",)),
+                Remedy(action="terminate_session", unless=("blocker_is_no_session",)),
+            ),
+            by_hand=WHERE_NO_SESSION_HOLDS_THE_LOCK,
         ),
         CauseRule(
             name="slow_statements",

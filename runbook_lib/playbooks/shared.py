@@ -13,6 +13,7 @@ __all__ = [
     "ROLLOUT_SHRANK_POOL",
     "WHERE_NO_CACHE_ANSWERS",
     "WHERE_NO_REVISION_IS_KNOWN",
+    "WHERE_NO_SESSION_HOLDS_THE_LOCK",
     "WHERE_THE_CACHE_IS_A_REPLICA",
     "WHERE_THE_CACHE_REFUSES",
     "WHERE_THE_DATABASE_REFUSES",
@@ -77,6 +78,10 @@ WHERE_THE_CACHE_IS_A_REPLICA = ByHand(
 )
 WHERE_NO_REVISION_IS_KNOWN = (
     "take the change back where it was made (version control, the deployment's own tool): what was before is not known here."
+)
+WHERE_NO_SESSION_HOLDS_THE_LOCK = (
+    "the step on what the database is doing names who holds it: a prepared transaction is taken back by ROLLBACK PREPARED, and "
+    "an autovacuum that prevents wraparound is let come to its end."
 )
 WHERE_THE_POOL_IS_HELD = (
     "the step on the database's connections names who holds or limits them: end that first, since new pods get no more of them."

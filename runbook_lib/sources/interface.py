@@ -169,7 +169,9 @@ class Database(Source, Protocol):
 
     def activity(self, *, samples: int = 8, every_seconds: float = 0.25) -> Frame:
         """What client sessions do, looked at several times in a row, which shows what a single look misses: short locks that
-        come again and again. Columns: sample (from 0), then those of `sessions`. `attrs["samples"]`: how many looks were made."""
+        come again and again; and whoever they wait for, whatever it is: an idle session, an autovacuum, a prepared transaction
+        (pid 0, its query is what takes it back). Columns: sample (from 0), then those of `sessions`, and kind (`client`,
+        `autovacuum`, `prepared`, …). `attrs["samples"]`: how many looks were made."""
 
     def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:
         """How tables are read at present, from two looks at the server's counters. Columns: schema, table, live_rows (as counted,
@@ -192,8 +194,10 @@ class Database(Source, Protocol):
         tables, as `TableDefinition.of` reads it."""
 
     def blocking_chains(self) -> Frame:
-        """Columns: blocked_pid, blocked_application, blocked_seconds, blocked_query, blocking_pid, blocking_application,
-        blocking_state, blocking_seconds, blocking_query, root_pid, waiters (sessions waiting on the root)."""
+        """Columns: blocked_pid, database (of who waits), blocked_application, blocked_user, blocked_seconds, blocked_query,
+        blocking_pid, blocking_application, blocking_user, blocking_kind (as in `activity`), blocking_state, blocking_seconds,
+        blocking_query, root_pid, waiters (sessions waiting on the root). Of the whole server: locks on roles and the like know
+        no database."""
 
     def table_sizes(self, *, limit: int = 50) -> Frame:
         """Columns: schema, table, total_bytes, table_bytes, index_bytes, live_rows, dead_rows, last_autovacuum_at."""

@@ -40,10 +40,11 @@ _SESSION_COLUMNS = {
     "state_seconds": "number", "transaction_seconds": "number", "query": "text", "blocked_by": "any",
 }  # fmt: skip
 _BLOCKING_COLUMNS = {
-    "blocked_pid": "integer", "blocked_application": "text", "blocked_seconds": "number", "blocked_query": "text",
-    "blocking_pid": "integer", "blocking_application": "text", "blocking_state": "text", "blocking_seconds": "number",
-    "blocking_query": "text", "blocking_user": "text", "blocking_backend_start": "time", "relation": "text", "mode": "text",
-    "root_pid": "integer", "waiters": "integer",
+    "blocked_pid": "integer", "database": "text", "blocked_application": "text", "blocked_user": "text",
+    "blocked_seconds": "number", "blocked_query": "text", "blocking_pid": "integer", "blocking_application": "text",
+    "blocking_state": "text", "blocking_seconds": "number", "blocking_query": "text", "blocking_user": "text",
+    "blocking_kind": "text", "blocking_backend_start": "time", "relation": "text", "mode": "text", "root_pid": "integer",
+    "waiters": "integer",
 }  # fmt: skip
 _TABLE_COLUMNS = {
     "schema": "text", "table": "text", "total_bytes": "number", "table_bytes": "number", "index_bytes": "number",
@@ -62,11 +63,13 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The rows of a named statement, and of how many sessions `role` may not see the details."""
+    """The rows of a named statement that was run in `database`, and of how many sessions `role` may not see the details."""
 
     rows: list[Row]
     hidden: int
     role: str
+    database: str
+    hidden_of: list[list[Any]]
 
     @property
     def notes(self) -> list[str]:
@@ -81,7 +84,8 @@ class PostgresDatabase:
 
     Every call opens a connection and closes it, four at once at most, also through PgBouncer in transaction mode. Statements of
     other sessions are shown with `?` for their constants, which may be personal data. `attrs["hidden"]` counts the sessions
-    whose details this role may not see, `attrs["notes"]` says so in sentences.
+    whose details this role may not see, `attrs["hidden_of"]` says whose they are (application, user, database, how many),
+    `attrs["notes"]` tells it in sentences; `attrs["database"]` is the one that was asked.
     """
 
     name = NAME
@@ -139,15 +143,16 @@ class PostgresDatabase:
     def sessions(self, *, minimum_seconds: float = 1.0, limit: int = 200, literals: bool = False) -> Frame:
         """Sessions at work or idle in transaction, oldest first; `kind` tells clients from autovacuum and replication, which
         come last. `literals=True` shows the statements as they are."""
-        parameters = {"minimum_seconds": minimum_seconds, "limit": limit, "own_name": OWN_NAME}
+        parameters = {"minimum_seconds": minimum_seconds, "limit": limit, "own_name": OWN_NAME, "with_blockers": False}
         built = self._table(self._read("sessions", parameters), _SESSION_COLUMNS, "sessions", parameters)
         if not literals:
             built["query"] = built["query"].map(normalised).astype("str")
         return built
 
     def activity(self, *, samples: int = 8, every_seconds: float = 0.25) -> Frame:
-        """The sessions of clients, looked at several times in one transaction; `sample` counts the looks."""
-        parameters = {"minimum_seconds": 0.0, "limit": 500, "own_name": OWN_NAME}
+        """The sessions of clients, and whoever these wait for, looked at several times in one transaction; `sample` counts the
+        looks. Prepared transactions that somebody waits for are one of pid 0."""
+        parameters = {"minimum_seconds": 0.0, "limit": 500, "own_name": OWN_NAME, "with_blockers": True}
 
         def work(session: Connection[Any]) -> _Answer:
             rows: list[Row] = []
@@ -155,14 +160,14 @@ class PostgresDatabase:
                 if sample:
                     time.sleep(every_seconds)
                     session.execute("SELECT pg_stat_clear_snapshot()")
-                rows += [(sample, *row) for row in session.execute(_text(named("sessions")), parameters).fetchall()]
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
-            return _Answer(rows, *hidden)
+                rows += [(sample, *row) for row in _with_prepared(session, parameters)]
+            return _answer(session, rows)
 
         columns = {"sample": "integer", **_SESSION_COLUMNS}
         built = self._table(self._sessions.transaction(work), columns, "sessions", parameters)
-        mine = Frame(built[built["kind"] == "client"])
-        mine["query"] = mine["query"].map(normalised).astype("str")
+        waited_for = {pid for blockers in built["blocked_by"] for pid in blockers}
+        mine = Frame(built[(built["kind"] == "client") | built["pid"].isin(waited_for)])
+        mine["query"] = mine["query"].map(normalised).where(mine["kind"] != "prepared", mine["query"]).astype("str")
         mine.attrs.update({**built.attrs, "samples": samples})
         return mine
 
@@ -222,16 +227,28 @@ class PostgresDatabase:
 
         def work(session: Connection[Any]) -> _Answer:
             rows = session.execute(_text(named(name)), parameters).fetchall()
-            hidden = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "")
-            return _Answer(rows, *hidden)
+            return _answer(session, rows)
 
         return self._sessions.transaction(work)
 
     def _table(self, answer: _Answer, columns: Mapping[str, str], name: str, parameters: Mapping[str, Any]) -> Frame:
         command = self._sessions.psql(rendered(named(name), parameters))
         built = table(answer.rows, columns, source=NAME, query=name, command=command)
-        built.attrs.update({"notes": answer.notes, "hidden": answer.hidden})
+        built.attrs.update({"notes": answer.notes, "hidden": answer.hidden, "database": answer.database})
+        built.attrs["hidden_of"] = answer.hidden_of
         return built
+
+
+def _answer(session: Connection[Any], rows: list[Row]) -> _Answer:
+    hidden: Row = session.execute(_text(named("hidden_sessions"))).fetchone() or (0, "", "", [])
+    return _Answer(rows, *hidden)
+
+
+def _with_prepared(session: Connection[Any], parameters: Mapping[str, Any]) -> list[Row]:
+    """The sessions of one look; pg_blocking_pids names all prepared transactions by 0."""
+    rows = session.execute(_text(named("sessions")), parameters).fetchall()
+    waited_for = any(0 in row[-1] for row in rows)
+    return rows + (session.execute(_text(named("prepared_transactions"))).fetchall() if waited_for else [])
 
 
 def _twice(

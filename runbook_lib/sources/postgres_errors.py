@@ -38,8 +38,10 @@ def failed(error: BaseException, *, seconds: float, theirs: bool = False) -> Run
 
     if isinstance(error, RunbookError):
         return error
-    if isinstance(error, (DeadlineError, psycopg.errors.ConnectionTimeout)):
-        return SourceTimeout(NAME, f"the server did not answer within {seconds:.3g} s")
+    if isinstance(error, psycopg.errors.ConnectionTimeout):  # one that hangs: the kernel accepts for it, and nobody answers
+        return SourceUnreachable(NAME, "nobody answered the connection in time, not even with a refusal")
+    if isinstance(error, DeadlineError):  # it may have let us in, as a pooler does whose connections are all taken
+        return SourceTimeout(NAME, f"no answer within {seconds:.3g} s")
     if not isinstance(error, psycopg.Error):
         return SourceAnswerInvalid(NAME, f"the answer cannot be understood: {type(error).__name__}: {error}")
     if error.sqlstate is None:
@@ -60,6 +62,8 @@ def _by_state(error: BaseException, state: str, *, theirs: bool) -> RunbookError
             return SourceRefused(NAME, f"{text}; grant it to this role, or use one that may")
         case "53300":
             return SourceRefused(NAME, f"the server is full: {text}")
+    if _FULL.search(text):  # PgBouncer's has the code of a broken connection
+        return SourceRefused(NAME, f"the server has no free connection: {text}")
     if state.startswith(("57P", "08")):
         return SourceUnreachable(NAME, f"the server ended the connection: {text}")
     if state.startswith("28"):

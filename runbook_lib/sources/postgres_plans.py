@@ -133,7 +133,7 @@ def _unlocked(session: Connection[Any], plan: Mapping[str, Any], locked: list[li
     if not locked:  # it was through when its locks were looked at
         return ""
     for schema, name in _relations(plan):
-        given = {"schema": schema, "table": name, "locked": json.dumps(locked)}
+        given = {"schema": schema, "table": name, "locked": json.dumps(locked, ensure_ascii=False)}
         row = session.execute(_text(named("unlocked_table")), given).fetchone()
         if row is not None and row[0]:
             return f"{schema}.{name}"

@@ -47,6 +47,7 @@ _SESSION: dict[str, Any] = {
     "application": "shop",
     "user": "shop",
     "database": "shop",
+    "kind": "client",
     "state": "active",
     "wait_event": None,
     "backend_start": _A_WEEK,
@@ -72,12 +73,15 @@ _ACCESS: dict[str, Any] = {
 }
 _CHAIN: dict[str, Any] = {
     "blocked_pid": 100,
+    "database": "shop",
     "blocked_application": "shop",
+    "blocked_user": "shop",
     "blocked_seconds": 60.0,
     "blocked_query": "insert into orders",
     "blocking_pid": 7,
     "blocking_application": "psql",
     "blocking_state": "idle in transaction",
+    "blocking_kind": "client",
     "blocking_seconds": 60.0,
     "blocking_query": "lock table orders",
     "root_pid": 7,

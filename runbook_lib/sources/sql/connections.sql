@@ -9,6 +9,6 @@ SELECT
     count(*)::int AS count,
     max(extract(epoch FROM clock_timestamp() - coalesce(state_change, backend_start)))::float8 AS oldest_seconds
 FROM pg_catalog.pg_stat_activity
-WHERE coalesce(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL
+WHERE coalesce(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL AND datid IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5
 ORDER BY count DESC, oldest_seconds DESC NULLS LAST

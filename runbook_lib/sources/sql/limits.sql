@@ -1,6 +1,6 @@
 -- How many connections the server takes, how many it has, and since when it runs.
 -- Reserved slots: superuser_reserved_connections everywhere, reserved_connections from PostgreSQL 16 on, and what Amazon RDS keeps.
--- Sessions whose details this role may not see have no backend_type; they are client sessions as far as anybody can tell.
+-- Sessions whose details this role may not see have no backend_type; they are client sessions as far as anybody can tell, if they are in a database.
 SELECT
     current_setting('max_connections')::int AS max_connections,
     (
@@ -11,7 +11,7 @@ SELECT
     (
         SELECT count(*)::int
         FROM pg_catalog.pg_stat_activity
-        WHERE coalesce(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL
+        WHERE coalesce(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL AND datid IS NOT NULL
     ) AS used_connections,
     (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user) AS role_limit,
     (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()) AS database_limit,

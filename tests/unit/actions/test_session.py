@@ -101,6 +101,24 @@ def test_without_anybody_who_waits_there_is_nothing_to_end(tmp_path: Path) -> No
     assert "no session holds a lock" in proposal.outcome.text
 
 
+@pytest.mark.parametrize(
+    ("holder", "reason"),
+    [
+        ({"pid": 0, "kind": "prepared", "query": "ROLLBACK PREPARED 'x'"}, "ROLLBACK PREPARED 'x' takes it back"),
+        ({"pid": 55, "kind": "autovacuum"}, "it begins anew when it is ended"),
+        ({"pid": 7, "backend_start": None}, "does not see when session 7 began"),
+    ],
+)
+def test_what_holds_a_lock_and_is_no_session_that_can_be_told_apart_is_not_ended(
+    tmp_path: Path, holder: dict[str, Any], reason: str
+) -> None:
+    database = Database(looks(3, others=(holder,), **{**WAITING, "blocked_by": [holder["pid"]]}))
+    proposal = proposed(tmp_path, database)
+    assert proposal.plan is None
+    assert reason in str(proposal.outcome)
+    assert database.ended == []
+
+
 def test_a_pid_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "no session of pid 99" in proposed(tmp_path, Database(held_up()), pid=99).outcome.text
 

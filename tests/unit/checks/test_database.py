@@ -14,6 +14,7 @@ from runbook_lib.testing import (
     NOW,
     FakeCluster,
     FakeDatabase,
+    FakeLogs,
     FakeMetrics,
     Sick,
     ago,
@@ -23,11 +24,13 @@ from runbook_lib.testing import (
     error_symptom,
     fake_sources,
     line,
+    log_lines,
     pods,
     service,
     sessions,
     together,
 )
+from runbook_lib.testing.sickness import Sickness
 
 ONSET = ago(10)
 
@@ -151,6 +154,27 @@ def test_what_our_role_may_not_see_is_unknown_and_not_absent() -> None:
         assert "9 sessions are hidden from our role (grant it pg_monitor)" in told(finding, name).text
 
 
+@pytest.mark.parametrize(("application", "presence"), [("shop", Presence.UNKNOWN), ("rdsadmin", Presence.ABSENT)])
+def test_only_sessions_of_the_service_leave_something_unknown_when_they_are_hidden(application: str, presence: Presence) -> None:
+    some = sessions(1, hidden=2)
+    some.attrs.update({"database": "shop", "hidden_of": [[application, "shop", "shop", 2]]})
+    assert told(connections(database=FakeDatabase(sessions=some)), "connections_held_beyond_request").presence is presence
+
+
+def test_without_names_in_the_service_file_only_sessions_of_its_database_are_its_own() -> None:
+    known = service()
+    database = known.components.database
+    assert database is not None
+    nameless = database.model_copy(update={"application_name": None})
+    known = known.model_copy(update={"components": known.components.model_copy(update={"database": nameless})})
+    for where, presence in (("shop", Presence.PRESENT), ("stray", Presence.ABSENT)):
+        held = sessions(12, database=where, application="any", state="idle in transaction", state_seconds=600.0)
+        held.attrs["database"] = "shop"
+        sources = fake_sources(database=FakeDatabase(sessions=held))
+        finding = database_connections(context(known, sources=sources, symptom=error_symptom(ONSET)))
+        assert told(finding, "connections_held_beyond_request").presence is presence
+
+
 def test_what_is_seen_is_present_even_when_more_is_hidden() -> None:
     held = FakeDatabase(sessions=sessions(12, hidden=3, state="idle in transaction", state_seconds=600.0))
     assert told(connections(database=held), "connections_held_beyond_request").presence is Presence.PRESENT
@@ -164,6 +188,68 @@ def test_a_blocking_session_is_named_with_what_it_does_and_how_to_end_it() -> No
     assert finding.status is FindingStatus.WARNING
 
 
+def test_a_prepared_transaction_that_is_waited_for_is_no_session_of_pid_0() -> None:
+    left = {"blocking_pid": 0, "root_pid": 0, "blocking_application": "prepared transaction", "blocking_kind": "prepared"}
+    finding = connections(database=FakeDatabase(chains=chain(3, blocked_seconds=45.0, **left)))
+    assert told(finding, "sessions_blocked").subject == "a prepared transaction"
+    assert told(finding, "sessions_blocked_by_prepared").presence is Presence.PRESENT
+    assert "ROLLBACK PREPARED" in finding.notes[0]
+    assert "backend(0)" not in finding.notes[0]
+
+
+def test_behind_an_autovacuum_the_queue_is_to_be_cancelled() -> None:
+    cleaning = {"blocking_pid": 55, "root_pid": 55, "blocking_kind": "autovacuum", "blocking_query": "autovacuum: VACUUM orders"}
+    finding = connections(database=FakeDatabase(chains=chain(1, blocked_seconds=45.0, **cleaning)))
+    assert told(finding, "sessions_blocked").subject == "pid 55 (autovacuum: VACUUM orders)"
+    assert "pg_cancel_backend(100) ends the queue" in finding.notes[0]
+
+
+def with_chains(*parts: Any, database: str = "shop") -> FakeDatabase:
+    """Chains of the whole server, asked for in this database."""
+    chains = together(*parts)
+    chains.attrs["database"] = database
+    return FakeDatabase(chains=chains)
+
+
+@pytest.mark.parametrize("strangers", [{"blocked_application": "reports"}, {"database": "shop_staging"}])
+def test_whoever_holds_up_only_others_is_no_trouble_of_this_service(strangers: dict[str, str]) -> None:
+    finding = connections(database=with_chains(chain(6, blocked_seconds=45.0, **strangers)))
+    assert told(finding, "sessions_blocked").presence is Presence.ABSENT
+    assert "Blocking chains" not in dict(finding.tables)
+    assert finding.status is FindingStatus.NORMAL
+
+
+def test_of_two_chains_the_one_that_the_service_waits_in_is_told_however_long_the_other_is() -> None:
+    others = chain(6, blocked_application="reports", blocked_seconds=90.0, blocking_pid=8, root_pid=8)
+    finding = connections(database=with_chains(others, chain(2, blocked_seconds=45.0)))
+    assert "2 sessions wait for a lock that pid 7 (psql, idle in transaction) holds" in finding.summary
+    assert set(dict(finding.tables)["Blocking chains"]["root_pid"]) == {7}
+
+
+def test_a_service_that_waits_for_somebody_who_waits_is_told_who_is_at_the_root() -> None:
+    between = {"blocked_pid": 50, "blocked_application": "reports", "blocked_user": "reports"}
+    root = chain(1, blocked_seconds=50.0, root_pid=9, blocking_pid=9, blocking_application="migration", **between)
+    own = chain(3, blocked_seconds=45.0, root_pid=9, blocking_pid=50, blocking_application="reports", blocking_state="active")
+    finding = connections(database=with_chains(own, root))
+    assert told(finding, "sessions_blocked").subject == "pid 9 (migration, idle in transaction)"
+    assert "3 sessions wait" in finding.summary
+    assert len(dict(finding.tables)["Blocking chains"]) == 4
+
+
+def test_chains_that_were_recorded_before_they_said_whose_session_waits_are_read_as_then() -> None:
+    old = chain(2, blocked_seconds=45.0).drop(columns=["database", "blocked_user"])
+    assert told(connections(database=FakeDatabase(chains=old)), "sessions_blocked").presence is Presence.PRESENT
+
+
+def test_sessions_of_another_database_are_not_this_services() -> None:
+    held = sessions(12, database="shop_staging", state="idle in transaction", state_seconds=600.0)
+    held.attrs["database"] = "shop"
+    assert told(connections(database=FakeDatabase(sessions=held)), "connections_held_beyond_request").presence is Presence.ABSENT
+    held.attrs["database"] = "postgres"
+    read_elsewhere = told(connections(database=FakeDatabase(sessions=held)), "connections_held_beyond_request")
+    assert read_elsewhere.presence is Presence.PRESENT, "known by its name, which is the service's"
+
+
 def test_a_lock_that_is_waited_for_briefly_is_everyday_life() -> None:
     finding = connections(database=FakeDatabase(chains=chain(3, blocked_seconds=0.4)))
     assert told(finding, "sessions_blocked").presence is Presence.ABSENT
@@ -174,6 +260,74 @@ def test_a_server_that_has_no_free_connection_says_so_by_refusing_us() -> None:
     finding = connections(database=Sick("refused", reason, name="postgres"))
     assert told(finding, "server_connections_exhausted").presence is Presence.PRESENT
     assert told(finding, "database_unreachable").presence is Presence.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("words", "presence"),
+    [
+        ("sorry, too many clients already", Presence.PRESENT),
+        ('too many connections for database "shop"', Presence.PRESENT),
+        ("no more connections allowed (max_client_conn)", Presence.PRESENT),
+        ("query_wait_timeout", Presence.PRESENT),
+        ('too many connections for role "mon"', Presence.UNKNOWN),
+    ],
+)
+def test_a_full_server_or_pooler_is_told_from_the_limit_of_the_role_that_asks(words: str, presence: Presence) -> None:
+    finding = connections(database=Sick("refused", f"the server has no free connection: {words}", name="postgres"))
+    assert told(finding, "server_connections_exhausted").presence is presence
+    assert told(finding, "role_connections_exhausted").presence is Presence.UNKNOWN
+    assert ("Role mon, which this reads with" in " ".join(finding.notes)) is (presence is Presence.UNKNOWN)
+
+
+NOBODYS = frame([("reports", "reports", "shop", "idle", "", 1, 5.0)], columns=list(FakeDatabase().connections().columns))
+FULL = 'OperationalError: connection failed: FATAL:  too many connections for role "app"'
+
+
+@pytest.mark.parametrize(
+    ("full", "user", "logged", "presence"),
+    [
+        (["app"], None, "", Presence.UNKNOWN),
+        (["app"], "app", "", Presence.PRESENT),
+        (["app"], "app*", "", Presence.PRESENT),
+        (["batch"], "app", "", Presence.ABSENT),
+        (["app", "batch"], None, FULL, Presence.PRESENT),
+        ([], None, FULL, Presence.ABSENT),
+    ],
+)
+def test_a_role_without_any_connection_left_is_known_by_the_service_file_or_by_what_the_service_logs(
+    full: list[str], user: str | None, logged: str, presence: Presence
+) -> None:
+    known = service()
+    database = known.components.database
+    assert database is not None
+    components = known.components.model_copy(update={"database": database.model_copy(update={"user": user})})
+    logs = FakeLogs(log_lines(logged, since=ONSET)) if logged else FakeLogs()
+    held = FakeDatabase(limits={"full_roles": full}, connections=NOBODYS)
+    sources = fake_sources(database=held, logs=logs)
+    finding = database_connections(
+        context(known.model_copy(update={"components": components}), sources=sources, symptom=error_symptom(ONSET))
+    )
+    signal = told(finding, "role_connections_exhausted")
+    assert signal.presence is presence
+    if presence is not Presence.ABSENT:
+        assert "app" in signal.text
+
+
+@pytest.mark.parametrize(
+    ("sickness", "pod_ready", "presence"),
+    [
+        ("timeout", True, Presence.UNKNOWN),
+        ("timeout", False, Presence.PRESENT),
+        ("unreachable", True, Presence.PRESENT),
+        ("refused", False, Presence.UNKNOWN),
+    ],
+)
+def test_a_late_answer_is_no_dead_database_unless_its_pods_are_down(
+    sickness: Sickness, pod_ready: bool, presence: Presence
+) -> None:
+    cluster = FakeCluster(others={"app=postgres": pods(["postgres-0"], ready=pod_ready)})
+    finding = connections(database=Sick(sickness, "no answer within 10 s", name="postgres"), cluster=cluster)
+    assert told(finding, "database_unreachable").presence is presence
 
 
 @pytest.mark.parametrize(("used", "presence"), [(60, Presence.ABSENT), (96, Presence.PRESENT)])

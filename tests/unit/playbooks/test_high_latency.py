@@ -118,6 +118,42 @@ def test_a_transaction_that_was_left_open_dates_the_waiting() -> None:
     assert cause.actions == ("terminate_session",), "who is idle is at no statement that could be cancelled"
 
 
+VACUUM = {"pid": 55, "application": "", "user": "", "kind": "autovacuum", "query": "autovacuum: VACUUM public.orders"}
+
+
+def test_a_prepared_transaction_is_named_with_what_takes_it_back_and_no_action_is_offered() -> None:
+    query = "ROLLBACK PREPARED 'order-1'"
+    left = {"pid": 0, "application": "prepared transaction", "kind": "prepared", "state": "prepared", "query": query}
+    activity = looks(3, others=(left | {"transaction_start": ago(12)},), **{**WAITING, "blocked_by": [0]})
+    seen = look(slow(), database=FakeDatabase(activity=activity))
+    cause = seen.cause("lock_contention")
+    assert (cause.verdict, cause.since, cause.actions) == (Verdict.CONFIRMED, ago(12), ())
+    assert "ROLLBACK PREPARED 'order-1'" in cause.why
+    assert "pid 0" not in " ".join((cause.why, *seen.findings["database_activity"].notes))
+
+
+def test_of_those_who_queue_behind_an_autovacuum_the_first_is_the_one_to_end() -> None:
+    ddl = {**WAITING, "pid": 7, "application": "migration", "blocked_by": [55], "query": "alter table orders"}
+    activity = looks(3, others=(ddl, VACUUM), **WAITING)
+    seen = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity))
+    cause = seen.cause("lock_contention")
+    assert (cause.subject, cause.actions) == ("pid 7 (migration, active)", ("cancel_statement", "terminate_session"))
+    notes = " ".join(seen.findings["database_activity"].notes)
+    assert "waits itself for pid 55 (autovacuum: VACUUM public.orders)" in notes
+
+
+def test_an_autovacuum_that_the_service_itself_waits_for_is_let_alone() -> None:
+    activity = looks(3, others=(VACUUM,), **{**WAITING, "blocked_by": [55]})
+    cause = look(slow(pool_in_use=BUSY), database=FakeDatabase(activity=activity)).cause("lock_contention")
+    assert (cause.subject, cause.actions) == ("pid 55 (autovacuum: VACUUM public.orders)", ())
+
+
+def test_an_idle_session_that_holds_a_lock_can_be_ended() -> None:
+    idle = {"state": "idle", "application": "migrator"}
+    cause = look(slow(pool_in_use=BUSY), database=locked(blocker=idle)).cause("lock_contention")
+    assert (cause.subject, cause.actions) == ("pid 7 (migrator, idle)", ("terminate_session",))
+
+
 def test_a_chain_of_waits_leads_to_its_root() -> None:
     between = {**WAITING, "pid": 8, "application": "worker", "blocked_by": [7]}
     activity = looks(3, others=(between, IMPORT), **{**WAITING, "blocked_by": [8]})

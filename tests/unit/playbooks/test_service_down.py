@@ -160,6 +160,23 @@ def test_two_outages_at_once_are_both_confirmed() -> None:
     assert set(examine(ISSUE, **sources(both)).roots) == {"network_partition", "database_down"}
 
 
+def waiting_in_a_poolers_queue() -> outages.Told:
+    """Requests fail since no connection is free; whoever goes through the same pooler waits, too."""
+    return {
+        "metrics": outages.every_request_fails(),
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "cluster": FakeCluster(others={"app=postgres": pods(["postgres-0"])}),
+    }
+
+
+@pytest.mark.parametrize(("sickness", "roots"), [("timeout", []), ("unreachable", ["database_down"])])
+def test_a_full_pooler_is_no_database_that_is_down_and_one_that_hangs_is(sickness: Sickness, roots: list[str]) -> None:
+    told = waiting_in_a_poolers_queue() | {"database": Sick(sickness, "no answer", name="postgres")}
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == roots
+    assert seen.verdicts["database_down"] is (Verdict.CONFIRMED if roots else Verdict.UNKNOWN)
+
+
 # --- time
 
 

