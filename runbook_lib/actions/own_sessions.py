@@ -8,6 +8,7 @@ from typing import Any
 
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.own_sessions import own_rows
 from runbook_lib.models.plan import Refusal
 
 __all__ = ["NAME_A_SESSION", "blamed_pids", "in_own_databases", "not_by_itself", "own_of"]
@@ -16,17 +17,13 @@ NAME_A_SESSION = "; components.database.application_name of the service file say
 
 
 def own_of(context: ActionContext, seen: Frame) -> Frame:
-    """Of looks at all sessions those of the service; those in its database where the service file does not tell them apart.
+    """Of looks at all sessions those of the service, as the checks tell them apart.
 
-    None where it names no database: then nothing is known to be the service's.
+    None where its service file names no database: then nothing is known to be the service's.
     """
-    component = context.service.components.database
-    if component is None or seen.empty:
+    if context.service.components.database is None or seen.empty:
         return Frame(seen.iloc[:0])
-    if not component.tells_its_sessions:
-        return Frame(seen[seen["database"] == component.name])
-    names = zip(seen["application"], seen["user"], strict=True)
-    return Frame(seen[[component.owns(application=str(application), user=str(user)) for application, user in names]])
+    return own_rows(seen, context.service)
 
 
 def in_own_databases(context: ActionContext, seen: Frame) -> Frame:

@@ -16,10 +16,11 @@ from runbook_lib.checks.database_sessions import (
     session_signals,
     why_unknown,
 )
+from runbook_lib.checks.lock_chains import chains_of
 from runbook_lib.checks.measures import over_time
-from runbook_lib.checks.own_sessions import chains_of, own_sessions
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.own_sessions import own_rows
 from runbook_lib.models.window import format_duration, format_instant
 from runbook_lib.sources.postgres_session import OWN_NAME
 
@@ -37,7 +38,7 @@ def database_connections(context: CheckContext) -> Finding:
             "timeouts": over_time(context, "pool_timeouts"),
             "limits": Question(database, database.limits),
             "connections": Question(database, database.connections),
-            "sessions": Question(database, lambda: own_sessions(database.sessions(), context)),
+            "sessions": Question(database, lambda: own_rows(database.sessions(), context.service)),
             "chains": Question(database, database.blocking_chains),
             **own_pods(context),
         },

@@ -13,10 +13,10 @@ from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_sessions import why_unknown
 from runbook_lib.checks.measures import over_time
-from runbook_lib.checks.own_sessions import own_sessions
 from runbook_lib.models.blocking import Blocker, LongStatement, longest_statement, root_blocker
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
+from runbook_lib.models.own_sessions import own_rows
 from runbook_lib.models.units import written
 
 _WAITING = 0.5  # sessions, on average over the looks: below it nobody's waiting makes a service slow
@@ -57,7 +57,7 @@ def database_activity(context: CheckContext) -> Finding:
     seen = answers.get("activity") if context.live else None
     if seen is None:
         return _unknown(context, answers)
-    own = own_sessions(seen, context)
+    own = own_rows(seen, context.service)
     found = _looked_at(context, seen, own)
     summary = _summary(context, found)
     return Finding(

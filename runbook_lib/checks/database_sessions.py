@@ -12,8 +12,9 @@ import pandas as pd
 from runbook_lib.checks.asking import Answers, Question
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_readiness import pods_down, unreachable
-from runbook_lib.checks.own_sessions import Blocking, blocking_of, own_rows
+from runbook_lib.checks.lock_chains import Blocking, blocking_of
 from runbook_lib.models.finding import Presence, Signal
+from runbook_lib.models.own_sessions import own_rows
 from runbook_lib.models.window import format_duration
 
 _MOST = 0.5  # of the pool

@@ -8,10 +8,10 @@ from runbook_lib.analysis.index_advice import Advised, advise
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_sessions import why_unknown
-from runbook_lib.checks.own_sessions import own_rows
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.index import IndexAdvice
+from runbook_lib.models.own_sessions import own_rows
 from runbook_lib.models.units import written
 from runbook_lib.service import Service
 

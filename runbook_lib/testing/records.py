@@ -175,7 +175,7 @@ def looks(count: int = 1, *, samples: int = 8, hidden: int = 0, others: Sequence
     rows = [{"sample": sample, **_SESSION, "pid": 100 + number, **values} for sample in range(samples) for number in range(count)]
     rows += [{"sample": sample, **_SESSION, **other} for sample in range(samples) for other in others]
     built = frame(rows, columns=["sample", *_SESSION], source="postgres")
-    built.attrs.update({"hidden": hidden, "samples": samples})
+    built.attrs.update({"hidden": hidden, "samples": samples, "database": _SESSION["database"]})
     return built
 
 
