@@ -10,7 +10,7 @@ from runbook_lib.playbooks.declaration import Playbook
 
 __all__ = ["Playbook", "names", "playbook"]
 
-_NOT_AN_ISSUE = {"declaration", "shared"}
+_NOT_AN_ISSUE = {"conjunctions", "declaration", "shared"}
 
 
 def names() -> list[str]:

@@ -1,0 +1,1 @@
+"""What signs say together, of the issues that have many such rules."""
