@@ -20,6 +20,8 @@ from runbook_lib.importing import importing
 Places = npt.NDArray[np.intp]
 _MAXIMUM_POINTS = 2000
 _FLAT = 0.05  # of the rise: what varies less before it is one level
+_STILL_WELL = 0.25  # of the way from the usual level to the threshold: what stays below is not the trouble yet
+_PLATEAU_SAMPLES = 6
 _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation, for normally distributed noise
 
 
@@ -136,7 +138,27 @@ def _walk_back(before: pd.Series, *, baseline: float, peak: float, threshold: fl
     left = min(threshold, baseline + max(3 * noise, 0.05 * (peak - baseline)))
     staying = np.flatnonzero(values <= left)
     departed = int(staying[-1]) + 1 if len(staying) else 0
-    return before.index[departed].to_pydatetime() if departed < len(before) else None
+    if departed >= len(before):
+        return None
+    run = before.iloc[departed:]
+    plateau = _plateau(run.to_numpy(), baseline=baseline, threshold=threshold)
+    if plateau is None:
+        began: datetime = run.index[0].to_pydatetime()
+        return began
+    return _walk_back(run, baseline=plateau, peak=peak, threshold=threshold)
+
+
+def _plateau(run: npt.NDArray[np.float64], *, baseline: float, threshold: float) -> float | None:
+    """The level at which a run stayed after it had left the baseline, and was still well: what came then is another event.
+
+    None where there is none, as in a rise that goes on.
+    """
+    room = threshold - baseline
+    calm = run[: int(np.flatnonzero(run <= baseline + _STILL_WELL * room).max(initial=-1)) + 1]
+    if len(calm) < _PLATEAU_SAMPLES:
+        return None
+    early, late = (float(np.median(half)) for half in np.array_split(calm, 2))
+    return float(np.median(calm)) if early > baseline and abs(late - early) <= _FLAT * room else None
 
 
 def _change_points(series: pd.Series) -> list[int]:

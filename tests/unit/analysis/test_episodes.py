@@ -116,3 +116,19 @@ def test_the_onset_lies_near_the_rise_wherever_it_is(begin: int, height: float, 
 @pytest.mark.parametrize("length", [1, 2, 3, 5])
 def test_a_very_short_series_is_judged_all_the_same(length: int):
     assert latest_episode(series(np.full(length, 0.5)), threshold=0.05, gap=GAP) is not None
+
+
+def test_what_was_a_little_more_than_usual_for_another_reason_before_is_not_where_it_began():
+    """As seen: more traffic made 0.3 s of 0.2 s, and a minute later a lock made 1.4 s of them."""
+    values = np.concatenate([noisy(100, 0.2, 0.01), noisy(14, 0.31, 0.01), [0.38, 0.42, 0.73, 1.15], noisy(20, 1.4, 0.02)])
+    episode = latest_episode(series(values), threshold=1.0, gap=GAP)
+    assert episode is not None
+    assert abs(episode.onset - series(values).index[114]) <= timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("samples", [20, 40, 120])
+def test_a_rise_that_goes_on_is_dated_at_its_begin_however_slow(samples):
+    values = np.concatenate([noisy(100, 0.2, 0.005), 0.2 + np.linspace(0, 1.2, samples), noisy(20, 1.4, 0.02)])
+    episode = latest_episode(series(values), threshold=1.0, gap=GAP)
+    assert episode is not None
+    assert abs(episode.onset - series(values).index[100]) <= timedelta(seconds=10 * (1 + samples // 10))
