@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from runbook_lib.actions.audit import AuditEntry
+from runbook_lib.actions.history import entries_of_service
 from runbook_lib.actions.interface import ActionContext, Approval
 from runbook_lib.models.cause import Cause
 from runbook_lib.models.plan import Plan, Refusal
@@ -43,6 +44,7 @@ class Case:
 
 Rule = Callable[[Case], Refusal | None]
 
+_RISKS = ("low", "medium", "high")
 _NO_SECOND_TRY_WITHIN = timedelta(days=1)
 
 
@@ -166,20 +168,12 @@ def _policy_has_rate_left(case: Case) -> Refusal | None:
     """No more automatic changes within an hour than allowed: counted from all incidents' audits, so that no restart forgets."""
     if case.approval is None or case.approval.source != "policy":
         return None
-    context, service = case.context, case.context.service
-    since = context.now() - timedelta(hours=1)
-    recent = [
-        entry
-        for entry in context.audit.entries_of_all_incidents(since=since)
-        if entry.event == "intent"
-        and entry["approval"] == "policy"
-        and (entry["service"], entry["environment"]) == (service.name, service.environment)
-    ]
-    allowed = service.policy.auto_approve_per_hour
+    entries = entries_of_service(case.context, within=timedelta(hours=1))
+    recent = [entry for entry in entries if entry.event == "intent" and entry["approval"] == "policy"]
+    allowed = case.context.service.policy.auto_approve_per_hour
     if len(recent) < allowed:
         return None
-    last = max(entry.at for entry in recent)
-    reason = f"{len(recent)} of {allowed} automatic changes an hour were made, the last at {format_instant(last)}"
+    reason = f"{len(recent)} of {allowed} automatic changes an hour were made, the last at {format_instant(recent[-1].at)}"
     return Refusal(by="policy", reason=reason, mend="what an automatic change did not mend needs a person")
 
 
@@ -211,16 +205,8 @@ def _tried(case: Case) -> tuple[list[AuditEntry], dict[str, AuditEntry]]:
 
     Without those that took another one back, which is no step ahead, and those that the cluster refused: nothing was changed.
     """
-    context, plan, service = case.context, case.plan, case.context.service
-    entries = sorted(
-        (
-            entry
-            for entry in context.audit.entries_of_all_incidents(since=context.now() - _NO_SECOND_TRY_WITHIN)
-            if entry["target"] == str(plan.target)
-            and (entry["service"], entry["environment"]) == (service.name, service.environment)
-        ),
-        key=lambda entry: entry.at,
-    )
+    target = str(case.plan.target)
+    entries = [one for one in entries_of_service(case.context, within=_NO_SECOND_TRY_WITHIN) if one["target"] == target]
     ends = {entry["plan"]: entry for entry in entries if entry.event in ("outcome", "effect")}
     begun = [entry for entry in entries if entry.event == "intent" and not entry["undoes"]]
     return [one for one in begun if one["plan"] not in ends or ends[one["plan"]]["status"] != "refused"], ends
@@ -252,9 +238,6 @@ def _takes_no_more_by_now(case: Case) -> Refusal | None:
     if not told:
         return None
     return Refusal(by="unchanged since the plan", reason="; ".join(told), mend="run the cell again and read the new plan")
-
-
-_RISKS = ("low", "medium", "high")
 
 
 def _not_repeated(case: Case) -> Refusal | None:

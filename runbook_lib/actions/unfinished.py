@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from runbook_lib.actions.audit import AuditEntry
+from runbook_lib.actions.history import entries_of_service
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.rules import Case
 from runbook_lib.errors import ArchiveError
@@ -44,12 +45,7 @@ def _unfinished(context: ActionContext) -> Sequence[AuditEntry]:
 
     A later change of the same target that was made to its end settles them: somebody who was told of them approved it.
     """
-    service = context.service
-    others = (
-        entry
-        for entry in context.audit.entries_of_all_incidents(since=context.now() - _LOOKED_BACK)
-        if (entry["service"], entry["environment"]) == (service.name, service.environment)
-    )
+    others = entries_of_service(context, within=_LOOKED_BACK)
     begun: dict[str, AuditEntry] = {}
     for entry in sorted((*context.audit.entries(), *others), key=lambda one: (one.at, one.sequence)):
         if entry.event == "intent":
