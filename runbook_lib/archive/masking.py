@@ -15,13 +15,16 @@ __all__ = [
     "VALUE",
     "access_rules",
     "card",
+    "code",
     "credentials",
     "email",
+    "iban",
     "is_reference",
     "key_line",
     "listed",
     "loose",
     "named",
+    "random",
     "said",
     "setting",
     "value",
@@ -113,6 +116,18 @@ def said(match: re.Match[str]) -> str:
     return _masked(match, "value") if mixed else match[0]
 
 
+def random(match: re.Match[str]) -> str:
+    """What `session` or `signature` names, where it looks drawn at random: mixed, or long and hexadecimal; no time."""
+    if re.match(r"\d{8}T\d|\d{4}-\d\d-\d\dT\d", match["value"]):
+        return match[0]
+    return _masked(match, "value") if re.fullmatch(r"[0-9a-f-]{24,}", match["value"]) else said(match)
+
+
+def code(match: re.Match[str]) -> str:
+    """A number of few digits that is asked for beside a password or a card."""
+    return _masked(match, "value")
+
+
 def credentials(match: re.Match[str]) -> str:
     """A word after `Bearer` or `Basic` that is a credential and not prose (`bearer authentication failed`)."""
     found = match["value"]
@@ -138,6 +153,13 @@ def email(match: re.Match[str]) -> str:
     before = match.string[max(0, match.start() - 3) : match.start()]
     inside = match["last"].lower() in ("svc", "local", "internal", "cluster", "service", "socket", "lan", "invalid")
     return match[0] if before == "://" or inside or match["name"] == "git" else MASK
+
+
+def iban(match: re.Match[str]) -> str:
+    """An account's number: its check digits are right."""
+    digits = re.sub(r"\W", "", match[0]).upper()
+    number = "".join(str(int(sign, 36)) for sign in digits[4:] + digits[:4])
+    return MASK if 15 <= len(digits) <= 34 and int(number) % 97 == 1 else match[0]
 
 
 def card(match: re.Match[str]) -> str:

@@ -8,8 +8,6 @@ done with a line of a megabyte: what repeats within a pattern has an upper end, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from runbook_lib.archive.masking import (
     NOT_YET,
@@ -17,92 +15,78 @@ from runbook_lib.archive.masking import (
     VALUE,
     access_rules,
     card,
+    code,
     credentials,
     email,
+    iban,
     key_line,
     listed,
     loose,
     named,
+    random,
     said,
     setting,
     value,
-    whole,
 )
+from runbook_lib.archive.rule import Rule, rule
+from runbook_lib.archive.sql_patterns import SQL_RULES
 from runbook_lib.service.secret_names import KEY, OPTION
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES"]
 
-_NAMES = ("pass", "pwd", "pw", "secret", "token", "bearer", "key", "credential", "auth", "cookie", "session")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`pattern` finds, `replace` gives what stands there instead (the match itself: a false alarm).
-
-    A text in small letters that holds none of `hints` is left alone; without hints, every text is looked at.
-    """
-
-    name: str
-    hints: tuple[str, ...]
-    pattern: re.Pattern[str]
-    replace: Callable[[re.Match[str]], str]
-
-
-def _rule(
-    name: str,
-    hints: tuple[str, ...],
-    pattern: str,
-    replace: Callable[[re.Match[str]], str] = whole,
-    *,
-    flags: int = re.IGNORECASE,
-) -> Rule:
-    return Rule(name, hints, re.compile(pattern, flags), replace)
+_NAMES = ("pass", "pwd", "pw", "secret", "token", "bearer", "key", "credential", "auth", "cookie", "session", "sessid")
 
 
 RULES: tuple[Rule, ...] = (
-    _rule(
+    rule(
         "private key",
         ("private key-----",),
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
         r"(?:(?:(?!-----BEGIN ).)*?-----END [A-Z ]{0,40}PRIVATE KEY-----|[A-Za-z0-9+/=\s\\]*)",
         flags=re.DOTALL,
     ),
-    _rule("line of a private key", (), r"(?<![^\s\"'])[A-Za-z0-9+/]{64}(?![^\s\"'\\])", key_line, flags=0),
-    _rule("JSON web token", ("eyj",), r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", flags=0),
-    _rule(
+    rule("line of a private key", (), r"(?<![^\s\"'])[A-Za-z0-9+/]{64}(?![^\s\"'\\])", key_line, flags=0),
+    rule("JSON web token", ("eyj",), r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", flags=0),
+    rule(
         "header",
         ("authorization", "cookie", "x-api-key", "x-auth-token"),
         rf"\b(?:proxy-)?(?:authorization|(?:set-)?cookie|x-api-key|x-auth-token){QUOTE}?[ \t]*[:=][ \t]*+{QUOTE}?+"
         rf"{NOT_YET}(?P<value>(?:={QUOTE}[^\r\n\"'`<>&\\]*+{QUOTE}(?=[;,\s\"'\\]|$)|[^\r\n\"'`<>&\\]){{4,}})",
         value,
     ),
-    _rule(
+    rule(
         "authorization",
         ("bearer", "basic"),
         r"\b(?P<scheme>bearer|basic)(?P<space>\s{1,20})(?P<value>[A-Za-z0-9._~+/-]{8,}=*)",
         credentials,
     ),
-    _rule(
+    rule(
         "password in a URL",
         ("://",),
         rf"(?<=://)[^/\s:@\"'<>]{{0,200}}:{NOT_YET}(?!\d{{1,5}}/)(?P<value>[^\s\"'<>]{{0,1000}}[^\s\"'<>/])(?=@[\w.\[%-])",
         value,
     ),
-    _rule(
+    rule(
         "password in an encoded URL",
         ("%3a%2f%2f",),
         rf"(?<=%3A%2F%2F)(?:(?!%3A|%2F|%40)[^\s\"'&<>]){{0,200}}%3A{NOT_YET}"
         r"(?P<value>(?:(?!%40|%3A%2F%2F)[^\s\"'&<>]){1,500})(?=%40)",
         value,
     ),
-    _rule(
+    rule(
+        "password of a Go DSN",
+        ("@tcp(", "@unix(", "@udp("),
+        rf"(?<![\w.\-])[\w.\-]{{1,100}}:{NOT_YET}(?P<value>[^\s\"'<>]{{1,500}})(?=@(?:tcp|unix|udp)\()",
+        value,
+    ),
+    rule(
         "token in a URL",
         ("https://", "http://"),
         rf"(?<=://){NOT_YET}(?P<value>(?=[^\s@/]{{0,200}}\d)[^/\s:@\"'<>?#]{{12,300}})(?=@[\w\[])",
         value,
     ),
-    _rule("password of Oracle", ("jdbc:oracle",), rf"\bjdbc:oracle:\w+:[^\s/:@\"']+/{NOT_YET}(?P<value>[^\s\"'@]+)(?=@)", value),
-    _rule(
+    rule("password of Oracle", ("jdbc:oracle",), rf"\bjdbc:oracle:\w+:[^\s/:@\"']+/{NOT_YET}(?P<value>[^\s\"'@]+)(?=@)", value),
+    rule(
         "block",
         _NAMES,
         rf"(?:^|(?<=\\n)|(?<=[\"']))(?P<indent>[-+]?[ \t]*+)(?:-[ \t]+)?{QUOTE}?{KEY}{QUOTE}?:[ \t]*"
@@ -110,7 +94,7 @@ RULES: tuple[Rule, ...] = (
         value,
         flags=re.IGNORECASE | re.MULTILINE,
     ),
-    _rule(
+    rule(
         "value on the next line",
         _NAMES,
         rf"(?:^|(?<=\\n))(?P<indent>[-+]?[ \t]*+){KEY}:[ \t]*(?:\r?\n|\\n)(?P=indent)[ \t]+{NOT_YET}"
@@ -118,26 +102,26 @@ RULES: tuple[Rule, ...] = (
         value,
         flags=re.IGNORECASE | re.MULTILINE,
     ),
-    _rule(
+    rule(
         "element",
         ("</", "&lt;/"),
         rf"(?<=[<:;]){KEY}(?:\s[^<>&]{{0,200}})?(?:>|&gt;){NOT_YET}(?P<value>(?:(?!&lt;)[^<>]){{1,4000}})(?=</|&lt;/)",
         value,
     ),
-    _rule(
+    rule(
         "named variable",
-        ("name",),
-        rf"\bname{QUOTE}?\s{{0,20}}[:=]\s{{0,20}}{QUOTE}?{KEY}{QUOTE}?,?\s{{0,100}}{QUOTE}?value{QUOTE}?\s{{0,20}}[:=]\s{{0,20}}+{VALUE}",
+        ("name", "key"),
+        rf"\b(?:name|key){QUOTE}?\s{{0,20}}[:=]\s{{0,20}}{QUOTE}?{KEY}{QUOTE}?,?\s{{0,100}}{QUOTE}?value{QUOTE}?\s{{0,20}}[:=]\s{{0,20}}+{VALUE}",
         named,
     ),
-    _rule("named value", _NAMES, rf"(?<![\w.\-]){KEY}{QUOTE}?[ \t]*(?::|=>?+|%3[AD])[ \t]*+{VALUE}", named),
-    _rule(
+    rule("named value", _NAMES, rf"(?<![\w.\-]){KEY}{QUOTE}?[ \t]*(?::|=>?+|%3[AD])[ \t]*+{VALUE}", named),
+    rule(
         "pass and auth",
         ("pass", "pw", "auth"),
         rf"(?<![\w.\-])(?P<name>pass|pw|auth)(?:{QUOTE}[ \t]*(?:=>?|:)[ \t]*|(?P<separator>=)|[ \t]*=>?[ \t]*){VALUE}",
         loose,
     ),
-    _rule(
+    rule(
         "pass and auth, of YAML",
         ("pass: ", "pw: ", "auth: "),
         rf"(?<![\w.\-])(?:pass|pw|auth):[ \t]{{1,20}}{NOT_YET}"
@@ -145,41 +129,56 @@ RULES: tuple[Rule, ...] = (
         setting,
         flags=re.MULTILINE,
     ),
-    _rule(
+    rule(
         "signed address",
         ("=",),
-        rf"[?&;](?:sig|signature|key|code|auth|x-amz-(?:signature|credential|security-token))=(?P<value>{NOT_YET}[^\s&;\"'<>]+)",
+        r"(?:[?&;]|(?<=\s)(?=x-amz-)|(?<=SharedAccessSignature ))"
+        rf"(?:sig|signature|key|code|auth|x-amz-(?:signature|credential|security-token))=(?P<value>{NOT_YET}[^\s&;\"'<>]+)",
         value,
     ),
-    _rule(
+    rule(
+        "session",
+        ("session", "sid", "csrf", "xsrf", "nonce", "saml", "signature", "salt", "licen"),
+        rf"(?<![\w\-])(?:[\w\-]{{1,60}}[.\-_])?(?:session|sid|csrf|xsrf|nonce|saml(?:response|request|assertion)|signature|salt|licen[cs]e)"
+        rf"{QUOTE}?[ \t]*[:=][ \t]*+{QUOTE}?+{NOT_YET}(?P<value>[A-Za-z0-9+/_.~%=!\-]{{10,}})",
+        random,
+    ),
+    rule(
+        "one-time password",
+        ("otp", "2fa", "mfa", "verification", "cvv", "cvc"),
+        rf"(?<![\w\-])(?:\w{{0,60}}[._\-])?(?:t?otp|2fa|mfa|verification|cvv2?|cvc2?)"
+        rf"(?:[_ \-]?(?:code|token))?{QUOTE}?[ \t]*[:=][ \t]*+{QUOTE}?+(?P<value>\d{{3,8}})(?!\w)",
+        code,
+    ),
+    rule(
         "option",
         _NAMES,
         rf"(?<![\w\-]){OPTION}(?:[ \t]++|{QUOTE}[ \t]*,?\s{{0,100}}(?={QUOTE})|\r?\n[-+]?[ \t]*-[ \t]+)"
         rf"{QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`\\-][^\s\"'`\\]*)",
         value,
     ),
-    _rule(
+    rule(
         "pair",
         _NAMES,
         rf"[(\[]\s{{0,20}}{QUOTE}{KEY}{QUOTE}\s{{0,20}},\s{{0,20}}(?P<quote>{QUOTE}){NOT_YET}"
         r"(?P<value>(?:(?!(?P=quote))[^\r\n]){1,4000})(?P=quote)\s{0,20}[)\]]",
         listed,
     ),
-    _rule(
+    rule(
         "curl -u",
         (" -u", "--user"),
         rf"(?<=\s)(?:-u|--user)[ =]?+{QUOTE}?+[^\s:\"']{{1,200}}:{NOT_YET}(?P<value>[^\s\"'`]+)",
         value,
         flags=0,
     ),
-    _rule(
+    rule(
         "redis-cli -a",
         ("redis-cli",),
         rf"redis-cli\b[^\n|;]{{0,300}}?\s-a\s++{QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`]+)",
         value,
         flags=0,
     ),
-    _rule(
+    rule(
         "mysql -p",
         ("mysql", "mariadb", "sshpass"),
         rf"\b(?:mysql|mariadb|sshpass)(?:-?(?:dump|admin|import|check|show|sh))?(?=\s)[^\n|;]{{0,300}}?"
@@ -188,78 +187,81 @@ RULES: tuple[Rule, ...] = (
         value,
         flags=0,
     ),
-    _rule(
-        "SQL",
-        ("password", "identified"),
-        rf"\b(?:PASSWORD|IDENTIFIED\b[^\n;']{{0,60}}?\bBY)\s{{1,20}}(?:E|U&)?(?:'|\"(?=[^\"\n]{{1,200}}\")){NOT_YET}"
-        r"(?P<value>(?:[^'\"\\\n]|''|\\.|(?<!')\"(?=[^\"\n]*'))+)",
-        value,
-    ),
-    _rule(
-        "SQL in dollars",
-        ("password $",),
-        rf"\bPASSWORD\s{{1,20}}(?P<tag>\$\w{{0,60}}\$){NOT_YET}(?P<value>(?:(?!(?P=tag)).){{1,500}})",
-        value,
-    ),
-    _rule("crypt", ("crypt",), rf"\bcrypt\s?\(\s{{0,20}}E?'{NOT_YET}(?P<value>(?:[^'\\\n]|''|\\.)+)", value),
-    _rule(
+    *SQL_RULES,
+    rule(
         "redis config",
         ("requirepass", "masterauth"),
         rf"\b(?:requirepass|masterauth){QUOTE}?(?:\s{{1,20}}+|,\s{{0,20}}+){QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`\\]+)",
         value,
     ),
-    _rule("redis users", ("setuser",), r"\bSETUSER\b[^\r\n]{1,2000}", access_rules),
-    _rule(
+    rule("redis users", ("setuser",), r"\bSETUSER\b[^\r\n]{1,2000}", access_rules),
+    rule(
         "redis AUTH, quoted",
         ("auth",),
         rf"(?P<quote>{QUOTE})auth(?P=quote)\s{{1,20}}(?:(?P=quote)[^\s\"'\\]{{1,200}}(?P=quote)\s{{1,20}})?+(?P=quote){NOT_YET}"
         r"(?P<value>[^\s\"'\\]+)(?=(?P=quote))",
         value,
     ),
-    _rule("redis AUTH", ("auth ",), rf"\bAUTH +default +{NOT_YET}(?P<value>[^\s\"'\\]+)", value, flags=0),
-    _rule(
+    rule("redis AUTH", ("auth ",), rf"\bAUTH +default +{NOT_YET}(?P<value>[^\s\"'\\]+)", value, flags=0),
+    rule(
         "SMTP and Redis AUTH",
         ("auth ",),
         rf"\bAUTH +(?:[\w-]{{1,60}} +)?{NOT_YET}(?P<value>[^\s\"'\\]{{8,}})(?=[\s\"'\\]|$)",
         said,
         flags=0,
     ),
-    _rule(
+    rule(
         "secret in a sentence",
-        ("password", "passphrase", "passwd", "secret", "token", "key "),
-        rf"\b(?:password|passphrase|passwd|secret|token|api[ _-]key)[ \t]{{1,20}}(?:(?:is|was)[ \t]{{1,20}})?{QUOTE}?{NOT_YET}"
+        ("password", "passphrase", "passwd", "secret", "token", "key ", "apikey"),
+        rf"\b(?:password|passphrase|passwd|secret|token|api[ _-]?key)[ \t]{{1,20}}"
+        rf"(?:(?:for|of)[ \t]{{1,20}}[^\s]{{1,60}}[ \t]{{1,20}})?(?:(?:is|was)[ \t]{{1,20}})?{QUOTE}?{NOT_YET}"
         r"(?P<value>[A-Za-z0-9/+_!$%^*~=-]{10,})(?=[.,;\s\"'\\]|$)",
         said,
     ),
-    _rule("AWS key", ("akia", "asia", "agpa", "aida", "aroa"), r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}\b", flags=0),
-    _rule(
+    rule(
+        "docker login -p",
+        (" login ",),
+        rf"\blogin\b[^\n|;]{{0,300}}?\s-p[ =]?{QUOTE}?+{NOT_YET}(?P<value>[^\s\"'`]+)",
+        value,
+        flags=0,
+    ),
+    rule("AWS key", ("akia", "asia", "agpa", "aida", "aroa"), r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}\b", flags=0),
+    rule(
         "Google key",
         ("aiza", "ya29", "gocspx"),
         r"\bAIza[A-Za-z0-9_-]{35}|\bya29\.[A-Za-z0-9_-]{20,}|\bGOCSPX-[A-Za-z0-9_-]{20,}",
         flags=0,
     ),
-    _rule(
+    rule(
         "GitHub token",
         ("gh", "github_pat", "glpat"),
         r"\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{30,}|\bglpat-[A-Za-z0-9_-]{20,}",
         flags=0,
     ),
-    _rule(
+    rule(
         "Slack",
         ("xox", "xapp", "slack"),
         r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bxapp-[A-Za-z0-9-]{10,}|(?<=hooks\.slack\.com/)\S{10,}",
         flags=0,
     ),
-    _rule(
+    rule(
+        "webhook",
+        ("/api/webhooks/", "/bot", "webhook.office.com"),
+        r"(?<=/api/webhooks/)\d+/[\w-]{20,}|(?<=api\.telegram\.org/bot)\d+:[\w-]{20,}|(?<=webhook\.office\.com/)\S{20,}",
+        flags=0,
+    ),
+    rule(
         "other services' keys",
         ("k_live", "k_test", "sk-", "sg.", "hv", "gl", "npm_", "pypi-", "dop_v1"),
         r"\b[rsp]k_(?:live|test)_[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhv[sbr]\.[A-Za-z0-9_-]{20,}|"
         r"\bgl(?:sa|c)_[A-Za-z0-9_+/=]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}|\bdop_v1_[a-f0-9]{40,}",
         flags=0,
     ),
-    _rule("e-mail", ("@", "%40"), r"(?<![\w.+%-])(?P<name>[\w.+-]+)(?:@|%40)(?:[A-Za-z0-9-]+\.)+(?P<last>[A-Za-z]{2,})\b", email),
-    _rule("payment card", (), r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-]|\.\d)", card),
-    _rule(
+    rule("e-mail", ("@", "%40"), r"(?<![\w.+%-])(?P<name>[\w.+-]+)(?:@|%40)(?:[A-Za-z0-9-]+\.)+(?P<last>[A-Za-z]{2,})\b", email),
+    rule("account", ("iban",), r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", iban, flags=0),
+    rule("social security", ("ssn", "social"), r"\b(?:ssn|social security)\D{0,20}(?P<value>\d{3}-\d{2}-\d{4})\b", value),
+    rule("payment card", (), r"(?<![\w.-])\d(?:[ -]?\d){13,18}(?![\w-]|\.\d)", card),
+    rule(
         "phone number",
         ("phone", "tel", "mobile", "cell", "fax", "msisdn"),
         rf"\b\w*(?:phone|tel|telephone|mobile|cell|fax|msisdn)(?:[_ ]?(?:no|nr|number))?{QUOTE}?[ \t]*[:=][ \t]*{QUOTE}?"

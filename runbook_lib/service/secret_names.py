@@ -7,9 +7,9 @@ import re
 __all__ = ["KEY", "OPTION", "STATES", "names_secret", "option_value_follows"]
 
 _WORD = (
-    r"passwords?|passwort|passwd|pwd|passphrase|passcode|secrets?|tokens?|bearer|"
-    r"(?:api|private|access|account|secret|signing|encryption|hmac)[_-]?key|(?:client[_-]?)?key[_-]data|"
-    r"credentials?|authorization|x-auth|cookies?|requirepass|masterauth|session[_-]?id"
+    r"(?:passwords?|passwd|pwd)(?:[_-]?(?:hash|digest|salt))?|passwort|passphrase|passcode|secrets?|tokens?|bearer|"
+    r"(?:api|auth|private|access|account|secret|shared|master|session|licen[cs]e|signing|encryption|hmac)[_-]?key|(?:client[_-]?)?key[_-]data|"
+    r"credentials?|authorization|x-auth|cookies?|requirepass|masterauth|sess(?:ion)?[_-]?id"
 )
 # Short words are parts of many others (`compass`, `author`): they count after a separator or as a hump (`dbPass`) alone.
 _SHORT = r"(?<=[_.\-])(?:pass|pw)|(?-i:(?<=[a-z0-9])(?:Pass|Pw|PW))"

@@ -149,6 +149,28 @@ def test_a_secret_is_known_by_its_name(text, clean):
         (f'"config" "set" "requirepass" "{S}"', '"config" "set" "requirepass" "[redacted]"'),
         (f"ALTER ROLE x PASSWORD $${S}$$", "ALTER ROLE x PASSWORD $$[redacted]$$"),
         (f"ALTER ROLE x PASSWORD E'ab''{S}'", "ALTER ROLE x PASSWORD E'[redacted]'"),
+        (f"UPDATE users SET password_hash = '{S}'", "UPDATE users SET password_hash = '[redacted]'"),
+        (f"insert into u (name, password) values ('o''b', '{S}'), ('(,', crypt('{S}', 'x'))",
+         "insert into u (name, password) values ('o''b', '[redacted]'), ('(,', crypt('[redacted]', '[redacted]'))"),
+        (f'INSERT INTO "u" ("token", name) VALUES (\'{S}', "INSERT INTO \"u\" (\"token\", name) VALUES ('[redacted]'"),
+        (f"select set_config('app.token', '{S}', false)", "select set_config('app.token', '[redacted]', false)"),
+        (f"pgp_sym_decrypt(card, '{S}')", "pgp_sym_decrypt(card, '[redacted]')"),
+        (f"parameters: $1 = '42', $2 = '{S}'", "parameters: $1 = '42', $2 = '[redacted]'"),
+        (f"DETAIL:  Failing row contains (7, null, {S}).", "DETAIL:  Failing row contains ([redacted])."),
+        (f"Key (id, token)=(7, {S}) already exists.", "Key (id, token)=([redacted]) already exists."),
+        (f"dsn=orders:{S}@tcp(db:3306)/shop", "dsn=orders:[redacted]@tcp(db:3306)/shop"),
+        (f'<add key="DbPassword" value="{S}"/>', '<add key="DbPassword" value="[redacted]"/>'),
+        (f'{{"passwordHash":"{S}"}}', '{"passwordHash":"[redacted]"}'),
+        (f"PHPSESSID={S} x-auth-key: {S}", "PHPSESSID=[redacted] x-auth-key: [redacted]"),
+        (f"session={S} csrf={S}", "session=[redacted] csrf=[redacted]"),
+        ("sid: 550e8400-e29b-41d4-a716-446655440000", "sid: [redacted]"),
+        ("otp=482915 sent", "otp=[redacted] sent"),
+        (f" X-Amz-Signature={S}", " X-Amz-Signature=[redacted]"),
+        (f"SharedAccessSignature sig={S}", "SharedAccessSignature sig=[redacted]"),
+        (f"docker login -u bob -p {S} registry", "docker login -u bob -p [redacted] registry"),
+        (f"password for bob was {S}", "password for bob was [redacted]"),
+        (f"https://discord.com/api/webhooks/1/{S}{S}", "https://discord.com/api/webhooks/[redacted]"),
+        ("IBAN DE89 3704 0044 0532 0130 00 refused", "IBAN [redacted] refused"),
         (f"using password {S} for user bob", "using password [redacted] for user bob"),
         (KEY_LINE, "[redacted]"),
     ],
@@ -172,6 +194,10 @@ def test_a_secret_goes_whole_however_it_is_written_and_what_is_around_it_stays(t
         "secret:\n  secretName: orders-tls", "secrets:\n  - orders-db", "NOAUTH Authentication required.",
         "AUTH failed: WRONGPASS invalid username-password pair", "--- PASS: TestOrders (0.02s)", "psql --no-password orders",
         "mysql -h db -P 3306 -u root -p", "https://bob@example.org/x", "pod auth-7c9d8f-x2x1z: CrashLoopBackOff",
+        "insert into orders (sku, state) values ('A1b2C3d4E5f6', 'new')", "Key (sku)=(A-17) already exists.",
+        "session=orders-5c4b646575-c58tg signature: (id, name)", "docker run -p 8080:80 shop",
+        "parameters: $1 = '2026-03-01 04:00:00'",
+        "session: 20260301T040000.000Z-high", "IBAN DE89 3704 0044 0532 0130 01", "Secret.key: password, name: orders-db",
         "the second pass: 8 ms", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     ],
 )  # fmt: skip
@@ -210,7 +236,9 @@ def test_the_last_part_of_a_path_names_the_secret_and_what_a_comparison_says_of_
 
 @pytest.mark.parametrize(
     "piece", ["a", "password.", "password=", 'password="', "password=\\", "https://a", "://u:", "redis-cli ", "name: token ",
-              "password: |\n  a\n", "('password', '", "setuser >x ", 'cookie: a="', "PASSWORD '", "<password>", "a@", "1 "]
+              "password: |\n  a\n", "('password', '", "setuser >x ", 'cookie: a="', "PASSWORD '", "<password>",
+              "insert into u (password) values ('", "insert into u (a) values (1,(", "hmac((", "session=a", "a:b@tcp(", "$1 = '",
+              "a@", "1 "]
 )  # fmt: skip
 def test_a_line_of_a_megabyte_is_done_in_seconds(piece):
     begin = time.process_time()
