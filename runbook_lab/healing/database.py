@@ -15,6 +15,9 @@ _START_SECONDS = 30.0
 _CONNECT_SECONDS = 5
 # Whoever holds a lock for longer than this was not among the sessions that are ended, and the statement would wait for good.
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=15s -c default_transaction_read_only=off"
+# A session keeps what its role or its database was set to when it began. The role `runbook` has a setting of the lab's own.
+_CHANGED = "SELECT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole <> 'runbook'::regrole)"
+_END_SERVICE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'orders'"
 _PASSWORDS = {"orders_password": "orders", "runbook_password": "postgres"}
 
 
@@ -27,8 +30,11 @@ def restore(home: Home) -> list[str]:
     ended = 0
     with wait_for("PostgreSQL", lambda: _connected(home, "postgres"), seconds=_START_SECONDS) as connection:
         ended += len(connection.execute((_HERE / "sessions.sql").read_text(encoding="utf-8")).fetchall())
+        [(changed,)] = connection.execute(_CHANGED).fetchall()
         for statement in _statements(home, _HERE / "database.sql"):
             connection.execute(statement)
+        if changed:
+            ended += len(connection.execute(_END_SERVICE).fetchall())
     done = [f"ended {ended} database sessions"] if ended else []
     with _connected(home, postgres.DATABASE) as connection:
         before = _indexes(connection)

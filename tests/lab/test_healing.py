@@ -35,6 +35,14 @@ def test_changed_roles_and_settings_of_the_database_are_reset(shop_lab):
     assert shop_lab.sql("select has_table_privilege('orders', 'orders', 'insert')") == [(True,)]
 
 
+def test_sessions_that_began_under_a_changed_setting_are_ended(shop_lab):
+    sessions = "select pid from pg_stat_activity where usename = 'orders'"
+    shop_lab.sql("alter database shop set default_transaction_read_only = on")
+    before = shop_lab.sql(sessions)
+    assert any("database sessions" in text for text in shop_lab.heal())
+    assert not set(before) & set(shop_lab.sql(sessions))
+
+
 def test_indexes_are_those_of_the_schema_again(shop_lab):
     shop_lab.sql("drop index order_archive_customer")
     shop_lab.sql("create index order_archive_hot on order_archive (amount)")
