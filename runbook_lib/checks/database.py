@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
+from runbook_lib.checks.database_logins import pool_without_sessions
 from runbook_lib.checks.database_pool import Pool, figure_of, pool_signals, seen_by_service
 from runbook_lib.checks.database_sessions import (
     Sessions,
@@ -60,6 +61,7 @@ def database_connections(context: CheckContext) -> Finding:
         signals=(
             *pool_signals(pool, answers, blocked=_hindrance(context, sessions, answers)),
             *session_signals(context, sessions, answers, pool_size=pool.size),
+            pool_without_sessions(context, pool, sessions, answers),
         ),
         sources=answers.sources,
     )

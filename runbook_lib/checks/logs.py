@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -18,7 +19,14 @@ from runbook_lib.models.window import Window, format_instant
 
 _MINIMUM_SHARE = 0.1  # of the error records; fewer are a by-product of another error
 _MINIMUM_COUNT = 3
-_REFUSES = "log_cache_refuses"
+_REFUSES, _LOGIN_REFUSED = "log_cache_refuses", "log_database_login_refused"
+# What PostgreSQL says to who may not log in. Drivers and pools pass it on, many as a warning of each attempt alone.
+_LOGIN_REFUSALS = re.compile(
+    r"(?:password|peer|ident|LDAP|GSSAPI|certificate|SCRAM) authentication failed|no pg_hba\.conf entry|not permitted to log in"
+    r"|(?:role|database) \S{1,200} does not exist|permission denied for database|is not currently accepting connections"
+    r"|no password supplied|\b28P01\b",
+    re.IGNORECASE,
+)
 KIND_WORDS = {
     "database_pool": "no free database connection",
     "memory": "out of memory",
@@ -58,14 +66,17 @@ def error_logs(context: CheckContext) -> Finding:
             command=command,
             signals=tuple(
                 Signal(name=name, presence=Presence.UNKNOWN, text=text)
-                for name in (*(f"log_{kind}_errors" for kind in KIND_WORDS), _REFUSES)
+                for name in (*(f"log_{kind}_errors" for kind in KIND_WORDS), _REFUSES, _LOGIN_REFUSED)
             ),
             sources=answers.sources,
         )
     errors = errors_in(records, context)
     focus = context.focus()
     kinds = error_kinds(errors)
-    recent = errors[(errors["time"] >= focus.start) & (errors["time"] <= focus.end)]
+    recent = _recent(errors, context)
+    # A service that goes on without its cache warns of it, and so does a pool that tries again.
+    told = Frame(records[records.index.isin(errors.index) | records["level"].eq("warning")])
+    refusals = (_refuses(told, context), _login_refused(told, context))
     patterns = error_patterns(recent if len(recent) else errors)
     return Finding(
         name="error_logs",
@@ -78,7 +89,7 @@ def error_logs(context: CheckContext) -> Finding:
         notes=tuple(_notes(records)),
         signals=(
             *(_signal(kind, errors, kinds, recent, context) for kind in KIND_WORDS),
-            _refuses(errors, kinds, recent, context),
+            *refusals,
         ),
         sources=answers.sources,
     )
@@ -172,24 +183,47 @@ def _signal(kind: str, errors: Frame, kinds: pd.Series, recent: Frame, context: 
     )
 
 
-def _refuses(errors: Frame, kinds: pd.Series, recent: Frame, context: CheckContext) -> Signal:
+def _refuses(records: Frame, context: CheckContext) -> Signal:
     """Whether the cache answers the service with a refusal, its password or its user's rights included."""
-    of_cache = errors[kinds == "cache"]
-    told = [refusal_in(text) for text in error_texts(of_cache)]
-    said = pd.Series([refusal.text if refusal else "" for refusal in told], index=of_cache.index, dtype="object")
-    refusals = Frame(of_cache[said != ""])
-    now = refusals.index.intersection(recent.index)
-    if len(now) < _MINIMUM_COUNT or len(now) < _MINIMUM_SHARE * len(recent):
+    told = [refusal_in(text) for text in error_texts(records)]
+    said = pd.Series([refusal.text if refusal else "" for refusal in told], index=records.index, dtype="object")
+    refusals, now = _those(records, said, context)
+    if len(now) < _MINIMUM_COUNT or len(now) < _MINIMUM_SHARE * len(_recent(records, context)):
         text = "the logs do not show that the cache refuses what it is asked"
         return Signal(name=_REFUSES, presence=Presence.ABSENT, text=text)
     return Signal(
         name=_REFUSES,
         presence=Presence.PRESENT,
-        text=f"{len(now)} of {len(recent)} errors in the logs: the cache refuses the service ({said[now[-1]]})",
+        text=f"{len(now)} lines in the logs tell that the cache refuses the service ({said[now.index[-1]]})",
         since=_began(refusals, context.gap),
-        value=len(now) / len(recent),
-        unit="ratio",
     )
+
+
+def _login_refused(records: Frame, context: CheckContext) -> Signal:
+    """Whether the database does not let the service log in."""
+    found = [_LOGIN_REFUSALS.search(text) for text in error_texts(records)]
+    said = pd.Series([match[0] if match else "" for match in found], index=records.index, dtype="object")
+    refusals, now = _those(records, said, context)
+    if len(now) < _MINIMUM_COUNT:
+        text = "the logs do not show that the database refuses the service's logins"
+        return Signal(name=_LOGIN_REFUSED, presence=Presence.ABSENT, text=text)
+    return Signal(
+        name=_LOGIN_REFUSED,
+        presence=Presence.PRESENT,
+        text=f"{len(now)} lines in the logs tell that the database does not let the service log in ({said[now.index[-1]]})",
+        since=_began(refusals, context.gap),
+    )
+
+
+def _those(records: Frame, said: pd.Series, context: CheckContext) -> tuple[Frame, Frame]:
+    """The records that say anything, and those of the focus among them."""
+    saying = Frame(records[said != ""])
+    return saying, _recent(saying, context)
+
+
+def _recent(records: Frame, context: CheckContext) -> Frame:
+    focus = context.focus()
+    return Frame(records[(records["time"] >= focus.start) & (records["time"] <= focus.end)])
 
 
 def _too_few(matching: int, errors: int, words: str) -> str:

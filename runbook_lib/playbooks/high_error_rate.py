@@ -18,8 +18,10 @@ from runbook_lib.playbooks.shared import (
     DIFF_EXPLAINS_POOL,
     NEW_CODE_MISSES_SCHEMA,
     NEW_CODE_THROWS,
+    POOL_IS_TURNED_DOWN,
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
+    WHERE_NO_CONNECTION_COMES_ABOUT,
     WHERE_NO_REVISION_IS_KNOWN,
     WHERE_THE_CACHE_REFUSES,
     WHERE_THE_DATABASE_REFUSES,
@@ -75,6 +77,8 @@ _NEW_VERSION_FAILS = Conjunction(
     all_of=("rollout_before_onset", "errors_differ_by_version"),
     text="one version fails and the other does not",
 )
+# The pool has no connections, since the database does not let it have any.
+_TURNED_DOWN = ("pool_without_sessions", *(found.name for found in POOL_IS_TURNED_DOWN))
 
 PLAYBOOK = Playbook(
     name="high_error_rate",
@@ -110,6 +114,7 @@ PLAYBOOK = Playbook(
         _DIFF_EXPLAINS_MEMORY,
         NEW_CODE_THROWS,
         NEW_CODE_MISSES_SCHEMA,
+        *POOL_IS_TURNED_DOWN,
         _DATABASE_BREAKS_CONNECTIONS,
         _DIFF_EXPLAINS_CONNECTION_ERRORS,
         _DIFF_EXPLAINS_REFUSALS,
@@ -130,6 +135,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
                 ExplainedBy(cause="database_unavailable"),
+                *(ExplainedBy(cause="database_refuses", when=(name,)) for name in _TURNED_DOWN),
                 ExplainedBy(
                     cause="downstream_timeout",
                     when=("connections_wait_in_transaction",),
@@ -216,8 +222,8 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="database_refuses",
             title="Database answers, but turns the service down",
-            mechanism=(("log_database_statement_errors", "database_breaks_connections"),),
-            supports=("sessions_blocked",),
+            mechanism=(("log_database_statement_errors", "database_breaks_connections", *_TURNED_DOWN),),
+            supports=("log_database_login_refused", "sessions_blocked"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_refusals",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_connection_errors",)),
@@ -225,6 +231,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="db_pool_exhausted", when=("sessions_blocked",)),
             ),
             by_hand=WHERE_THE_DATABASE_REFUSES,
+            by_hand_when=(WHERE_NO_CONNECTION_COMES_ABOUT,),
         ),
         CauseRule(
             name="schema_mismatch",

@@ -206,6 +206,7 @@ PLAYBOOK = Playbook(
             title="Database connection pool exhausted",
             mechanism=(("pool_saturated", "server_connections_exhausted"),),
             supports=("role_connections_exhausted", "connections_held_beyond_request", "log_database_pool_errors"),
+            against=("pool_without_sessions",),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),

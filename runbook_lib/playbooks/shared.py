@@ -10,8 +10,10 @@ __all__ = [
     "DIFF_EXPLAINS_POOL",
     "NEW_CODE_MISSES_SCHEMA",
     "NEW_CODE_THROWS",
+    "POOL_IS_TURNED_DOWN",
     "ROLLOUT_SHRANK_POOL",
     "WHERE_NO_CACHE_ANSWERS",
+    "WHERE_NO_CONNECTION_COMES_ABOUT",
     "WHERE_NO_REVISION_IS_KNOWN",
     "WHERE_NO_SESSION_HOLDS_THE_LOCK",
     "WHERE_THE_CACHE_IS_A_REPLICA",
@@ -51,11 +53,33 @@ NEW_CODE_MISSES_SCHEMA = Conjunction(
     text="the code asks for what the database does not have, since it was changed",
     close_in_time=True,
 )
+POOL_IS_TURNED_DOWN = (
+    Conjunction(
+        name="starved_pool_is_turned_down",
+        all_of=("pool_starved", "log_database_login_refused"),
+        text="requests wait in vain for a connection, and the database does not let the service log in",
+        close_in_time=True,
+    ),
+    Conjunction(
+        name="logged_pool_is_turned_down",
+        all_of=("log_database_pool_errors", "log_database_login_refused"),
+        text="the pool has no connection to give, and the database does not let the service log in",
+        close_in_time=True,
+    ),
+)
 
 # What a person does where no action fits.
 WHERE_THE_DATABASE_REFUSES = (
     "read what the server says. For a password or a right, put back the secret or the grant; for a limit on "
     "connections, lift it (ALTER ROLE ... CONNECTION LIMIT -1)."
+)
+WHERE_NO_CONNECTION_COMES_ABOUT = ByHand(
+    text=(
+        "see as whom the pods log in and why they are not let in: the database's own log names each refusal (password, role, "
+        "pg_hba.conf); where it names none, they are lost on the way, and runbook service_down connects from inside the pods. "
+        "Put back the secret or the role: restarts and larger pools do not help."
+    ),
+    when=("pool_without_sessions",),
 )
 WHERE_THE_SCHEMA_DOES_NOT_FIT = (
     "see which migration ran last, or did not run, and make schema and code fit: run the missing migration, or put back what was "

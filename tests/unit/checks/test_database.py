@@ -372,3 +372,36 @@ def test_the_largest_table_is_told_in_mebibytes() -> None:
 def test_a_database_without_tables_is_no_error() -> None:
     empty = fake_sources(database=FakeDatabase(tables=frame([], columns=["schema", "table", "total_bytes"])))
     assert database_tables(context(sources=empty)).status is FindingStatus.INFO
+
+
+COLUMNS = ["application", "user", "database", "state", "client", "count", "oldest_seconds"]
+FULL = {"pool_in_use": each_pod(1, 5, at=ONSET), "pool_waiting": each_pod(0, 3, at=ONSET)}
+
+
+def counted(*rows: tuple[str, int], database: str = "shop") -> FakeDatabase:
+    """A database with so many sessions of these applications."""
+    built = frame([(name, "app", database, "idle", "10.0.0.1", count, 5.0) for name, count in rows], columns=COLUMNS)
+    built.attrs["database"] = database
+    return FakeDatabase(connections=built)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "database", "presence"),
+    [
+        (FULL, counted(), Presence.PRESENT),
+        (FULL, counted(("psql", 1), ("runbook", 30)), Presence.PRESENT),  # one cannot be fifteen, and we know our own
+        (FULL, counted(("renamed", 15)), Presence.UNKNOWN),  # the file's application name may be wrong
+        ({"pool_in_use": each_pod(0), "pool_waiting": each_pod(0, 3, at=ONSET)}, counted(("other", 15)), Presence.PRESENT),
+        (FULL, counted(("shop", 15)), Presence.ABSENT),
+        (FULL, counted(("shop", 1)), Presence.ABSENT),  # a pooler has fewer than the pools before it
+        ({"pool_in_use": each_pod(1)}, counted(), Presence.ABSENT),
+    ],
+)
+def test_a_pool_that_waits_for_what_the_database_does_not_have(metrics: Any, database: Any, presence: Presence) -> None:
+    seen = connections(metrics, database)
+    assert told(seen, "pool_without_sessions").presence is presence
+
+
+def test_where_a_role_of_somebody_is_at_its_limit_it_is_not_known_whether_the_service_is_turned_down() -> None:
+    limited = FakeDatabase(limits={"full_roles": ["shop"]}, connections=frame([], columns=COLUMNS))
+    assert told(connections(FULL, limited), "pool_without_sessions").presence is Presence.UNKNOWN

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from runbook_lib.models.frame import Frame
+from runbook_lib.models.frame import Frame, frame
 from runbook_lib.testing import (
     PODS,
     FakeCluster,
@@ -35,6 +35,7 @@ LONG_AGO = ago(minutes=60 * 24 * 7)
 POOL_TIMEOUT = "POST /orders: PoolTimeout: couldn't get a connection after 0.50 sec"
 READ_TIMEOUT = "POST /orders: ReadTimeout: POST http://payments:8080/charges: no answer within 2 s"
 MIB = 2.0**20
+_NO_CONNECTION = frame([], columns=["application", "user", "database", "state", "client", "count", "oldest_seconds"])
 
 Told = dict[str, Any]
 
@@ -79,6 +80,26 @@ def too_much_load() -> Told:
         "metrics": {**errors(ratio=0.15), **full_pool(), "request_rate": line(50.0, 400.0, at=ONSET)},
         "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
         "database": FakeDatabase(sessions=sessions(15, state="active", state_seconds=0.1)),
+    }
+
+
+def changed_password() -> Told:
+    """The pool cannot open a connection any more, and says so to nobody: requests wait, and the database has no session."""
+    return {
+        "metrics": {**errors(ratio=0.9), **full_pool()},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "database": FakeDatabase(connections=_NO_CONNECTION),
+    }
+
+
+def refused_logins() -> Told:
+    """The same where half of the connections are still there, and a pool that warns of each attempt."""
+    refused = "error connecting in 'shop': connection failed: FATAL:  password authentication failed for user \"shop\""
+    warned = log_lines(refused, since=ONSET, every_seconds=20.0, level="warning")
+    return {
+        "metrics": {**errors(ratio=0.4), **full_pool()},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET), warned),
+        "database": FakeDatabase(),
     }
 
 
@@ -244,6 +265,8 @@ FAULTS: Mapping[str, tuple[Any, str]] = {
     "a locked table": (locked_table, "db_pool_exhausted"),
     "no free slots in the server": (no_free_slots, "db_pool_exhausted"),
     "a database whose pod is gone": (stopped_database, "database_unavailable"),
+    "a password that was changed": (changed_password, "database_refuses"),
+    "logins that are refused": (refused_logins, "database_refuses"),
     "a revoked privilege": (revoked, "database_refuses"),
     "a renamed column": (renamed_column, "schema_mismatch"),
     "a release ahead of its migration": (release_ahead_of_its_migration, "bad_deployment"),

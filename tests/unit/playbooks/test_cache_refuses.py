@@ -15,10 +15,10 @@ BUSY = "ResponseError: BUSY Redis is busy running a script. You can only call SC
 MISCONF = "MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk. Commands that"
 
 
-def look(cache: Any, *, logged: str = "", hit_ratio: Any = None) -> Examination:
+def look(cache: Any, *, logged: str = "", level: str = "error", hit_ratio: Any = None) -> Examination:
     hits = line(0.99, 0.1, at=ONSET) if hit_ratio is None else hit_ratio
     metrics = FakeMetrics({"latency_quantile": line(0.2, 1.6, at=ONSET), "cache_hit_ratio": hits})
-    logs = {"logs": FakeLogs(log_lines(logged, since=ONSET))} if logged else {}
+    logs = {"logs": FakeLogs(log_lines(logged, since=ONSET, level=level))} if logged else {}
     return examine("high_latency", metrics=metrics, cache=cache, **logs)
 
 
@@ -59,8 +59,10 @@ def test_that_our_own_user_is_refused_says_nothing_of_the_service(said: str) -> 
     assert "nothing of the service's" in signal.text
 
 
-def test_that_the_service_is_refused_its_own_logs_tell() -> None:
-    seen = look(Sick("refused", "Authentication required.", name="redis"), logged="prices: WRONGPASS invalid password")
+@pytest.mark.parametrize("level", ["error", "warning"])  # a service that does without its cache only warns
+def test_that_the_service_is_refused_its_own_logs_tell(level: str) -> None:
+    cache = Sick("refused", "Authentication required.", name="redis")
+    seen = look(cache, logged="prices: WRONGPASS invalid password", level=level)
     assert seen.roots == ["cache_unavailable"]
     assert "WRONGPASS" in seen.cause("cache_unavailable").why
     assert "put back" in seen.cause("cache_unavailable").by_hand

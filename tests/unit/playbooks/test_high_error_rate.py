@@ -110,6 +110,13 @@ def test_where_the_database_limits_the_role_neither_a_restart_nor_a_larger_pool_
     assert "role shop has as many connections as its CONNECTION LIMIT lets it have" in cause.why
 
 
+@pytest.mark.parametrize("fault", [faults.changed_password, faults.refused_logins])
+def test_a_pool_whose_connections_the_database_refuses_is_not_exhausted(fault: Any) -> None:
+    seen = examine(ISSUE, **sources(fault()))
+    assert seen.consequences == {"db_pool_exhausted": "database_refuses"}
+    assert seen.cause("database_refuses").actions == ()
+
+
 # --- two at once
 
 
