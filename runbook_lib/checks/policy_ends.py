@@ -141,7 +141,8 @@ def _policies(found: Frame) -> tuple[Policy, ...]:
 
 
 def _names(pod: _Pod) -> dict[str, int]:
-    return {port["name"]: int(port["containerPort"]) for port in pod["ports"] if port.get("name")}
+    """The numbers of the named ports; of two containers with the same name, that of the first."""
+    return {port["name"]: int(port["containerPort"]) for port in reversed(pod["ports"]) if port.get("name")}
 
 
 def _behind(service: _Service, pod: _Pod, asked: int | None) -> Port | None:
@@ -161,8 +162,8 @@ def _behind(service: _Service, pod: _Pod, asked: int | None) -> Port | None:
 
 def _declared(pod: _Pod, container: str | None) -> set[Port]:
     """The ports of the application's container: nothing when it is one of several and the service file does not say which."""
-    alone = len(pod["containers"]) == 1
-    ports = [port for port in pod["ports"] if alone or port.get("container", "") == container]
+    own = pod["containers"][0] if len(pod["containers"]) == 1 else container
+    ports = [port for port in pod["ports"] if own and port.get("container", own) == own]
     return {Port(int(port["containerPort"]), port.get("protocol") or "TCP") for port in ports}
 
 

@@ -193,8 +193,8 @@ class PodLogs:
 
 
 def _urgency(pod: Pod) -> tuple[bool, bool, int, float]:
-    """Sorts first what most likely has something to tell: pods that are not ready, then restarted ones, then the newest. Those that
-    have ended come last: a cluster keeps hundreds of them, of which nothing is left to read once their node is gone."""
+    """Sorts first what most likely has something to tell: pods that are not ready, then restarted ones, then the newest. Those
+    that have ended come last: a cluster keeps hundreds of them, of which nothing is left to read once their node is gone."""
     created = instant(pod["metadata"].get("creationTimestamp"))
     return _has_ended(pod), is_ready(pod), -restarts_of(pod), -(created.timestamp() if created else 0.0)
 

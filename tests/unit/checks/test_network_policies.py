@@ -145,6 +145,15 @@ def test_without_a_policy_it_says_of_which_policies_it_speaks() -> None:
     assert any("Cilium" in note for note in seen.notes)
 
 
+def test_a_sidecar_has_named_ports_and_is_not_what_makes_the_applications_port_unclear() -> None:
+    sidecar = {"name": "https", "containerPort": 8443, "container": "proxy"}
+    both = pods(ports=({"containerPort": 3000, "container": "shop"}, sidecar))
+    assert look(shop(), pods=both, policies=WEB).status is FindingStatus.NORMAL
+    way_in = policy("allow-https", podSelector=OWN, ingress=[to_port("https")])
+    known = shop(kubernetes_service="shop")
+    assert look(known, pods=both, services={"shop": leads_to("https")}, policies=way_in).status is FindingStatus.NORMAL
+
+
 JOBS = [{"key": "job-name", "operator": "Exists"}]
 NO_JOBS = [{"key": "job-name", "operator": "DoesNotExist"}]
 
