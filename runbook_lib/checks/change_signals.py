@@ -33,6 +33,7 @@ _SIGNALS = (
     "diff_asks_for_more",
     "diff_cuts_cpu",
 )
+_OF_SETTINGS = ("diff_shrinks_pool", "diff_touches_downstream", "diff_touches_cache", "diff_shortens_cache")
 
 
 def change_signals(
@@ -42,8 +43,12 @@ def change_signals(
     edits: Sequence[Edit],
     answers: Answers,
     difference: Answers,
+    unread: str = "",
 ) -> list[Signal]:
-    """What the changes before the symptom are evidence of; all of it unknown where `history` or `difference` could not be had."""
+    """What the changes before the symptom are evidence of; all of it unknown where `history` or `difference` could not be had.
+
+    unread: why it is not known which settings came and went with the config maps that the rollout exchanged.
+    """
     if history is None or difference.errors:
         reason = answers.why_missing("history") or difference.why_missing("diff")
         text = f"recent changes are not known: {reason}"
@@ -90,7 +95,17 @@ def change_signals(
         signal("diff_asks_for_more", _asks_for_more(edits), "asks more of a node", "no change asks more of the nodes", subject),
         signal("diff_cuts_cpu", _cuts_cpu(edits), "leaves the pods less CPU", "no change left the pods less CPU", subject),
     ]
-    return [_unkept(one, rollout, subject) for one in found] if rollout is not None and rollout.before is None else found
+    if rollout is not None and rollout.before is None:
+        return [_unkept(one, rollout, subject) for one in found]
+    return [_unread(one, unread, subject) for one in found] if unread else found
+
+
+def _unread(signal: Signal, unread: str, subject: str | None) -> Signal:
+    """Where config maps were exchanged whose content nobody can compare any more, no setting is known to be as it was."""
+    if signal.name not in _OF_SETTINGS or signal.presence is not Presence.ABSENT:
+        return signal
+    text = f"{subject} reads other config maps than before, and what differs in them is not known: {unread}"
+    return replace(signal, presence=Presence.UNKNOWN, text=text)
 
 
 def _unkept(signal: Signal, rollout: Rollout, subject: str | None) -> Signal:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.change_signals import change_signals
+from runbook_lib.checks.config_swaps import Content, with_contents
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.edits import Edit, config_changes, edits_of, is_restart
 from runbook_lib.checks.rollouts import Rollout, culprit
@@ -32,7 +33,8 @@ def recent_changes(context: CheckContext) -> Finding:
     history = answers.get("history")
     rollout = culprit(history, context) if history is not None else None
     difference = _difference(context, rollout, seconds=context.deadline_seconds - (time.monotonic() - began))
-    edits = edits_of(rollout, difference.get("diff"), answers.get("config"), context)
+    content = _content(context, difference.get("diff"), seconds=context.deadline_seconds - (time.monotonic() - began))
+    edits = edits_of(rollout, content.difference, answers.get("config"), context)
     summary = _summary(context, history, rollout, edits, answers)
     meaningful = [edit for edit in edits if not is_restart(edit)]
     return Finding(
@@ -42,8 +44,8 @@ def recent_changes(context: CheckContext) -> Finding:
         status=_status(history, meaningful, context),
         command=_command(context, rollout),
         tables=tuple(_tables(history, edits)),
-        notes=(_gitops_note(history),) if _gitops_note(history) else (),
-        signals=tuple(change_signals(context, history, rollout, meaningful, answers, difference)),
+        notes=tuple(note for note in (_gitops_note(history), _unread_note(content.unread)) if note),
+        signals=tuple(change_signals(context, history, rollout, meaningful, answers, difference, content.unread)),
         sources=answers.sources,
     )
 
@@ -56,6 +58,12 @@ def _difference(context: CheckContext, rollout: Rollout | None, *, seconds: floa
         {"diff": Question(cluster, lambda: cluster.rollout_diff(context.deployment, old=before, new=revision))},
         deadline_seconds=max(seconds, _LEAST_SECONDS),
     )
+
+
+def _content(context: CheckContext, difference: Frame | None, *, seconds: float) -> Content:
+    if difference is None:
+        return Content(None)
+    return with_contents(context, difference, seconds=max(seconds, _LEAST_SECONDS))
 
 
 def _summary(
@@ -119,5 +127,13 @@ def _gitops_note(history: Frame | None) -> str:
     return (
         f"The deployment is managed by {managed}: a rollback in the cluster is undone by it, so revert it in its Git repository."
         if managed
+        else ""
+    )
+
+
+def _unread_note(unread: str) -> str:
+    return (
+        f"What else the rollout changed is not known: config maps that it exchanged could not be read: {unread}."
+        if unread
         else ""
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from runbook_lib.analysis.addresses import CACHE, Address, addresses
 from runbook_lib.analysis.connecting import Reach, reaches, slow_pods
 from runbook_lib.analysis.episodes import latest_episode
+from runbook_lib.analysis.pod_troubles import serving
 from runbook_lib.analysis.series import split
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.connecting import attempts_of, by_hand, settings
@@ -78,10 +79,11 @@ def _measures(context: CheckContext) -> dict[str, Question]:
 
 
 def _sample(pods: Frame | None) -> list[str]:
-    """Pods that run, some from the whole length of the list where there are many."""
-    if pods is None or pods.empty:
+    """Pods that run, and are no job's, some from the whole length of the list where there are many."""
+    there = serving(pods) if pods is not None else None
+    if there is None or there.empty:
         return []
-    running = sorted(str(name) for name in pods["pod"][pods["state"].str.startswith("running")])
+    running = sorted(str(name) for name in there["pod"][there["state"].str.startswith("running")])
     step = max(1.0, len(running) / _SAMPLED)
     return [running[int(place * step)] for place in range(min(_SAMPLED, len(running)))]
 
@@ -169,8 +171,8 @@ def _table(found: Sequence[Reach], wanted: Sequence[Address]) -> Frame:
 
 
 def _notes(known: Answers, tried: Answers, pods: Sequence[str]) -> list[str]:
-    running = len(known.get("pods")) if known.get("pods") is not None else 0
-    notes = [f"Tried from {len(pods)} of {running} pods."] if running > len(pods) > 0 else []
+    there = len(serving(known.get("pods"))) if known.get("pods") is not None else 0
+    notes = [f"Tried from {len(pods)} of {there} pods."] if there > len(pods) > 0 else []
     notes += [f"Pod {pod}: {tried.why_missing(pod)}." for pod in pods if tried.why_missing(pod)]
     if any(tried.get(pod) for pod in pods):
         notes.append("Without what a pod takes to connect to itself: a pod that is short of CPU is slow at that, too.")

@@ -47,7 +47,7 @@ def endpoints(context: CheckContext) -> Finding:
         name="endpoints",
         title="Endpoints",
         summary=_summary(name, service, behind, pods, missed, answers),
-        status=_status(signals, pods),
+        status=_status(context, signals, answers),
         command=f"kubectl -n {context.namespace} get service {name} -o wide; "
         f"kubectl -n {context.namespace} get endpointslices -l kubernetes.io/service-name={name}; "
         f"kubectl -n {context.namespace} get pods -l {context.selector} --show-labels",
@@ -113,12 +113,22 @@ def _summary(
     return f"Service {name} leads to {ready} ready endpoints{at}; {pods_ready or 'the pods could not be read'}."
 
 
-def _status(signals: Sequence[Signal], pods: Frame | None) -> FindingStatus:
-    if any(signal.presence is Presence.PRESENT for signal in signals):
+def _status(context: CheckContext, signals: Sequence[Signal], answers: Answers) -> FindingStatus:
+    present = [signal for signal in signals if signal.presence is Presence.PRESENT]
+    pods = staying(answers.get("pods"))
+    if any(signal.name != "service_port_unknown" for signal in present) or (present and not _may_work(context, answers, pods)):
         return FindingStatus.CRITICAL
     if any(signal.presence is Presence.UNKNOWN for signal in signals):
         return FindingStatus.UNKNOWN
-    return FindingStatus.NORMAL if pods is None or bool(pods["ready"].all()) else FindingStatus.WARNING
+    well = not present and (pods is None or bool(pods["ready"].all()))
+    return FindingStatus.NORMAL if well else FindingStatus.WARNING
+
+
+def _may_work(context: CheckContext, answers: Answers, pods: Frame | None) -> bool:
+    """Whether the strange ports are numbers, which the pods may listen on all the same: they are ready, and nobody complains."""
+    service, behind = answers.get("service"), answers.get("endpoints")
+    unnamed = _strange_ports(service, pods, behind)[0] if service and pods is not None else ()
+    return not unnamed and bool(_led_to(behind)) and context.onset is None
 
 
 def _tables(service: Mapping[str, Any] | None, behind: Frame | None, pods: Frame | None) -> list[tuple[str, Frame]]:
@@ -175,24 +185,52 @@ def _since(answers: Answers) -> datetime | None:
 
 
 def _port(context: CheckContext, name: str, answers: Answers) -> Signal:
-    """A target port that the pods do not have. By name it leads nowhere at all; a number may be one that the pods listen on and
-    do not declare, so that it is dated by when the Service's ports were written, which must be near the symptom."""
+    """A target port that the pods do not have. By name it leads nowhere at all, and has no endpoints. A number may be one that
+    the pods listen on and do not declare: it is suspected only where the Service's ports were written in the window."""
     signal = "service_port_unknown"
     service, pods = answers.get("service"), staying(answers.get("pods"))
     if service is None or pods is None or not context.live:
         return Signal(name=signal, presence=Presence.UNKNOWN, text=_not_known("where the service leads to", answers))
+    unnamed, undeclared = _strange_ports(service, pods, answers.get("endpoints"))
+    if not (unnamed or undeclared):
+        return Signal(name=signal, presence=Presence.ABSENT, text=f"the ports of service {name} are those of the pods")
+    known = ", ".join(map(str, _known_ports(pods, named=bool(unnamed)))) or "none"
+    text = f"service {name} leads to port {(unnamed or undeclared)[0]}, and the pods have no such port ({known})"
+    since = _since(answers) if unnamed else service.get("ports_updated_at")
+    if not unnamed and (since is None or since < context.window.start):
+        presence = Presence.UNKNOWN if since is None else Presence.ABSENT
+        when = "nobody noted when it was given" if since is None else "it had before the window"
+        text = f"service {name} leads to port {undeclared[0]}, which the pods do not declare, and which {when}"
+        return Signal(name=signal, presence=presence, text=text)
+    return Signal(name=signal, presence=Presence.PRESENT, text=text, since=since, subject=f"service/{name}")
+
+
+def _strange_ports(service: Mapping[str, Any], pods: Frame, behind: Frame | None) -> tuple[list[str], list[int]]:
+    """The target ports that no pod has: those by name, unless there are endpoints that nothing else explains, and by number."""
+    if pods.empty:
+        return [], []
     declared = [port for ports in pods["ports"] for port in ports]
-    names = {str(port["name"]) for port in declared if port.get("name")}
-    numbers = {int(port["containerPort"]) for port in declared if port.get("containerPort")}
+    names, numbers = _known_ports(pods, named=True), _known_ports(pods, named=False)
     asked = [port["target_port"] for port in service.get("ports", ())]
     unnamed = [port for port in asked if isinstance(port, str) and port not in names]
-    undeclared = [port for port in asked if isinstance(port, int) and numbers and port not in numbers]
-    if pods.empty or not (unnamed or undeclared):
-        return Signal(name=signal, presence=Presence.ABSENT, text=f"the ports of service {name} are those of the pods")
-    since = _since(answers) if unnamed else service.get("ports_updated_at")
-    known = ", ".join(sorted(names) if unnamed else map(str, sorted(numbers))) or "none"
-    text = f"service {name} leads to port {(unnamed or undeclared)[0]}, and the pods have no such port ({known})"
-    return Signal(name=signal, presence=Presence.PRESENT, text=text, since=since, subject=f"service/{name}")
+    explained = {port for port in asked if isinstance(port, int)}
+    explained |= {int(port["containerPort"]) for port in declared if port.get("name") in asked}
+    if unnamed and _led_to(behind) - explained:
+        unnamed = []
+    return unnamed, [port for port in asked if isinstance(port, int) and numbers and port not in numbers]
+
+
+def _known_ports(pods: Frame, *, named: bool) -> list[Any]:
+    declared = [port for ports in pods["ports"] for port in ports]
+    key = "name" if named else "containerPort"
+    return sorted({port[key] for port in declared if port.get(key)})
+
+
+def _led_to(behind: Frame | None) -> set[int]:
+    """The ports of the endpoints that are ready. Where a name leads nowhere, there are endpoints, and they have none."""
+    return (
+        set() if behind is None or behind.empty else {int(port) for port in behind["port"][behind["ready"].astype(bool)].dropna()}
+    )
 
 
 def _empty(context: CheckContext, name: str, answers: Answers) -> Signal:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from runbook_lib.analysis.addresses import Address, address_of_database, address_of_downstream
 from runbook_lib.analysis.network_policy import Peer, Policy, Port
+from runbook_lib.analysis.pod_troubles import serving
 from runbook_lib.checks.connecting import settings
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.errors import ConfigurationError, SourceMissingObject
@@ -85,7 +86,7 @@ def calling_end(cluster: Cluster, caller: Upstream) -> End | None:
     """The pods of a service that calls this one, whose port does not matter; None when it is elsewhere. Raises SourceError."""
     if caller.selector is None:
         return _of_service(cluster, caller.name, caller.name, None, "")
-    pod = _pod(cluster, caller.selector)
+    pod = _pod(cluster, caller.selector) or _any_pod(cluster, caller.selector)
     return _end(cluster, caller.name, pod, None, "") if pod is not None else None
 
 
@@ -113,7 +114,16 @@ def _service(cluster: Cluster, name: str) -> _Service | None:
 
 
 def _pod(cluster: Cluster, selector: str) -> _Pod | None:
-    """A pod of a selector; None when there are none whose labels could be judged."""
+    """A pod of a selector that serves, a ready one if there is one; None when there are none whose labels could be judged.
+
+    The pods of a job bear the selector's labels, too, and some of their own, by which policies may tell them from the others.
+    """
+    pods = serving(cluster.pods(selector))
+    return None if pods.empty else dict(pods.sort_values("ready", ascending=False, kind="stable").iloc[0])
+
+
+def _any_pod(cluster: Cluster, selector: str) -> _Pod | None:
+    """Whoever calls may be a job, of which there is perhaps none but a finished pod just now."""
     pods = cluster.pods(selector)
     return None if pods.empty else dict(pods.iloc[0])
 
@@ -131,7 +141,8 @@ def _policies(found: Frame) -> tuple[Policy, ...]:
 
 
 def _names(pod: _Pod) -> dict[str, int]:
-    return {port["name"]: int(port["containerPort"]) for port in pod["ports"] if port.get("name")}
+    """The numbers of the named ports; of two containers with the same name, that of the first."""
+    return {port["name"]: int(port["containerPort"]) for port in reversed(pod["ports"]) if port.get("name")}
 
 
 def _behind(service: _Service, pod: _Pod, asked: int | None) -> Port | None:
@@ -151,8 +162,8 @@ def _behind(service: _Service, pod: _Pod, asked: int | None) -> Port | None:
 
 def _declared(pod: _Pod, container: str | None) -> set[Port]:
     """The ports of the application's container: nothing when it is one of several and the service file does not say which."""
-    alone = len(pod["containers"]) == 1
-    ports = [port for port in pod["ports"] if alone or port.get("container", "") == container]
+    own = pod["containers"][0] if len(pod["containers"]) == 1 else container
+    ports = [port for port in pod["ports"] if own and port.get("container", own) == own]
     return {Port(int(port["containerPort"]), port.get("protocol") or "TCP") for port in ports}
 
 

@@ -75,11 +75,14 @@ def _needed(deployment: Mapping[str, Any] | None, context: CheckContext) -> list
 
 
 def _keys(cluster: Cluster, kind: str, name: str) -> list[str] | None:
-    """The keys of an object; None when it is not there."""
+    """The keys of an object, those of binary data included; None when it is not there."""
     try:
-        return sorted(cluster.config_map(name)["data"]) if kind == "configmap" else cluster.secret_keys(name)
+        if kind != "configmap":
+            return cluster.secret_keys(name)
+        facts = cluster.config_map(name)
     except SourceMissingObject:
         return None
+    return sorted(facts.get("keys", facts["data"]))  # what was recorded of old knows no keys
 
 
 def _looked_up(needed: Mapping[str, Any], keys: Answers) -> _Reference:

@@ -37,9 +37,9 @@ class _Write:
 
 
 def config_map_facts(config_map: Object) -> dict[str, Any]:
-    """Keys: name, data, resource_version, updated_at (when its content was last written; None when nobody tracked it),
-    updated_by (the program that did), last_applied (its data as `kubectl apply` last wrote it, None when it never did),
-    applied_keys (those whose last write was itself an application, and no return to one)."""
+    """Keys: name, data, keys (those of binary data, too), resource_version, updated_at (when its content was last written; None
+    when nobody tracked it), updated_by (the program that did), last_applied (its data as `kubectl apply` last wrote it, None when
+    it never did), applied_keys (those whose last write was itself an application, and no return to one)."""
     metadata = config_map["metadata"]
     writes = _writes(metadata)
     last = next(reversed(writes), None)
@@ -47,6 +47,7 @@ def config_map_facts(config_map: Object) -> dict[str, Any]:
     return {
         "name": metadata["name"],
         "data": dict(config_map.get("data") or {}),
+        "keys": sorted({*(config_map.get("data") or ()), *(config_map.get("binaryData") or ())}),
         "resource_version": str(metadata.get("resourceVersion") or ""),
         "updated_at": last.at if last else None,
         "updated_by": last.manager if last else "",

@@ -100,7 +100,8 @@ class Cluster(Source, Protocol):
         `probe`, `command`, `volume`, `annotation`, `label`, `other`). Values of secrets never appear."""
 
     def config_map(self, name: str) -> Mapping[str, Any]:
-        """Keys: name, data (dict), resource_version, updated_at (from managedFields, or None), last_applied (dict or None)."""
+        """Keys: name, data (dict), keys (list: those of binary data, too), resource_version, updated_at (from managedFields, or
+        None), last_applied (dict or None)."""
 
     def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
         """Config maps changed in the window, or that drift from what was last applied.

@@ -34,6 +34,7 @@ _CONTAINER_BYTES = 8 * 2**20
 _SHORTER = 8  # by which the tail is divided when its bytes exceed the bound
 _PAST = timedelta(seconds=60)  # a window that ended longer ago is history: tailing from now would miss it
 _STAMP = re.compile(rb"\S+")
+_ENDED = ("Succeeded", "Failed")
 
 Pod = Mapping[str, Any]
 
@@ -98,7 +99,8 @@ class PodLogs:
         """The connections are the cluster's, and closed with it."""
 
     def read(self, selector: str, *, window: Window, lines_per_pod: int = 2000, previous: bool = True) -> Frame:
-        """The records of the window, oldest first; of too many pods those that are not ready, restarted or newest.
+        """The records of the window, oldest first; of too many pods those that are not ready, restarted or newest, and only then
+        those that have ended. What ended before the window is not asked for.
 
         `attrs["truncated"]`: pods of which lines were left out. `attrs["unread"]`: container -> why it could not be read.
         `attrs["sampled"]`: a sentence when only some of the pods were read, else empty. Raises the first SourceError when no
@@ -125,6 +127,8 @@ class PodLogs:
                 continue
             state = container.get("state") or {}
             ended = (container.get("lastState") or {}).get("terminated")
+            if _was_over(pod, state.get("terminated"), window):
+                continue
             if "running" in state or "terminated" in state:
                 yield _Target(pod=name, container=container["name"], previous=False)
             elif ended is None:
@@ -188,10 +192,25 @@ class PodLogs:
         return built
 
 
-def _urgency(pod: Pod) -> tuple[bool, int, float]:
-    """Sorts first what most likely has something to tell: pods that are not ready, then restarted ones, then the newest."""
+def _urgency(pod: Pod) -> tuple[bool, bool, int, float]:
+    """Sorts first what most likely has something to tell: pods that are not ready, then restarted ones, then the newest. Those
+    that have ended come last: a cluster keeps hundreds of them, of which nothing is left to read once their node is gone."""
     created = instant(pod["metadata"].get("creationTimestamp"))
-    return is_ready(pod), -restarts_of(pod), -(created.timestamp() if created else 0.0)
+    return _has_ended(pod), is_ready(pod), -restarts_of(pod), -(created.timestamp() if created else 0.0)
+
+
+def _has_ended(pod: Pod) -> bool:
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
+def _was_over(pod: Pod, ended: Mapping[str, Any] | None, window: Window) -> bool:
+    """Whether a container of a pod that has ended wrote its last line before the window."""
+    if not ended or not _has_ended(pod):
+        return False
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    # The kubelet knows no end of a container that it lost (ContainerStatusUnknown): the pod ceased to be ready with it.
+    unready = next((one.get("lastTransitionTime") for one in conditions if one.get("type") == "Ready"), None)
+    return (instant(ended.get("finishedAt") or unready) or window.start) < window.start
 
 
 def _busy_init_containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:

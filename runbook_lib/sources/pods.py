@@ -65,11 +65,7 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None, container
         _requested(spec, "limits", "memory"),
         f"{owner['kind']}/{owner['name']}" if owner else "",
         dict(labels),
-        [
-            {**port, "container": container["name"]}
-            for container in spec.get("containers") or ()
-            for port in container.get("ports") or ()
-        ],
+        _ports(spec),
         instant(_condition(pod, "Ready").get("lastTransitionTime")),
     )
 
@@ -191,6 +187,17 @@ def _ended(ended: Mapping[str, Any], container: str) -> str:
     return _exit(ended) + which + (f" at {ended['finishedAt']}" if ended.get("finishedAt") else "")
 
 
+def _ports(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of the containers before those of the sidecars: of two with one name, the first is the one that counts."""
+    containers = [*(spec.get("containers") or ()), *_sidecars(spec)]
+    return [{**port, "container": container["name"]} for container in containers for port in container.get("ports") or ()]
+
+
+def _sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The init containers that stay as long as the pod does."""
+    return [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
+
+
 def _version(labels: Mapping[str, str], spec: Mapping[str, Any], label: str | None) -> str:
     """The version by its label, else by the tag of the first container's image."""
     for key in (label, "app.kubernetes.io/version", "version"):
@@ -203,8 +210,7 @@ def _version(labels: Mapping[str, str], spec: Mapping[str, Any], label: str | No
 
 def _requested(spec: Mapping[str, Any], what: str, resource: str) -> float | None:
     """What the containers ask for together. A limit is the pod's only when every container has one."""
-    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-    containers = [*(spec.get("containers") or ()), *sidecars]
+    containers = [*(spec.get("containers") or ()), *_sidecars(spec)]
     values = [quantity(((one.get("resources") or {}).get(what) or {}).get(resource)) for one in containers]
     given = [value for value in values if value is not None]
     if not given or (what == "limits" and len(given) < len(values)):

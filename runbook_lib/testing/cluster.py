@@ -32,7 +32,8 @@ class FakeCluster(Fake):
     the database has one. endpoints: of any Service, else the given pods. services, secrets: what replaces the answer for an
     object of this name; None: there is none. absent: config maps and deployments that are gone. policies: as `policy` makes them.
     connects: for pods by name, the seconds that connecting to an address takes, or what goes wrong; 1 ms otherwise. settings: the
-    data of every config map; an address of a database otherwise. Any of them may be a `Sick`.
+    data of every config map; an address of a database otherwise. config_maps: the data of single ones instead; binary: keys of
+    their binary data. Any of them may be a `Sick`.
     """
 
     name = "kubernetes"
@@ -56,6 +57,8 @@ class FakeCluster(Fake):
         nodes: Answer = None,
         connects: Mapping[str, Mapping[str, float | str]] | Sick | None = None,
         settings: Mapping[str, str] | None = None,
+        config_maps: Mapping[str, Mapping[str, str] | Sick] | None = None,
+        binary: Mapping[str, Sequence[str]] | None = None,
         namespace: str = "shop",
     ) -> None:
         self.namespace = namespace
@@ -64,6 +67,7 @@ class FakeCluster(Fake):
         self._nodes = nodes
         self._connects = connects
         self._settings = dict(_SETTINGS if settings is None else settings)
+        self._config_maps, self._binary = config_maps or {}, binary or {}
         self._services, self._secrets = services or {}, secrets or {}
         self._pods, self._history, self._diffs, self._config = pods, history, diffs, config
         self._events, self._deployment, self._autoscaler = events, deployment, autoscaler
@@ -133,10 +137,13 @@ class FakeCluster(Fake):
         return known.get((old, new), frame([], columns=DIFF_COLUMNS))
 
     def config_map(self, name: str) -> Mapping[str, Any]:
-        """A config map with the given settings."""
+        """A config map with what it was given, else with the settings."""
         if name in self._absent:
             raise SourceMissingObject(self.name, f"there is no configmap {name} in namespace {self.namespace}")
-        return {"name": name, "data": self._settings, "resource_version": "1", "updated_at": None, "last_applied": None}
+        data = given(self._config_maps.get(name, self._settings), self.name)
+        keys = sorted({*data, *self._binary.get(name, ())})
+        known = {"name": name, "data": data, "keys": keys, "resource_version": "1"}
+        return {**known, "updated_at": None, "last_applied": None}
 
     def config_changes(self, names: Sequence[str], *, window: Window) -> Frame:
         """The given edits."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
+from runbook_lib.models.frame import Frame
 from runbook_lib.service import Service
 from runbook_lib.testing import FakeCluster, context, fake_sources, pods, policy, service
 
@@ -141,3 +143,50 @@ def test_without_a_policy_it_says_of_which_policies_it_speaks() -> None:
     seen = look(shop(), pods=pods(ports=()))
     assert seen.summary == "No NetworkPolicy (networking.k8s.io) concerns shop."
     assert any("Cilium" in note for note in seen.notes)
+
+
+def test_a_sidecar_has_named_ports_and_is_not_what_makes_the_applications_port_unclear() -> None:
+    sidecar = {"name": "https", "containerPort": 8443, "container": "proxy"}
+    both = pods(ports=({"containerPort": 3000, "container": "shop"}, sidecar))
+    assert look(shop(), pods=both, policies=WEB).status is FindingStatus.NORMAL
+    way_in = policy("allow-https", podSelector=OWN, ingress=[to_port("https")])
+    known = shop(kubernetes_service="shop")
+    assert look(known, pods=both, services={"shop": leads_to("https")}, policies=way_in).status is FindingStatus.NORMAL
+
+
+JOBS = [{"key": "job-name", "operator": "Exists"}]
+NO_JOBS = [{"key": "job-name", "operator": "DoesNotExist"}]
+
+
+def after_a_job(*others: Frame) -> Frame:
+    """Pods behind that of a CronJob which has finished, and bears the labels of the service, too."""
+    labels = {"app": "shop", "job-name": "backup-29012345"}
+    values = {"owner": "Job/backup-29012345", "phase": "Succeeded", "state": "succeeded", "ready": False, "labels": labels}
+    return Frame(pd.concat([pods(["backup-29012345-x7k2p"], ports=(), **values), *others], ignore_index=True))
+
+
+def test_a_policy_for_the_pods_of_jobs_is_not_held_against_the_service() -> None:
+    told = {"policies": policy("deny-into-jobs", podSelector={"matchExpressions": JOBS})}
+    assert look(pods=after_a_job(pods()), **told).status is FindingStatus.NORMAL
+    assert look(pods=after_a_job(), **told).status is FindingStatus.INFO
+
+
+def test_a_policy_that_spares_the_pods_of_jobs_still_closes_the_way_in() -> None:
+    seen = look(pods=after_a_job(pods()), policies=policy("lock", podSelector={"matchExpressions": NO_JOBS}))
+    assert "Network policy lock" in seen.summary
+
+
+def test_a_pod_that_is_ready_is_judged_before_one_that_is_not() -> None:
+    unready = pods(["shop-0"], ready=False, labels={"app": "shop", "track": "canary"})
+    both = Frame(pd.concat([unready, pods()], ignore_index=True))
+    closed = policy("lock", podSelector={"matchLabels": {"track": "canary"}})
+    assert look(pods=both, policies=closed).status is FindingStatus.NORMAL
+    assert look(pods=unready, policies=closed).status is FindingStatus.CRITICAL
+
+
+def test_a_caller_may_be_a_job_that_has_finished() -> None:
+    called_by = {"upstream": [{"name": "backup", "selector": "app=backup"}]}
+    known = service(components={"application": APPLICATION}, dependencies=called_by)
+    out = policy("lock", types=["Egress"], podSelector={"matchExpressions": JOBS})
+    seen = look(known, others={"app=backup": after_a_job()}, policies=out)
+    assert "denies backup → shop" in seen.summary

@@ -61,6 +61,22 @@ def test_a_full_pool_after_a_change_that_shrank_it_is_the_consequence_of_that_ch
     assert "DATABASE_POOL_SIZE" in " ".join(line.text for line in seen.cause("bad_deployment").evidence)
 
 
+@pytest.mark.parametrize(
+    ("fault", "old", "new"),
+    [
+        (faults.wrong_address, {"PAYMENTS_URL": "http://payments:8080"}, {"PAYMENTS_URL": "http://payments:9"}),
+        (faults.pool_shrunk_by_rollout, {"DATABASE_POOL_SIZE": "5"}, {"DATABASE_POOL_SIZE": "1"}),
+    ],
+)
+def test_a_setting_in_a_config_map_named_by_its_hash_is_a_change_of_the_rollout(fault: Any, old: Any, new: Any) -> None:
+    edit = ("containers[shop].envFrom", "env", "configmap/shop-7h2k9", "configmap/shop-m4f6t")
+    maps = {"shop-7h2k9": old, "shop-m4f6t": new}
+    told = {**fault(), "cluster": rollout(edit, at=ONSET - timedelta(seconds=30), config_maps=maps)}
+    seen = examine(ISSUE, **sources(told))
+    assert (seen.roots, set(seen.consequences.values())) == (["bad_deployment"], {"bad_deployment"})
+    assert seen.cause("bad_deployment").actions == ("rollback_deployment",)
+
+
 def test_calls_to_a_wrong_address_are_the_consequence_of_the_rollout_that_set_it() -> None:
     seen = examine(ISSUE, **sources(faults.wrong_address()))
     assert seen.consequences == {"downstream_timeout": "bad_deployment"}

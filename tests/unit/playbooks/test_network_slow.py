@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from runbook_lib.models.cause import Verdict
 from runbook_lib.models.finding import Presence
-from runbook_lib.testing import PODS, Examination, FakeCluster, FakeMetrics, Sick, ago, each_pod, examine, line, together
+from runbook_lib.models.frame import Frame
+from runbook_lib.testing import PODS, Examination, FakeCluster, FakeMetrics, Sick, ago, each_pod, examine, line, pods, together
 
 ISSUE = "high_latency"
 ONSET = ago(10)
@@ -119,3 +121,11 @@ def test_retransmits_that_rise_support_it() -> None:
     seen = look(metrics={"downstream_latency": ALL_CALLS_LONGER, "tcp_retransmit_ratio": lossy}, cluster=cluster(**LATE))
     signal = seen.findings["connectivity"].signal("retransmits_rose")
     assert (signal.presence, signal.since, signal.subject) == (Presence.PRESENT, ONSET, "node/node-1")
+
+
+def test_connecting_is_tried_from_no_pod_of_a_job() -> None:
+    batch = pods([f"batch-{number}" for number in range(6)], owner="Job/batch")
+    both = Frame(pd.concat([batch, pods()], ignore_index=True))
+    seen = look(cluster=cluster(pods=both)).findings["connectivity"]
+    assert set(dict(seen.tables)["Connections from inside the pods"]["pod"]) == set(PODS)
+    assert not any(note.startswith("Tried from") for note in seen.notes)

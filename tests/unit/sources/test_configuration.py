@@ -97,3 +97,9 @@ def test_what_was_applied_anew_is_told_from_what_was_given_back_its_applied_valu
     assert config_map_facts(config_map(DATA, applies, applied=DATA))["applied_keys"] == {"POOL_SIZE"}
     by_hand = wrote("kubectl-edit", INSIDE, "POOL_SIZE")
     assert config_map_facts(config_map(DATA, by_hand, applied=DATA))["applied_keys"] == frozenset()
+
+
+def test_the_keys_are_those_of_binary_data_too():
+    facts = config_map_facts({**config_map(DATA), "binaryData": {"truststore.jks": "AAAA"}})
+    assert facts["keys"] == sorted([*DATA, "truststore.jks"])
+    assert facts["data"] == DATA

@@ -200,3 +200,35 @@ def test_the_probe_asks_for_the_permission_to_read_logs(api, logs):
     api.routes[review] = {"kind": "SelfSubjectAccessReview", "status": {"allowed": False}}
     assert logs.probe().status == "refused"
     assert api.requests[-1].body["spec"]["resourceAttributes"]["subresource"] == "log"
+
+
+def ended(name, at, *, phase="Failed", **more):
+    state = {"name": "orders", "restartCount": 0, "state": {"terminated": {**terminated(137, "Error", at), **more}}}
+    return pod(name, ready=False, ready_at=at, phase=phase, containers=[state])
+
+
+NODE_GONE = status(500, 'Get "https://10.0.0.9:10250/containerLogs": dial tcp 10.0.0.9:10250: i/o timeout')
+
+
+def test_pods_that_ended_long_ago_take_no_place_of_those_that_live(api, logs, monkeypatch):
+    monkeypatch.setattr("runbook_lib.sources.logs._MAXIMUM_CONTAINERS", 3)
+    long_ago = [ended(f"dead-{number}", "2026-04-30T00:00:00Z") for number in range(3)]
+    lost = ended("lost", "2026-04-30T00:00:00Z", finishedAt=None, reason="ContainerStatusUnknown")
+    api.routes[f"{SHOP}/pods"] = items(*long_ago, lost, ended("lately", "2026-05-04T03:30:00Z", phase="Succeeded"), pod("a"))
+    for name in ("dead-0", "dead-1", "dead-2", "lost"):
+        api.routes[log_path(name)] = NODE_GONE
+    api.routes[log_path("lately")] = text("2026-05-04T03:29:59Z dying")
+    api.routes[log_path("a")] = text("2026-05-04T03:40:00Z alive")
+    found = logs.read("app=orders", window=WINDOW)
+    assert list(found["message"]) == ["dying", "alive"]
+    assert (found.attrs["sampled"], found.attrs["unread"]) == ("", {})
+
+
+def test_of_too_many_pods_those_that_have_ended_come_last(api, logs, monkeypatch):
+    monkeypatch.setattr("runbook_lib.sources.logs._MAXIMUM_CONTAINERS", 2)
+    api.routes[f"{SHOP}/pods"] = items(*(ended(f"spot-{number}", "2026-05-04T03:30:00Z") for number in range(5)), pod("a"))
+    api.routes |= {log_path(f"spot-{number}"): NODE_GONE for number in range(5)}
+    api.routes[log_path("a")] = text("2026-05-04T03:40:00Z alive")
+    found = logs.read("app=orders", window=WINDOW)
+    assert list(found["message"]) == ["alive"]
+    assert "2 of 6 containers" in found.attrs["sampled"]

@@ -126,6 +126,17 @@ def test_a_port_is_told_with_its_container():
     assert row(one)["ports"] == [{"containerPort": 15090, "container": "proxy"}]
 
 
+def test_the_ports_of_a_sidecar_are_the_pods_and_those_of_what_only_prepares_it_are_not():
+    one = pod()
+    https = {"name": "https", "containerPort": 8443}
+    one["spec"]["initContainers"] = [
+        {"name": "proxy", "restartPolicy": "Always", "ports": [https]},
+        {"name": "migrate", "ports": [{"containerPort": 9999}]},
+    ]
+    assert row(one)["ports"] == [{**https, "container": "proxy"}]
+    assert row(one)["containers"] == ["orders"]
+
+
 def test_of_several_containers_the_applications_end_is_told_and_that_of_another_one_names_it():
     ended = terminated(137, "OOMKilled")
     vector = {"name": "vector", "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": ended}}
