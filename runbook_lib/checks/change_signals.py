@@ -20,6 +20,7 @@ from runbook_lib.sources.quantities import quantity
 
 _POOL_KEY = re.compile(r"POOL.*(?:SIZE|MAX)|MAX.*(?:POOL|CONN)", re.IGNORECASE)
 _CACHE_KEY = re.compile(r"CACHE|REDIS|TTL(?![A-Z])|MEMCACHE", re.IGNORECASE)
+_REFERENCE = re.compile(r"\bsecrets?\b|config ?map|imagePullSecrets", re.IGNORECASE)
 _PLACE = re.compile(r"nodeSelector|[aA]ffinity|tolerations|topologySpread|nodeName|hostPort|hostNetwork")
 _SIGNALS = (
     "rollout_before_onset",
@@ -32,6 +33,7 @@ _SIGNALS = (
     "diff_changes_code",
     "diff_asks_for_more",
     "diff_cuts_cpu",
+    "diff_names_references",
 )
 _OF_SETTINGS = ("diff_shrinks_pool", "diff_touches_downstream", "diff_touches_cache", "diff_shortens_cache")
 
@@ -94,6 +96,9 @@ def change_signals(
         signal("diff_changes_code", _changes_code(edits), "is new", "no new image, command or setting was rolled out", subject),
         signal("diff_asks_for_more", _asks_for_more(edits), "asks more of a node", "no change asks more of the nodes", subject),
         signal("diff_cuts_cpu", _cuts_cpu(edits), "leaves the pods less CPU", "no change left the pods less CPU", subject),
+        signal(
+            "diff_names_references", _names(template), "names another source", "no change names a config map or secret", subject
+        ),
     ]
     if rollout is not None and rollout.before is None:
         return [_unkept(one, rollout, subject) for one in found]
@@ -162,6 +167,11 @@ def _signal(name: str, edits: Sequence[Edit], present: str, absent: str, subject
         since=_since(edits, before),
         subject=where,
     )
+
+
+def _names(edits: Sequence[Edit]) -> list[Edit]:
+    """Those to what the pods take from config maps and secrets; one that merely went is not missed."""
+    return [edit for edit in edits if edit.new and _REFERENCE.search(f"{edit.path} {edit.new}")]
 
 
 def _shrinks_pool(edits: Sequence[Edit], context: CheckContext) -> list[Edit]:

@@ -21,7 +21,7 @@ _NEW_IMAGE_IS_MISSING = Conjunction(
 )
 _NEW_REFERENCE_IS_MISSING = Conjunction(
     name="new_reference_is_missing",
-    all_of=("rollout_before_onset", "pod_reference_missing"),
+    all_of=("rollout_before_onset", "diff_names_references", "pod_reference_missing"),
     text="the pods need what is not there since a rollout named it",
     close_in_time=True,
 )

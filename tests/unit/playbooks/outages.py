@@ -151,6 +151,27 @@ def deleted_config_map() -> Told:
     }
 
 
+def missing_key() -> Told:
+    """A rollout takes a password from a key that its secret does not have."""
+    edit = (
+        "containers[shop].env[DB_PASSWORD]",
+        "env",
+        "(from secret shop-db, key password)",
+        "(from secret shop-db, key PASSWORD)",
+    )
+    return _missed("couldn't find key PASSWORD in Secret shop/shop-db", edit)
+
+
+def secret_deleted_before_a_rollout() -> Told:
+    """A secret is gone, and the new pods of a rollout that has nothing to do with it miss it, as those before would."""
+    return _missed('secret "shop-db" not found', ("containers[shop].resources.limits.memory", "resources", "128Mi", "256Mi"))
+
+
+def _missed(message: str, edit: tuple[str, str, str, str]) -> Told:
+    waiting = unready("waiting: CreateContainerConfigError", message)
+    return {"metrics": no_pods_ready(), "cluster": rollout(edit, at=ONSET - timedelta(seconds=20), pods=waiting), "http": DOWN}
+
+
 def no_room() -> Told:
     """The pods were made anew and no node has room for them."""
     return {
@@ -297,6 +318,8 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "an image that a rollout named wrongly": (missing_image, "bad_deployment"),
     "a registry that is away": (registry_away, "image_or_reference_missing"),
     "a config map that was deleted": (deleted_config_map, "image_or_reference_missing"),
+    "a key that a rollout names and nobody made": (missing_key, "bad_deployment"),
+    "a secret that was deleted before a rollout": (secret_deleted_before_a_rollout, "image_or_reference_missing"),
     "no room on any node": (no_room, "out_of_resources"),
     "a database that was stopped": (stopped_database, "database_down"),
     "a database that does not start": (crashing_without_database, "database_down"),
