@@ -28,7 +28,20 @@ _LOWERED_LIMIT_KILLS = Conjunction(
     none_of=("memory_leaking",),
     text="containers are killed since a change lowered their memory limit",
 )
-_BY_A_CHANGE = ("leak_since_a_release", "lowered_limit_is_full", "lowered_limit_kills")
+# What a full heap refuses cannot show in the memory any more: a runtime's own limit often lies below the container's.
+_GROWTH_ENDS_AT_A_FULL_HEAP = Conjunction(
+    name="growth_ends_at_a_full_heap",
+    all_of=("memory_levels_off", "memory_full", "log_memory_errors"),
+    text="memory stops growing only as allocations fail",
+)
+_FULL_HEAP_SINCE_A_RELEASE = Conjunction(
+    name="full_heap_since_a_release",
+    all_of=("diff_changes_code", "growth_ends_at_a_full_heap"),
+    text="memory grows until allocations fail since the code was changed",
+    close_in_time=True,
+)
+_SINCE_A_RELEASE = ("leak_since_a_release", "full_heap_since_a_release")
+_BY_A_CHANGE = (*_SINCE_A_RELEASE, "lowered_limit_is_full", "lowered_limit_kills")
 
 PLAYBOOK = Playbook(
     name="memory_leak",
@@ -43,7 +56,13 @@ PLAYBOOK = Playbook(
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
         CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
     ),
-    conjunctions=(_LEAK_SINCE_A_RELEASE, _LOWERED_LIMIT_IS_FULL, _LOWERED_LIMIT_KILLS),
+    conjunctions=(
+        _LEAK_SINCE_A_RELEASE,
+        _GROWTH_ENDS_AT_A_FULL_HEAP,
+        _FULL_HEAP_SINCE_A_RELEASE,
+        _LOWERED_LIMIT_IS_FULL,
+        _LOWERED_LIMIT_KILLS,
+    ),
     causes=(
         CauseRule(
             name="bad_deployment",
@@ -57,10 +76,10 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="memory_leak",
             title="Memory leak in the application",
-            mechanism=(("memory_leaking",), (*_SCARCE, "memory_exhaustion_ahead")),
-            onset=("memory_leaking",),
+            mechanism=(("memory_leaking", "growth_ends_at_a_full_heap"), (*_SCARCE, "memory_exhaustion_ahead")),
+            onset=("memory_leaking", "growth_ends_at_a_full_heap"),
             supports=("memory_kills", "log_memory_errors"),
-            explained_by=(ExplainedBy(cause="bad_deployment", when=("leak_since_a_release",)),),
+            explained_by=tuple(ExplainedBy(cause="bad_deployment", when=(name,)) for name in _SINCE_A_RELEASE),
             remedies=(
                 Remedy(action="delete_pods", when=("memory_steady_in_others",)),
                 Remedy(action="restart_pods"),
@@ -82,6 +101,7 @@ PLAYBOOK = Playbook(
             mechanism=(("memory_levels_off",), _SCARCE),
             onset=("memory_levels_off",),
             supports=("memory_kills",),
+            against=("growth_ends_at_a_full_heap",),
             remedies=(Remedy(action="raise_memory_limit"),),
         ),
     ),

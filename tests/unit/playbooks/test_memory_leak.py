@@ -14,6 +14,7 @@ from runbook_lib.models.window import Window
 from runbook_lib.testing import (
     PODS,
     FakeCluster,
+    FakeLogs,
     FakeMetrics,
     Sick,
     ago,
@@ -22,6 +23,7 @@ from runbook_lib.testing import (
     each_pod,
     examine,
     line,
+    log_lines,
     pods,
     revisions,
     together,
@@ -158,6 +160,14 @@ def test_growth_that_is_none_of_a_leak_confirms_nothing(measured: dict[str, Fram
     assert seen.roots == []
     assert seen.symptom.breached is False
     assert "No pod leaks" in seen.findings["memory_trend"].summary
+
+
+def test_memory_that_stops_growing_as_allocations_fail_leaks() -> None:
+    heap_full = FakeLogs(log_lines("POST /orders: MemoryError: cannot allocate 65536 bytes", since=ago(20)))
+    seen = examine(ISSUE, metrics=FakeMetrics(warm_up(limit=180 * MIB)), logs=heap_full)
+    assert seen.roots == ["memory_leak"]
+    assert seen.verdicts["cache_growth"] is Verdict.RULED_OUT
+    assert "as allocations fail" in " ".join(line.text for line in seen.cause("memory_leak").evidence)
 
 
 @pytest.mark.parametrize(
