@@ -21,7 +21,10 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "image": ("its image cannot be pulled", "check the tag, the registry, and the pull secret"),
     "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
     "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
-    "evicted": ("its node put it out", "see the node's pressure on memory and disk"),
+    "evicted": (
+        "its node put it out, or went away",
+        "see the node's pressure on memory and disk, and whether the node was shut down, drained or taken back",
+    ),
     "probe": ("it runs and fails its readiness probe", "run its readiness probe by hand from inside; see what it waits for"),
     "gate": ("its containers are ready, and a readiness gate is not met", "see who sets the gate: often a load balancer"),
     "node": ("its node does not answer", "see the node"),
@@ -29,11 +32,28 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ended": ("its containers have ended", "see their exit codes and the last lines"),
 }
 
+# Why a pod has failed although nothing is wrong with its containers: its node shut down, made room, or would not have it any more
+# (the kubelet's words), or whoever took it from there (the reason of the condition `DisruptionTarget`).
+_ENDED_BY_THE_NODE = (
+    "OutOf",
+    "Terminated",
+    "NodeShutdown",
+    "Shutdown",
+    "Preempting",
+    "NodeAffinity",
+    "NodeLost",
+    "PreemptionByScheduler",
+    "DeletionByTaintManager",
+    "DeletionByPodGC",
+    "EvictionByEvictionAPI",
+    "TerminationByKubelet",
+)
+
 # By how `pod_state` writes a state (runbook_lib.sources.pods); the first that is found counts.
 _BY_STATE = (
     ("unknown: the node", "node"),
     ("evicted", "evicted"),
-    ("failed: OutOf", "evicted"),
+    *((f"failed: {reason}", "evicted") for reason in _ENDED_BY_THE_NODE),
     ("pending: ", "unschedulable"),
     ("OOMKilled", "oom"),
     ("CreateContainerConfigError", "reference"),

@@ -101,14 +101,25 @@ def pod_state(pod: Pod) -> tuple[str, str]:
     phase, reason = status.get("phase") or "Unknown", status.get("reason") or ""
     if pod["metadata"].get("deletionTimestamp"):
         return ("unknown: the node does not answer" if reason == "NodeLost" else "terminating"), status.get("message") or ""
-    if phase == "Failed" and reason:
-        return ("evicted" if reason == "Evicted" else f"failed: {reason}"), status.get("message") or ""
+    if phase == "Failed" and (failed := _failed(pod)):
+        return failed
     if phase == "Succeeded":
         return "succeeded", ""
     unscheduled = _condition(pod, "PodScheduled")
     if unscheduled.get("status") == "False":
         return f"pending: {unscheduled.get('reason') or 'not scheduled'}", unscheduled.get("message") or ""
     return _initializing(pod) or _containers(pod) or _settled(pod, phase)
+
+
+def _failed(pod: Pod) -> tuple[str, str] | None:
+    """Why the pod as a whole has failed. Whoever takes it from its node may leave the reason in a condition alone."""
+    status, taken = pod.get("status") or {}, _condition(pod, "DisruptionTarget")
+    disruption = taken if taken.get("status") == "True" else {}
+    reason = status.get("reason") or disruption.get("reason")
+    if not reason:
+        return None
+    message = status.get("message") or disruption.get("message") or ""
+    return ("evicted" if reason == "Evicted" else f"failed: {reason}"), message
 
 
 def _initializing(pod: Pod) -> tuple[str, str] | None:

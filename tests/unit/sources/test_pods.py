@@ -51,6 +51,14 @@ def test_a_pods_state_is_told_as_kubectl_tells_it(one, state):
     assert pod_state(one)[0] == state
 
 
+def test_a_pod_that_was_taken_from_its_node_says_so_by_its_condition_alone():
+    message = "PodGC: node no longer exists"
+    taken = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", "message": message}
+    ended = [{"name": "orders", "state": {"terminated": terminated(137, "Error")}}]
+    assert pod_state(pod(phase="Failed", containers=ended, conditions=[taken])) == ("failed: DeletionByPodGC", message)
+    assert pod_state(pod(phase="Failed", containers=ended))[0] == "terminated: Error (exit 137)"
+
+
 def test_the_clusters_own_words_explain_the_state():
     message = 'configmap "orders-config" not found'
     assert row(pod(containers=[waiting("CreateContainerConfigError", message)]))["message"] == message
