@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +18,17 @@ __all__ = ["KINDS", "Trouble", "serving", "standing", "troubles"]
 KINDS: Mapping[str, tuple[str, str]] = {
     "oom": ("it was killed for lack of memory", "see its use before the kill: a limit that is too low, or a leak"),
     "crash": ("its container ends soon after it starts", "read the last lines of the previous container"),
-    "command": ("its container cannot be started", "compare command, arguments and mounts with the image"),
+    "command": (
+        "its container cannot be started",
+        "compare command, arguments, mounts and securityContext (runAsNonRoot, runAsUser) with the image",
+    ),
     "image": ("its image cannot be pulled", "check the tag, the registry, and the pull secret"),
     "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
     "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
+    "gated": (
+        "a gate keeps it from being given a node",
+        "see who lifts the gate (spec.schedulingGates): often a queue or a quota",
+    ),
     "evicted": (
         "its node put it out, or went away",
         "see the node's pressure on memory and disk, and whether the node was shut down, drained or taken back",
@@ -54,9 +62,10 @@ _BY_STATE = (
     ("unknown: the node", "node"),
     ("evicted", "evicted"),
     *((f"failed: {reason}", "evicted") for reason in _ENDED_BY_THE_NODE),
+    ("pending: SchedulingGated", "gated"),
     ("pending: ", "unschedulable"),
     ("OOMKilled", "oom"),
-    ("CreateContainerConfigError", "reference"),
+    ("CreateContainerConfigError", "command"),
     ("ImagePull", "image"),
     ("ErrImage", "image"),
     ("InvalidImageName", "image"),
@@ -73,7 +82,9 @@ _BY_STATE = (
     ("running, not ready", "probe"),
 )
 _ENDED = ("Succeeded", "Failed")
-_SAID = ("reference", "image", "unschedulable", "command", "evicted", "gate")  # of these the message tells more than the last end
+_SAID = ("reference", "image", "unschedulable", "command", "gated", "evicted", "gate")  # the message tells more than the last end
+# In the kubelet's words: of what a variable names, and of what a volume does.
+_MISSING = re.compile(r"""(?:secret|config ?map)s? "[^"]+" not found|couldn't find key|references non-existent""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +153,8 @@ def _trouble(pod: Mapping[Any, Any], recently: datetime, lost: Collection[str]) 
 
 def _kind(pod: Mapping[Any, Any], recently: datetime) -> str:
     kind = next((kind for words, kind in _BY_STATE if words in pod["state"]), "starting")
+    if kind == "command" and _MISSING.search(pod["message"] or ""):
+        return "reference"  # the same state stands for a user that the image may not run as
     ended = _known(pod["last_terminated_at"]) and pod["last_terminated_at"] >= recently
     if kind == "probe" and ended and int(pod["restarts"]):
         kind = "crash"  # between two crashes it runs for a moment

@@ -212,8 +212,8 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
             ),
             by_hand=(
-                "read the last words of the crash (kubectl logs POD --previous), and take them to those who know the code; look"
-                " for what changed outside of the cluster, too."
+                "read the last words of the crash (kubectl logs POD --previous; kubectl describe pod, where no container ever"
+                " started), and take them to those who know the code; look for what changed outside of the cluster, too."
             ),
         ),
     ),

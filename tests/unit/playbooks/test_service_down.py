@@ -177,6 +177,24 @@ def test_a_full_pooler_is_no_database_that_is_down_and_one_that_hangs_is(sicknes
     assert seen.verdicts["database_down"] is (Verdict.CONFIRMED if roots else Verdict.UNKNOWN)
 
 
+def test_an_image_that_may_not_run_as_root_lacks_no_secret() -> None:
+    message = 'container has runAsNonRoot and image will run as root (pod: "shop-1_shop(5f)", container: shop)'
+    told = outages.registry_away() | {
+        "cluster": FakeCluster(pods=outages.unready("waiting: CreateContainerConfigError", message))
+    }
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["pods_crashed"]
+    assert "runAsNonRoot" in seen.causes[0].why
+
+
+def test_pods_that_wait_in_a_queue_for_admission_do_not_lack_room() -> None:
+    message = "Scheduling is blocked due to non-empty scheduling gates"
+    told = outages.no_room() | {"cluster": FakeCluster(pods=outages.unready("pending: SchedulingGated", message))}
+    seen = examine(ISSUE, **sources(told))
+    assert seen.verdicts["out_of_resources"] is Verdict.RULED_OUT
+    assert "a gate keeps it from being given a node" in seen.findings["pod_states"].summary
+
+
 # --- time
 
 
