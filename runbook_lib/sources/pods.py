@@ -41,7 +41,7 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None, container
     metadata, status, spec = pod["metadata"], pod.get("status") or {}, pod.get("spec") or {}
     labels = metadata.get("labels") or {}
     state, message = pod_state(pod)
-    name, last = _last_terminated(status, container)
+    name, last = _last_terminated(pod, container)
     owner = controller_of(metadata)
     return (
         metadata["name"],
@@ -125,7 +125,7 @@ def _failed(pod: Pod) -> tuple[str, str] | None:
 def _initializing(pod: Pod) -> tuple[str, str] | None:
     """What the first unfinished init container does. A sidecar (restartPolicy Always) is done once it has started."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    sidecars = {one["name"] for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"}
+    sidecars = {one["name"] for one in _sidecars(spec)}
     statuses = status.get("initContainerStatuses") or ()
     for number, container in enumerate(statuses):
         name, state = container["name"], container.get("state") or {}
@@ -143,6 +143,7 @@ def _initializing(pod: Pod) -> tuple[str, str] | None:
 def _containers(pod: Pod) -> tuple[str, str] | None:
     """The worst that any container says: waiting for a reason first, then ended, then still being created."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    restarted = _to_be_restarted(pod)
     which = "" if len(statuses) == 1 else " ({})"
     found: dict[int, tuple[str, str]] = {}
     for container in statuses:
@@ -151,7 +152,7 @@ def _containers(pod: Pod) -> tuple[str, str] | None:
         if waiting:
             reason = waiting.get("reason") or "no reason given"
             found.setdefault(2 if reason in _STARTING else 0, (f"waiting: {reason}{name}", waiting.get("message") or ""))
-        elif ended and (ended.get("exitCode") or ended.get("reason") != "Completed"):
+        elif ended and (container["name"] in restarted or not _did_its_work(ended)):
             found.setdefault(1, (f"terminated: {_exit(ended)}{name}", ended.get("message") or ""))
     return found[min(found)] if found else None
 
@@ -176,20 +177,40 @@ def _statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses") or ()
 
 
-def _last_terminated(status: Mapping[str, Any], preferred: str | None) -> tuple[str, Mapping[str, Any]]:
-    """How a container of the pod ended last, and which; nothing when none did, or did its work (an init container).
+def _last_terminated(pod: Pod, preferred: str | None) -> tuple[str, Mapping[str, Any]]:
+    """How a container of the pod ended last, and which; nothing when none did, or did its work.
 
     preferred: the container whose end comes before that of any other, and needs no name, as in a pod that has no other.
     """
+    statuses, restarted = list(_statuses(pod.get("status") or {})), _to_be_restarted(pod)
     ended = [
         (container["name"], end)
-        for container in _statuses(status)
+        for container in statuses
         for end in ((container.get("state") or {}).get("terminated"), (container.get("lastState") or {}).get("terminated"))
-        if end and (end.get("exitCode") or end.get("reason") != "Completed")
+        if end and (container["name"] in restarted or not _did_its_work(end))
     ]
     own = [one for one in ended if one[0] == preferred]
     name, last = max(own or ended, key=lambda one: one[1].get("finishedAt") or "", default=("", {}))
-    return "" if own or len(list(_statuses(status))) == 1 else name, last
+    return "" if own or len(statuses) == 1 else name, last
+
+
+def _sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
+
+
+def _did_its_work(ended: Mapping[str, Any]) -> bool:
+    return not ended.get("exitCode") and ended.get("reason") == "Completed"
+
+
+def _to_be_restarted(pod: Pod) -> frozenset[str]:
+    """The containers that are meant to run on, so that an exit code of 0 is an end like any other: a wrong command that ends at
+    once leaves one, and so does an application that a liveness probe has killed, and that handles SIGTERM."""
+    spec = pod.get("spec") or {}
+    sidecars = {one["name"] for one in _sidecars(spec)}
+    if spec.get("restartPolicy", "Always") != "Always":
+        return frozenset(sidecars)
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return frozenset(sidecars | {one["name"] for one in statuses})
 
 
 def _exit(ended: Mapping[str, Any]) -> str:
@@ -214,8 +235,7 @@ def _version(labels: Mapping[str, str], spec: Mapping[str, Any], label: str | No
 
 def _requested(spec: Mapping[str, Any], what: str, resource: str) -> float | None:
     """What the containers ask for together. A limit is the pod's only when every container has one."""
-    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-    containers = [*(spec.get("containers") or ()), *sidecars]
+    containers = [*(spec.get("containers") or ()), *_sidecars(spec)]
     values = [quantity(((one.get("resources") or {}).get(what) or {}).get(resource)) for one in containers]
     given = [value for value in values if value is not None]
     if not given or (what == "limits" and len(given) < len(values)):

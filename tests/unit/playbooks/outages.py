@@ -101,6 +101,19 @@ def crashing_by_itself() -> Told:
     }
 
 
+def ended_by_a_probe(last_state: str = "Completed (exit 0)") -> Told:
+    """The liveness probe is less patient than the application is quick, and the application ends well when it is told to."""
+    late = "Liveness probe failed: Get http://10.0.0.1:8080/health: context deadline exceeded"
+    ended = {"last_state": last_state, "last_terminated_at": ago(1), "restarts": 9}
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(
+            pods=unready("running, not ready", **ended), events=events(*((ago(1), "Unhealthy", pod, late) for pod in PODS))
+        ),
+        "http": DOWN,
+    }
+
+
 def crashing_over_a_dropped_table() -> Told:
     """Nothing was rolled out; the table that the code begins with is gone."""
     return {
@@ -306,6 +319,7 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "pods that crash since a rollout": (crashing_after_a_rollout, "bad_deployment"),
     "pods that crash over a changed setting": (crashing_over_a_setting, "bad_deployment"),
     "pods that crash by themselves": (crashing_by_itself, "pods_crashed"),
+    "pods that their liveness probe ends": (ended_by_a_probe, "pods_crashed"),
     "pods that crash over a dropped table": (crashing_over_a_dropped_table, "schema_mismatch"),
     "requests that fail over a dropped table": (failing_over_a_dropped_table, "schema_mismatch"),
     "an image that a rollout named wrongly": (missing_image, "bad_deployment"),

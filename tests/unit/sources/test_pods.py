@@ -94,6 +94,33 @@ def test_how_a_container_ended_last_is_told_with_exit_code_and_time():
     assert found["restarts"] == 4
 
 
+def test_a_container_that_is_meant_to_run_on_has_ended_also_with_exit_code_0():
+    done = terminated(0, "Completed")
+    again = {"name": "orders", "restartCount": 8, "state": {"running": {}}, "lastState": {"terminated": done}}
+    assert row(pod(ready=False, containers=[again]))["last_state"] == "Completed (exit 0) at 2026-05-04T03:15:00Z"
+    between = pod(ready=False, containers=[{**again, "state": {"terminated": done}}])
+    assert pod_state(between)[0] == "terminated: Completed (exit 0)"
+
+
+def test_a_container_that_is_meant_to_end_has_done_its_work_with_exit_code_0():
+    done = {"name": "orders", "restartCount": 0, "state": {"terminated": terminated(0, "Completed")}}
+    job = pod(ready=False, containers=[done, {"name": "proxy", "state": {"running": {}}}])
+    job["spec"]["restartPolicy"] = "OnFailure"
+    assert pod_state(job)[0] == "running, not ready"
+    assert row(job)["last_state"] == ""
+
+
+def test_of_the_init_containers_only_a_sidecar_is_meant_to_run_on():
+    done = terminated(0, "Completed")
+    migrate = {"name": "migrate", "restartCount": 0, "state": {"terminated": done}}
+    proxy = {"name": "proxy", "restartCount": 3, "started": True, "state": {"running": {}}, "lastState": {"terminated": done}}
+    one = pod(initContainerStatuses=[migrate])
+    assert row(one)["last_state"] == ""
+    one = pod(initContainerStatuses=[migrate, proxy])
+    one["spec"]["initContainers"] = [{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}]
+    assert row(one)["last_state"] == "Completed (exit 0) in proxy at 2026-05-04T03:15:00Z"
+
+
 def test_requests_add_up_and_a_limit_needs_every_container_to_have_one():
     one = pod()
     assert row(one)["cpu_request_cores"] == 0.25
