@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from runbook_lib.analysis.pod_events import MISSING, Event, Told, by_pod, killed_by_probe, not_set_up
 from runbook_lib.models.frame import Frame
 
 __all__ = ["KINDS", "Trouble", "serving", "standing", "troubles"]
@@ -17,11 +18,26 @@ __all__ = ["KINDS", "Trouble", "serving", "standing", "troubles"]
 KINDS: Mapping[str, tuple[str, str]] = {
     "oom": ("it was killed for lack of memory", "see its use before the kill: a limit that is too low, or a leak"),
     "crash": ("its container ends soon after it starts", "read the last lines of the previous container"),
-    "command": ("its container cannot be started", "compare command, arguments and mounts with the image"),
+    "liveness": (
+        "the kubelet restarts it: its liveness or startup probe fails",
+        "compare the probe's timeoutSeconds, failureThreshold and initialDelaySeconds with how long an answer takes; see what it"
+        " waits for",
+    ),
+    "command": (
+        "its container cannot be started",
+        "compare command, arguments, mounts and securityContext (runAsNonRoot, runAsUser) with the image",
+    ),
     "image": ("its image cannot be pulled", "check the tag, the registry, and the pull secret"),
     "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
     "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
-    "evicted": ("its node put it out", "see the node's pressure on memory and disk"),
+    "gated": (
+        "a gate keeps it from being given a node",
+        "see who lifts the gate (spec.schedulingGates): often a queue or a quota",
+    ),
+    "evicted": (
+        "its node put it out, or went away",
+        "see the node's pressure on memory and disk, and whether the node was shut down, drained or taken back",
+    ),
     "probe": ("it runs and fails its readiness probe", "run its readiness probe by hand from inside; see what it waits for"),
     "gate": ("its containers are ready, and a readiness gate is not met", "see who sets the gate: often a load balancer"),
     "node": ("its node does not answer", "see the node"),
@@ -29,14 +45,32 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ended": ("its containers have ended", "see their exit codes and the last lines"),
 }
 
+# Why a pod has failed although nothing is wrong with its containers: its node shut down, made room, or would not have it any more
+# (the kubelet's words), or whoever took it from there (the reason of the condition `DisruptionTarget`).
+_ENDED_BY_THE_NODE = (
+    "OutOf",
+    "Terminated",
+    "NodeShutdown",
+    "Shutdown",
+    "Preempting",
+    "NodeAffinity",
+    "NodeLost",
+    "PreemptionByScheduler",
+    "DeletionByTaintManager",
+    "DeletionByPodGC",
+    "EvictionByEvictionAPI",
+    "TerminationByKubelet",
+)
+
 # By how `pod_state` writes a state (runbook_lib.sources.pods); the first that is found counts.
 _BY_STATE = (
     ("unknown: the node", "node"),
     ("evicted", "evicted"),
-    ("failed: OutOf", "evicted"),
+    *((f"failed: {reason}", "evicted") for reason in _ENDED_BY_THE_NODE),
+    ("pending: SchedulingGated", "gated"),
     ("pending: ", "unschedulable"),
     ("OOMKilled", "oom"),
-    ("CreateContainerConfigError", "reference"),
+    ("CreateContainerConfigError", "command"),
     ("ImagePull", "image"),
     ("ErrImage", "image"),
     ("InvalidImageName", "image"),
@@ -53,7 +87,9 @@ _BY_STATE = (
     ("running, not ready", "probe"),
 )
 _ENDED = ("Succeeded", "Failed")
-_SAID = ("reference", "image", "unschedulable", "command", "evicted", "gate")  # of these the message tells more than the last end
+_RESTARTED = ("crash", "probe")  # of these the events may know who restarts it
+# Of these the message tells more than the last end.
+_SAID = {"reference", "image", "unschedulable", "gated", "command", "evicted", "gate", "liveness"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,34 +135,53 @@ def serving(pods: Frame, *, recently: datetime | None = None, lost: Collection[s
     return there if there.empty else Frame(there[(there["state"] != "terminating") | there["pod"].isin(lost)])
 
 
-def troubles(pods: Frame, *, recently: datetime, lost: Collection[str] = ()) -> list[Trouble]:
+def troubles(pods: Frame, *, recently: datetime, lost: Collection[str] = (), events: Frame | None = None) -> list[Trouble]:
     """Those of the `serving` pods that are not ready, each with its reason.
 
-    recently: a container that ended after this moment is crashing, although it runs just now. lost: as for `serving`.
+    recently: a container that ended after this moment is crashing, although it runs just now. lost: as for `serving`. events: of
+    `Cluster.events`; without them less is known of pods that are still starting, and of who ends a container.
     """
-    return [_trouble(pod, recently, lost) for pod in pods.to_dict("records") if not pod["ready"]]
+    said = by_pod(events)
+    return [_trouble(pod, recently, lost, said.get(pod["pod"], ())) for pod in pods.to_dict("records") if not pod["ready"]]
 
 
-def _trouble(pod: Mapping[Any, Any], recently: datetime, lost: Collection[str]) -> Trouble:
-    since = pod["ready_changed_at"] if _known(pod["ready_changed_at"]) else pod["started_at"]
+def _trouble(pod: Mapping[Any, Any], recently: datetime, lost: Collection[str], events: Sequence[Event]) -> Trouble:
+    kind = "node" if pod["pod"] in lost else _kind(pod, recently)
+    told = _told(kind, pod, recently, events)
+    since = _moment(pod["ready_changed_at"]) or _moment(pod["started_at"])
     return Trouble(
         pod=str(pod["pod"]),
-        kind="node" if pod["pod"] in lost else _kind(pod, recently),
+        kind=told.kind if told else kind,
         state=str(pod["state"]),
-        message=" ".join(str(pod["message"] or "").split()),
+        message=told.message if told else " ".join(str(pod["message"] or "").split()),
         last_state=str(pod["last_state"] or ""),
         restarts=int(pod["restarts"]),
-        since=since.to_pydatetime() if hasattr(since, "to_pydatetime") else since if _known(since) else None,
+        since=min(since or told.since, told.since) if told else since,
     )
+
+
+def _told(kind: str, pod: Mapping[Any, Any], recently: datetime, events: Sequence[Event]) -> Told | None:
+    """What the pod's events know better than its state."""
+    if kind == "starting":
+        return not_set_up(events, started=_moment(pod["started_at"]))
+    if kind in _RESTARTED and int(pod["restarts"]):
+        ended = _moment(pod["last_terminated_at"])
+        return killed_by_probe(events, last_state=str(pod["last_state"] or ""), ended=ended, recently=recently)
+    return None
 
 
 def _kind(pod: Mapping[Any, Any], recently: datetime) -> str:
     kind = next((kind for words, kind in _BY_STATE if words in pod["state"]), "starting")
-    ended = _known(pod["last_terminated_at"]) and pod["last_terminated_at"] >= recently
-    if kind == "probe" and ended and int(pod["restarts"]):
+    if kind == "command" and MISSING.search(str(pod["message"] or "")):
+        return "reference"  # the same state stands for a user that the image may not run as
+    ended = _moment(pod["last_terminated_at"])
+    if kind == "probe" and ended is not None and ended >= recently and int(pod["restarts"]):
         kind = "crash"  # between two crashes it runs for a moment
     return "oom" if kind == "crash" and "OOMKilled" in str(pod["last_state"]) else kind
 
 
-def _known(moment: Any) -> bool:
-    return moment is not None and moment == moment  # NaT is not equal to itself
+def _moment(value: Any) -> datetime | None:
+    if value is None or value != value:  # NaT is not equal to itself
+        return None
+    moment: datetime = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    return moment

@@ -24,7 +24,9 @@ def database_readiness(context: CheckContext) -> Finding:
     component = context.service.components.database
     answers = ask(_questions(context, component), deadline_seconds=context.deadline_seconds)
     pods, recently = _pods(answers), context.focus().start
-    found = troubles(serving(pods, recently=recently), recently=recently) if pods is not None else []
+    found = (
+        troubles(serving(pods, recently=recently), recently=recently, events=answers.get("events")) if pods is not None else []
+    )
     signals = (unreachable(context, answers), pods_down(context, answers))
     return Finding(
         name="database_readiness",

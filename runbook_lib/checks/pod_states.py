@@ -19,7 +19,8 @@ from runbook_lib.sources.interface import Cluster
 # Signal -> the kinds of trouble that it stands for, and the events that tell when that began. A failed readiness probe belongs to
 # every start, so that `Unhealthy` dates nothing but a failing probe.
 _SIGNALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "pods_crashing": (("crash", "command", "ended"), ("BackOff", "Failed", "Killing")),
+    "pods_crashing": (("crash", "liveness", "command", "ended"), ("BackOff", "Failed", "Killing")),
+    "liveness_kills": (("liveness",), ("BackOff", "Killing")),
     "pods_oom_killed": (("oom",), ("BackOff", "OOMKilling")),
     "image_unavailable": (("image",), ("Failed", "BackOff")),
     "pod_reference_missing": (("reference",), ("Failed",)),
@@ -62,12 +63,12 @@ def pod_states(context: CheckContext) -> Finding:
 
 def _looked_at(context: CheckContext, answers: Answers) -> tuple[Frame | None, list[Trouble]]:
     """The pods that count, and what is wrong with those that are not ready."""
-    pods, recently = answers.get("pods"), context.focus().start
+    pods, events, recently = answers.get("pods"), answers.get("events"), context.focus().start
     if pods is None:
         return None, []
-    lost = _lost(answers.get("events"), recently)
+    lost = _lost(events, recently)
     counting = serving(pods, recently=recently, lost=lost)
-    return counting, troubles(counting, recently=recently, lost=lost)
+    return counting, troubles(counting, recently=recently, lost=lost, events=events)
 
 
 def _lost(events: Frame | None, recently: datetime) -> frozenset[str]:
@@ -201,10 +202,14 @@ def _deleted(context: CheckContext, answers: Answers) -> Signal:
 
 
 def began(matching: Sequence[Trouble], events: Frame | None, reasons: Sequence[str]) -> datetime | None:
-    """The first of: a warning of this kind about one of these pods, and the moment at which one ceased to be ready."""
+    """The first of: a warning of this kind about one of these pods, and the moment at which one ceased to be ready.
+
+    That a container is being killed is no warning to the cluster: it may be meant so, but not of a pod that should be ready.
+    """
     moments = [one.since for one in matching if one.since is not None]
     if events is not None and len(events):
         names = {one.pod for one in matching}
-        about = events[events["name"].isin(names) & events["reason"].isin(reasons) & (events["type"] == "Warning")]
+        bad = (events["type"] == "Warning") | (events["reason"] == "Killing")
+        about = events[events["name"].isin(names) & events["reason"].isin(reasons) & bad]
         moments += [pd.Timestamp(at).to_pydatetime() for at in about["first_seen"]]
     return min(moments, default=None)

@@ -13,7 +13,7 @@ from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.checks.pod_states import pod_states
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.checks.references import references
-from runbook_lib.models.cause import CauseRule, ExplainedBy, Remedy
+from runbook_lib.models.cause import ByHand, CauseRule, ExplainedBy, Remedy
 from runbook_lib.playbooks.conjunctions.outage import OUTAGE_CONJUNCTIONS
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
@@ -202,18 +202,32 @@ PLAYBOOK = Playbook(
             name="pods_crashed",
             title="Pods crash, or do not become ready",
             mechanism=(("pods_crashing", "pods_oom_killed", "probes_failing"),),
-            supports=("crash_speaks_of_application", "crash_speaks_of_configuration"),
+            supports=("liveness_kills", "crash_speaks_of_application", "crash_speaks_of_configuration"),
             explained_by=(
                 *_by_a_change("pods_crashed"),
                 ExplainedBy(cause="database_down", when=("crash_speaks_of_database",)),
                 ExplainedBy(cause="database_refuses"),
                 ExplainedBy(cause="schema_mismatch", when=("crash_speaks_of_schema",)),
-                *(ExplainedBy(cause="database_down", when=("probes_failing", name)) for name in _DATABASE_ERRORS),
+                *(
+                    ExplainedBy(cause="database_down", when=(probe, name))
+                    for probe in ("probes_failing", "liveness_kills")
+                    for name in _DATABASE_ERRORS
+                ),
                 ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
             ),
             by_hand=(
-                "read the last words of the crash (kubectl logs POD --previous), and take them to those who know the code; look"
-                " for what changed outside of the cluster, too."
+                "read the last words of the crash (kubectl logs POD --previous; kubectl describe pod, where no container ever"
+                " started), and take them to those who know the code; look for what changed outside of the cluster, too."
+            ),
+            by_hand_when=(
+                ByHand(
+                    text=(
+                        "the application does not end by itself, the kubelet ends it: see what its liveness or startup probe"
+                        " waits for, and how long an answer takes (kubectl describe pod); give it more time (timeoutSeconds,"
+                        " failureThreshold) until that is mended."
+                    ),
+                    when=("liveness_kills",),
+                ),
             ),
         ),
     ),

@@ -41,7 +41,7 @@ def pod_row(pod: Pod, revisions: Revisions, version_label: str | None, container
     metadata, status, spec = pod["metadata"], pod.get("status") or {}, pod.get("spec") or {}
     labels = metadata.get("labels") or {}
     state, message = pod_state(pod)
-    name, last = _last_terminated(status, container)
+    name, last = _last_terminated(pod, container)
     owner = controller_of(metadata)
     return (
         metadata["name"],
@@ -97,8 +97,8 @@ def pod_state(pod: Pod) -> tuple[str, str]:
     phase, reason = status.get("phase") or "Unknown", status.get("reason") or ""
     if pod["metadata"].get("deletionTimestamp"):
         return ("unknown: the node does not answer" if reason == "NodeLost" else "terminating"), status.get("message") or ""
-    if phase == "Failed" and reason:
-        return ("evicted" if reason == "Evicted" else f"failed: {reason}"), status.get("message") or ""
+    if phase == "Failed" and (failed := _failed(pod)):
+        return failed
     if phase == "Succeeded":
         return "succeeded", ""
     unscheduled = _condition(pod, "PodScheduled")
@@ -107,10 +107,21 @@ def pod_state(pod: Pod) -> tuple[str, str]:
     return _initializing(pod) or _containers(pod) or _settled(pod, phase)
 
 
+def _failed(pod: Pod) -> tuple[str, str] | None:
+    """Why the pod as a whole has failed. Whoever takes it from its node may leave the reason in a condition alone."""
+    status, taken = pod.get("status") or {}, _condition(pod, "DisruptionTarget")
+    disruption = taken if taken.get("status") == "True" else {}
+    reason = status.get("reason") or disruption.get("reason")
+    if not reason:
+        return None
+    message = status.get("message") or disruption.get("message") or ""
+    return ("evicted" if reason == "Evicted" else f"failed: {reason}"), message
+
+
 def _initializing(pod: Pod) -> tuple[str, str] | None:
     """What the first unfinished init container does. A sidecar (restartPolicy Always) is done once it has started."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    sidecars = {one["name"] for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"}
+    sidecars = {one["name"] for one in _sidecars(spec)}
     statuses = status.get("initContainerStatuses") or ()
     for number, container in enumerate(statuses):
         name, state = container["name"], container.get("state") or {}
@@ -128,6 +139,7 @@ def _initializing(pod: Pod) -> tuple[str, str] | None:
 def _containers(pod: Pod) -> tuple[str, str] | None:
     """The worst that any container says: waiting for a reason first, then ended, then still being created."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    restarted = _to_be_restarted(pod)
     which = "" if len(statuses) == 1 else " ({})"
     found: dict[int, tuple[str, str]] = {}
     for container in statuses:
@@ -136,7 +148,7 @@ def _containers(pod: Pod) -> tuple[str, str] | None:
         if waiting:
             reason = waiting.get("reason") or "no reason given"
             found.setdefault(2 if reason in _STARTING else 0, (f"waiting: {reason}{name}", waiting.get("message") or ""))
-        elif ended and (ended.get("exitCode") or ended.get("reason") != "Completed"):
+        elif ended and (container["name"] in restarted or not _did_its_work(ended)):
             found.setdefault(1, (f"terminated: {_exit(ended)}{name}", ended.get("message") or ""))
     return found[min(found)] if found else None
 
@@ -161,20 +173,40 @@ def _statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses") or ()
 
 
-def _last_terminated(status: Mapping[str, Any], preferred: str | None) -> tuple[str, Mapping[str, Any]]:
-    """How a container of the pod ended last, and which; nothing when none did, or did its work (an init container).
+def _last_terminated(pod: Pod, preferred: str | None) -> tuple[str, Mapping[str, Any]]:
+    """How a container of the pod ended last, and which; nothing when none did, or did its work.
 
     preferred: the container whose end comes before that of any other, and needs no name, as in a pod that has no other.
     """
+    statuses, restarted = list(_statuses(pod.get("status") or {})), _to_be_restarted(pod)
     ended = [
         (container["name"], end)
-        for container in _statuses(status)
+        for container in statuses
         for end in ((container.get("state") or {}).get("terminated"), (container.get("lastState") or {}).get("terminated"))
-        if end and (end.get("exitCode") or end.get("reason") != "Completed")
+        if end and (container["name"] in restarted or not _did_its_work(end))
     ]
     own = [one for one in ended if one[0] == preferred]
     name, last = max(own or ended, key=lambda one: one[1].get("finishedAt") or "", default=("", {}))
-    return "" if own or len(list(_statuses(status))) == 1 else name, last
+    return "" if own or len(statuses) == 1 else name, last
+
+
+def _sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
+
+
+def _did_its_work(ended: Mapping[str, Any]) -> bool:
+    return not ended.get("exitCode") and ended.get("reason") == "Completed"
+
+
+def _to_be_restarted(pod: Pod) -> frozenset[str]:
+    """The containers that are meant to run on, so that an exit code of 0 is an end like any other: a wrong command that ends at
+    once leaves one, and so does an application that a liveness probe has killed, and that handles SIGTERM."""
+    spec = pod.get("spec") or {}
+    sidecars = {one["name"] for one in _sidecars(spec)}
+    if spec.get("restartPolicy", "Always") != "Always":
+        return frozenset(sidecars)
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return frozenset(sidecars | {one["name"] for one in statuses})
 
 
 def _exit(ended: Mapping[str, Any]) -> str:

@@ -101,6 +101,19 @@ def crashing_by_itself() -> Told:
     }
 
 
+def ended_by_a_probe(last_state: str = "Completed (exit 0)") -> Told:
+    """The liveness probe is less patient than the application is quick, and the application ends well when it is told to."""
+    late = "Liveness probe failed: Get http://10.0.0.1:8080/health: context deadline exceeded"
+    ended = {"last_state": last_state, "last_terminated_at": ago(1), "restarts": 9}
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(
+            pods=unready("running, not ready", **ended), events=events(*((ago(1), "Unhealthy", pod, late) for pod in PODS))
+        ),
+        "http": DOWN,
+    }
+
+
 def crashing_over_a_dropped_table() -> Told:
     """Nothing was rolled out; the table that the code begins with is gone."""
     return {
@@ -300,6 +313,20 @@ def lost_node() -> Told:
     }
 
 
+def taken_back_nodes(state: str = "waiting: ContainerCreating", message: str = "") -> Told:
+    """The provider took the nodes back; the pods that are to take their place are not there yet."""
+    shut_down = "Pod was terminated in response to imminent node shutdown."
+    old = unready("failed: Terminated", shut_down, phase="Failed", last_state="Completed (exit 0)")
+    new = unready(state, message, phase="Pending", since=ago(1 / 3), started_at=ago(1 / 3))
+    cluster = FakeCluster(pods=together(old, new.assign(pod=new["pod"] + "-new")), deployment={"conditions": [UNAVAILABLE]})
+    return {"metrics": no_pods_ready(), "cluster": cluster, "http": DOWN}
+
+
+def taken_back_nodes_and_no_others() -> Told:
+    """The provider took the nodes back, and no other one has room."""
+    return taken_back_nodes("pending: Unschedulable", "0/3 nodes are available: 3 node(s) had untolerated taint.")
+
+
 def wrong_selector_beside_old_pods() -> Told:
     """What stays in the list of pods when it has ended says nothing of what is wrong now."""
     old = pods(["shop-old"], phase="Failed", ready=False, state="evicted", ready_changed_at=ago(4 * 24 * 60))
@@ -313,6 +340,7 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "pods that crash since a rollout": (crashing_after_a_rollout, "bad_deployment"),
     "pods that crash over a changed setting": (crashing_over_a_setting, "bad_deployment"),
     "pods that crash by themselves": (crashing_by_itself, "pods_crashed"),
+    "pods that their liveness probe ends": (ended_by_a_probe, "pods_crashed"),
     "pods that crash over a dropped table": (crashing_over_a_dropped_table, "schema_mismatch"),
     "requests that fail over a dropped table": (failing_over_a_dropped_table, "schema_mismatch"),
     "an image that a rollout named wrongly": (missing_image, "bad_deployment"),
@@ -332,6 +360,8 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "a policy that keeps the database away": (denied_database, "network_partition"),
     "pods that a quota refuses": (refused_pods, "pods_not_created"),
     "a node that is lost": (lost_node, "out_of_resources"),
+    "nodes that were taken back": (taken_back_nodes, "out_of_resources"),
+    "nodes that were taken back, and no others": (taken_back_nodes_and_no_others, "out_of_resources"),
     "a deployment that was deleted": (deleted_deployment, "deployment_deleted"),
     "a deployment scaled to 0": (scaled_away, "scaled_to_zero"),
 }

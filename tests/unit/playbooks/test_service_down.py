@@ -19,6 +19,7 @@ from runbook_lib.testing import (
     Sickness,
     ago,
     config_edit,
+    events,
     examine,
     line,
     log_lines,
@@ -175,6 +176,40 @@ def test_a_full_pooler_is_no_database_that_is_down_and_one_that_hangs_is(sicknes
     seen = examine(ISSUE, **sources(told))
     assert seen.roots == roots
     assert seen.verdicts["database_down"] is (Verdict.CONFIRMED if roots else Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize("last_state", ["Completed (exit 0)", "Error (exit 137)"])
+def test_whoever_ends_the_pods_is_told_with_what_to_do_about_its_probe(last_state: str) -> None:
+    cause = examine(ISSUE, **sources(outages.ended_by_a_probe(last_state))).causes[0]
+    assert "its liveness or startup probe fails" in cause.why
+    assert "timeoutSeconds" in cause.by_hand
+    assert "timeoutSeconds" not in examine(ISSUE, **sources(outages.crashing_by_itself())).causes[0].by_hand
+
+
+def test_a_kill_dates_the_crash_although_the_cluster_does_not_warn_of_it() -> None:
+    killed = events((ONSET, "Killing", "shop-1", "Container shop failed liveness probe, will be restarted")).assign(type="Normal")
+    told = outages.crashing_by_itself() | {"cluster": FakeCluster(pods=outages.crashing(since=ago(1)), events=killed)}
+    signal = examine(ISSUE, **sources(told)).findings["pod_states"].signal("pods_crashing")
+    assert signal is not None
+    assert signal.since == ONSET
+
+
+def test_an_image_that_may_not_run_as_root_lacks_no_secret() -> None:
+    message = 'container has runAsNonRoot and image will run as root (pod: "shop-1_shop(5f)", container: shop)'
+    told = outages.registry_away() | {
+        "cluster": FakeCluster(pods=outages.unready("waiting: CreateContainerConfigError", message))
+    }
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["pods_crashed"]
+    assert "runAsNonRoot" in seen.causes[0].why
+
+
+def test_pods_that_wait_in_a_queue_for_admission_do_not_lack_room() -> None:
+    message = "Scheduling is blocked due to non-empty scheduling gates"
+    told = outages.no_room() | {"cluster": FakeCluster(pods=outages.unready("pending: SchedulingGated", message))}
+    seen = examine(ISSUE, **sources(told))
+    assert seen.verdicts["out_of_resources"] is Verdict.RULED_OUT
+    assert "a gate keeps it from being given a node" in seen.findings["pod_states"].summary
 
 
 # --- time

@@ -51,6 +51,14 @@ def test_a_pods_state_is_told_as_kubectl_tells_it(one, state):
     assert pod_state(one)[0] == state
 
 
+def test_a_pod_that_was_taken_from_its_node_says_so_by_its_condition_alone():
+    message = "PodGC: node no longer exists"
+    taken = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", "message": message}
+    ended = [{"name": "orders", "state": {"terminated": terminated(137, "Error")}}]
+    assert pod_state(pod(phase="Failed", containers=ended, conditions=[taken])) == ("failed: DeletionByPodGC", message)
+    assert pod_state(pod(phase="Failed", containers=ended))[0] == "terminated: Error (exit 137)"
+
+
 def test_the_clusters_own_words_explain_the_state():
     message = 'configmap "orders-config" not found'
     assert row(pod(containers=[waiting("CreateContainerConfigError", message)]))["message"] == message
@@ -84,6 +92,33 @@ def test_how_a_container_ended_last_is_told_with_exit_code_and_time():
     assert found["last_state"] == "OOMKilled (exit 137) at 2026-05-04T03:15:00Z"
     assert found["last_terminated_at"].isoformat() == "2026-05-04T03:15:00+00:00"
     assert found["restarts"] == 4
+
+
+def test_a_container_that_is_meant_to_run_on_has_ended_also_with_exit_code_0():
+    done = terminated(0, "Completed")
+    again = {"name": "orders", "restartCount": 8, "state": {"running": {}}, "lastState": {"terminated": done}}
+    assert row(pod(ready=False, containers=[again]))["last_state"] == "Completed (exit 0) at 2026-05-04T03:15:00Z"
+    between = pod(ready=False, containers=[{**again, "state": {"terminated": done}}])
+    assert pod_state(between)[0] == "terminated: Completed (exit 0)"
+
+
+def test_a_container_that_is_meant_to_end_has_done_its_work_with_exit_code_0():
+    done = {"name": "orders", "restartCount": 0, "state": {"terminated": terminated(0, "Completed")}}
+    job = pod(ready=False, containers=[done, {"name": "proxy", "state": {"running": {}}}])
+    job["spec"]["restartPolicy"] = "OnFailure"
+    assert pod_state(job)[0] == "running, not ready"
+    assert row(job)["last_state"] == ""
+
+
+def test_of_the_init_containers_only_a_sidecar_is_meant_to_run_on():
+    done = terminated(0, "Completed")
+    migrate = {"name": "migrate", "restartCount": 0, "state": {"terminated": done}}
+    proxy = {"name": "proxy", "restartCount": 3, "started": True, "state": {"running": {}}, "lastState": {"terminated": done}}
+    one = pod(initContainerStatuses=[migrate])
+    assert row(one)["last_state"] == ""
+    one = pod(initContainerStatuses=[migrate, proxy])
+    one["spec"]["initContainers"] = [{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}]
+    assert row(one)["last_state"] == "Completed (exit 0) in proxy at 2026-05-04T03:15:00Z"
 
 
 def test_requests_add_up_and_a_limit_needs_every_container_to_have_one():
