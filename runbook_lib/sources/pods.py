@@ -190,10 +190,6 @@ def _last_terminated(pod: Pod, preferred: str | None) -> tuple[str, Mapping[str,
     return "" if own or len(statuses) == 1 else name, last
 
 
-def _sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-
-
 def _did_its_work(ended: Mapping[str, Any]) -> bool:
     return not ended.get("exitCode") and ended.get("reason") == "Completed"
 
