@@ -71,9 +71,9 @@ def latest_episode(
     """The last stretch of a series above `threshold`, with its onset; None when there is none.
 
     An episode ends when the series stays at or below `clear` (the threshold itself by default) for longer than `gap`: a value
-    that dips under its limit and comes back has not recovered. A hole of up to half an hour, in which Prometheus was down or nobody
-    asked anything, has shown no recovery either. Stretches with fewer than `minimum_samples` samples above the
-    threshold are noise, unless the series itself is that short.
+    that dips under its limit and comes back has not recovered. A hole of up to half an hour, in
+    which Prometheus was down or nobody asked anything, has shown no recovery either. Stretches with fewer than `minimum_samples`
+    samples above the threshold are noise, unless the series itself is that short.
     """
     clean = series.dropna()
     if clean.empty:
