@@ -22,6 +22,7 @@ _MAXIMUM_POINTS = 2000
 _FLAT = 0.05  # of the rise: what varies less before it is one level
 _STILL_WELL = 0.25  # of the way from the usual level to the threshold: what stays below is not the trouble yet
 _PLATEAU_SAMPLES = 6
+_LONGEST_HOLE = timedelta(minutes=30)  # without samples, that one episode outlasts: two nightly bursts are two
 _NORMAL_CONSISTENCY = 1.4826  # median absolute deviation to standard deviation, for normally distributed noise
 
 
@@ -51,12 +52,16 @@ def spans(flags: pd.Series, *, gap: timedelta) -> list[tuple[datetime, datetime]
     return list(zip(times[begins].to_pydatetime(), times[ends].to_pydatetime(), strict=True))
 
 
-def _stretches(flags: npt.NDArray[np.bool_], times: pd.DatetimeIndex, gap: timedelta) -> tuple[Places, Places]:
-    """Where the stretches begin and end, as positions."""
+def _stretches(
+    flags: npt.NDArray[np.bool_], times: pd.DatetimeIndex, gap: timedelta, *, hole: timedelta = timedelta(0)
+) -> tuple[Places, Places]:
+    """Where the stretches begin and end, as positions; up to `hole` without any sample does not end one."""
     marked = np.flatnonzero(flags)
     if not len(marked):
         return marked, marked
-    apart = np.flatnonzero(np.diff(times[marked].tz_convert(None).to_numpy()) > np.timedelta64(gap))
+    distances = np.diff(times[marked].tz_convert(None).to_numpy())
+    seen_clear = np.diff(marked) > 1
+    apart = np.flatnonzero((distances > np.timedelta64(gap)) & (seen_clear | (distances > np.timedelta64(hole))))
     return marked[[0, *(apart + 1)]], marked[[*apart, -1]]
 
 
@@ -66,8 +71,9 @@ def latest_episode(
     """The last stretch of a series above `threshold`, with its onset; None when there is none.
 
     An episode ends when the series stays at or below `clear` (the threshold itself by default) for longer than `gap`: a value
-    that dips under its limit and comes back has not recovered. Stretches with fewer than `minimum_samples` samples above the
-    threshold are noise, unless the series itself is that short.
+    that dips under its limit and comes back has not recovered. A hole of up to half an hour, in
+    which Prometheus was down or nobody asked anything, has shown no recovery either. Stretches with fewer than `minimum_samples`
+    samples above the threshold are noise, unless the series itself is that short.
     """
     clean = series.dropna()
     if clean.empty:
@@ -76,7 +82,7 @@ def latest_episode(
     above = values > threshold
     if not above.any():
         return None  # as for most of a thousand pods
-    begins, ends = _stretches(above if clear is None else values > clear, times, gap)
+    begins, ends = _stretches(above if clear is None else values > clear, times, gap, hole=_LONGEST_HOLE)
     so_far = np.concatenate([[0], np.cumsum(above)])
     counted = np.flatnonzero(so_far[ends + 1] - so_far[begins] >= min(minimum_samples, len(clean)))
     if not len(counted):
@@ -96,7 +102,7 @@ def latest_episode(
         ongoing=end - until <= gap,
         baseline=baseline,
         peak=peak,
-        seen_from_start=before.empty,
+        seen_from_start=first == 0,
     )
 
 

@@ -15,30 +15,42 @@ import pandas as pd
 
 from runbook_lib.models.frame import Frame, frame
 
+_NOT_ADDED_UP = ("ratio", "seconds", "state")  # units in which two series, of two replicas of Prometheus, say, are no sum
 _NONE = pd.Series(dtype="float64", index=pd.DatetimeIndex([], tz="UTC"))
 
 
 def as_series(tidy: pd.DataFrame) -> pd.Series:
-    """The single series in a tidy frame: index time, values float. Several rows at one instant are summed."""
+    """The single series in a tidy frame: index time, values float.
+
+    Several rows at one instant are summed; of ratios, seconds and states the highest counts.
+    """
     if tidy.empty:
         return _NONE
-    summed = tidy.groupby("time", sort=True)["value"].sum(min_count=1)
-    return summed.astype("float64").dropna()
+    at_once = tidy.groupby("time", sort=True)["value"]
+    joined = at_once.max() if _highest_counts(tidy) else at_once.sum(min_count=1)
+    return joined.astype("float64").dropna()
 
 
 def split(tidy: pd.DataFrame, by: str) -> dict[str, pd.Series]:
-    """One series for each value of the column `by`, in the order of their names. A missing column is one series named ''."""
+    """One series for each value of the column `by`, in the order of their names, each as `as_series` makes it.
+
+    A missing column is one series named ''.
+    """
     if tidy.empty:
         return {}
     if by not in tidy.columns:
         return {"": as_series(tidy)}
     codes, labels = pd.factorize(tidy[by], use_na_sentinel=False)
-    parts = _summed(tidy, codes, count=len(labels))
+    parts = _joined(tidy, codes, count=len(labels))
     return {str(labels[place]): parts[place] for place in sorted(range(len(labels)), key=lambda place: str(labels[place]))}
 
 
-def _summed(tidy: pd.DataFrame, codes: npt.NDArray[np.intp], *, count: int) -> list[pd.Series]:
-    """One series for each code, summed where several rows are of one instant; a row without a number counts as none.
+def _highest_counts(tidy: pd.DataFrame) -> bool:
+    return tidy.attrs.get("unit") in _NOT_ADDED_UP
+
+
+def _joined(tidy: pd.DataFrame, codes: npt.NDArray[np.intp], *, count: int) -> list[pd.Series]:
+    """One series for each code, one value where several rows are of one instant; a row without a number counts as none.
 
     One sort of all rows and then slices: grouping each of a thousand pods by itself takes seconds, and grouping a handful of
     series by two keys takes pandas four times as long as this.
@@ -51,10 +63,12 @@ def _summed(tidy: pd.DataFrame, codes: npt.NDArray[np.intp], *, count: int) -> l
     if not len(order):
         return [_NONE] * count
     first = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(instants, prepend=instants[0]) != 0))
-    sums, at = np.add.reduceat(values[order], first), times[order[first]]
+    join = np.maximum if _highest_counts(tidy) else np.add
+    amounts, at = join.reduceat(values[order], first), times[order[first]]
     edges = np.searchsorted(codes[first], np.arange(count + 1))
     return [
-        pd.Series(sums[begin:end], index=at[begin:end], name="value") if end > begin else _NONE for begin, end in pairwise(edges)
+        pd.Series(amounts[begin:end], index=at[begin:end], name="value") if end > begin else _NONE
+        for begin, end in pairwise(edges)
     ]
 
 

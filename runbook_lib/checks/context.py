@@ -91,8 +91,11 @@ class CheckContext:
 
     @property
     def gap(self) -> timedelta:
-        """The longest quiet stretch within one episode: a rate window, and no less than 15 seconds."""
-        return timedelta(seconds=max(self.rate_window_seconds, 15.0))
+        """The longest quiet stretch within one episode: a rate window, and no less than 15 seconds and two samples' distance.
+
+        Over a long window the samples lie further apart than a rate window; each would be an episode of its own, and noise.
+        """
+        return timedelta(seconds=max(self.rate_window_seconds, 15.0, 2 * self.step_seconds(self.window, steps="coarse")))
 
     @property
     def tolerance(self) -> timedelta:

@@ -16,7 +16,7 @@ from runbook_lib.service.models import MetricThreshold
 
 __all__ = ["Level", "level_of", "symptom_of"]
 
-_CLEAR = 0.5  # of the limit: what only dips below it has not recovered
+_CLEAR = 0.5  # of the limit: what only dips below the limit has not recovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Level:
 def level_of(context: CheckContext, series: pd.Series, limits: MetricThreshold) -> Level:
     """Where a series stands."""
     gap = timedelta(seconds=max(2 * _step_seconds(series), 15.0, context.rate_window_seconds / 2))
-    episode = latest_episode(series, threshold=limits.critical, gap=gap, clear=_CLEAR * limits.critical)
+    episode = latest_episode(series, threshold=limits.critical, gap=gap, clear=_clear(series, limits.critical))
     if episode is not None and context.live and not episode.ongoing:
         episode = None
     return Level(series=series, current=_current(context, series, episode), episode=episode, limits=limits)
@@ -103,6 +103,14 @@ def symptom_of(finding: Finding, signal_name: str, *, name: str, title: str, uni
         last_seen_at=signal.until,
         text=finding.summary,
     )
+
+
+def _clear(series: pd.Series, critical: float) -> float:
+    """What a recovered service is back below: halfway from its usual level to the limit, as some always run close to it."""
+    crossed = (series > critical).to_numpy()
+    before = series.iloc[: int(crossed.argmax())] if crossed.any() else series
+    usual = float(before.median()) if len(before) else 0.0
+    return max(_CLEAR * critical, (usual + critical) / 2) if usual < critical else _CLEAR * critical
 
 
 def _step_seconds(series: pd.Series) -> float:

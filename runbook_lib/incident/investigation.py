@@ -186,7 +186,13 @@ class Investigation:
 
 def _timed_out(finding: Finding) -> bool:
     """Without the symptom nothing can be confirmed: it is worth a second try."""
-    return finding.status is FindingStatus.UNKNOWN and any(one.status == "timeout" for one in finding.sources)
+    return finding.status is FindingStatus.UNKNOWN and any(one.status == "timeout" or _too_much(one) for one in finding.sources)
+
+
+def _too_much(state: SourceStatus) -> bool:
+    """Whether the question was refused for its size (Prometheus' limit of samples) or for how many there are at a time."""
+    said = state.error or ""
+    return state.sick and (said.startswith("HTTP 429") or "too many samples" in said)
 
 
 def _sick(step: CheckStep, error: SourceError) -> Finding:

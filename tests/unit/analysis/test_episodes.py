@@ -72,6 +72,39 @@ def test_a_series_that_begins_high_says_that_its_onset_is_not_known():
     assert episode.seen_from_start
 
 
+def with_a_hole(whole: pd.Series, begin: int, end: int) -> pd.Series:
+    return pd.concat([whole.iloc[:begin], whole.iloc[end:]])
+
+
+def test_a_hole_in_the_data_is_no_recovery():
+    values = np.zeros(360)
+    values[100:] = 0.3
+    whole = series(values)
+    episode = latest_episode(with_a_hole(whole, 200, 260), threshold=0.05, gap=GAP)
+    assert episode is not None
+    assert episode.onset == whole.index[100]
+    assert not episode.seen_from_start
+
+
+def test_bursts_with_hours_of_silence_between_are_episodes_of_their_own():
+    whole = series(np.full(1000, 0.3))
+    episode = latest_episode(with_a_hole(whole, 100, 900), threshold=0.05, gap=GAP)
+    assert episode is not None
+    assert episode.onset == whole.index[900]
+    assert not episode.seen_from_start
+
+
+def test_a_clear_sample_amid_a_hole_is_a_recovery():
+    values = np.zeros(360)
+    values[100:] = 0.3
+    values[230] = 0.0
+    whole = series(values)
+    holed = pd.concat([whole.iloc[:200], whole.iloc[230:231], whole.iloc[260:]])
+    episode = latest_episode(holed, threshold=0.05, gap=GAP)
+    assert episode is not None
+    assert episode.onset == whole.index[260]
+
+
 def test_one_high_sample_is_noise():
     values = noisy(200, 0.001, 0.0005)
     values[120] = 0.9

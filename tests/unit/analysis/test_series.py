@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,16 @@ def test_the_parts_of_a_split_sum_to_the_whole(rows: list[tuple[int, str | None,
     whole = as_series(tidy(rows))
     assert np.isclose(sum(part.sum() for part in parts.values()), whole.sum(), rtol=1e-9, atol=1e-3)
     assert len(long(parts, unit="ratio")) == sum(len(part) for part in parts.values())
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("ratio", 0.03), ("seconds", 0.03), ("state", 0.03), ("requests/s", 0.05), ("", 0.05)]
+)
+def test_of_several_ratios_the_highest_counts_and_amounts_are_summed(unit: str, expected: float) -> None:
+    frame = tidy([(0, "shop-1", 0.03), (0, "shop-1", 0.02)])
+    frame.attrs["unit"] = unit
+    assert as_series(frame).tolist() == pytest.approx([expected])
+    assert split(frame, "pod")["shop-1"].tolist() == pytest.approx([expected])
 
 
 def test_a_ratio_takes_the_nearest_earlier_divisor_and_leaves_out_what_cannot_be_divided() -> None:

@@ -67,6 +67,13 @@ def test_a_dip_below_the_limit_is_no_recovery() -> None:
     assert measured(dipping)[1].breached is True
 
 
+def test_a_ratio_that_two_replicas_of_prometheus_tell_is_no_sum() -> None:
+    told_twice = together(*(line(0.03, prometheus_replica=name) for name in ("prometheus-0", "prometheus-1")))
+    finding, symptom = measured(told_twice)
+    assert "3.0% of the requests" in finding.summary
+    assert symptom.breached is False
+
+
 def test_silence_is_unknown_and_not_well() -> None:
     quiet = Frame(line(0.0)[lambda rows: rows["time"] < ago(8)])
     finding, symptom = measured(quiet)

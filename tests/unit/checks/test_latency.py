@@ -8,7 +8,7 @@ from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.latency import latency, latency_breakdown
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
 from runbook_lib.models.frame import Frame
-from runbook_lib.testing import FakeMetrics, ago, context, fake_sources, line
+from runbook_lib.testing import FakeMetrics, ago, context, curve, fake_sources, line
 
 
 def test_a_summary_says_that_the_worst_counts_and_which_quantile_stands_in_place_of_another() -> None:
@@ -81,3 +81,32 @@ def test_a_part_that_reaches_the_end_of_the_buckets_says_so_too() -> None:
         "The histogram's buckets end at 2.5 s: whatever takes longer is told as this.",
     )
     assert latency_breakdown(with_buckets_that(5.0, rises=slow)).notes == ()
+
+
+def p95_that_is(answer: Frame) -> Finding:
+    return latency(context(sources=fake_sources(metrics=FakeMetrics({"latency_quantile": answer}))))
+
+
+def test_a_service_that_runs_close_to_its_limit_has_recovered_from_a_blip_once_it_is_as_usual() -> None:
+    finding = p95_that_is(line(0.6, 1.2, at=ago(50), until=ago(48)))
+    signal = finding.signal("latency_high")
+    assert signal is not None
+    assert signal.presence is Presence.ABSENT
+    assert finding.status is not FindingStatus.CRITICAL
+
+
+def test_half_a_recovery_of_a_service_that_is_fast_otherwise_is_none() -> None:
+    finding = p95_that_is(curve(lambda at: 0.05 if at < ago(20) else 3.0 if at < ago(8) else 0.7))
+    signal = finding.signal("latency_high")
+    assert signal is not None
+    assert signal.presence is Presence.PRESENT
+    assert signal.since == ago(20)
+
+
+def test_minutes_without_a_percentile_do_not_move_the_onset() -> None:
+    whole = line(0.05, 3.0, at=ago(40))
+    finding = p95_that_is(Frame(whole[(whole["time"] < ago(25)) | (whole["time"] >= ago(15))].reset_index(drop=True)))
+    signal = finding.signal("latency_high")
+    assert signal is not None
+    assert signal.since == ago(40)
+    assert "since 2026-03-01T03:20:00Z" in finding.summary

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runbook_lib.errors import SourceRefused, UsageError
+from runbook_lib.errors import SourceRefused, SourceTrouble, UsageError
 from runbook_lib.incident import Scope
 from runbook_lib.incident.investigation import Investigation
 from runbook_lib.models.finding import Finding, FindingStatus, SourceStatus
@@ -101,19 +101,31 @@ def test_prometheus_that_hangs_leaves_the_logs_and_the_cluster(hanging: Hanging)
     assert "hanging" in ratio.summary
 
 
-def late() -> Finding:
-    state = SourceStatus(name="prometheus", status="timeout", error="no answer within 8 s")
+def unanswered(status: SourceTrouble, error: str) -> Finding:
+    state = SourceStatus(name="prometheus", status=status, error=error)
     return Finding(name="error_ratio", title="", summary="Not known.", status=FindingStatus.UNKNOWN, sources=(state,))
 
 
-def test_the_symptom_is_asked_for_again_where_prometheus_was_only_busy() -> None:
-    tries = iter([late])
+def late() -> Finding:
+    return unanswered("timeout", "no answer within 8 s")
+
+
+TOO_BUSY = (
+    late(),
+    unanswered("refused", "HTTP 429: too many outstanding requests"),
+    unanswered("invalid_answer", "HTTP 422: query processing would load too many samples into memory in query execution"),
+)
+
+
+@pytest.mark.parametrize("first", TOO_BUSY, ids=lambda finding: finding.sources[0].status)
+def test_the_symptom_is_asked_for_again_where_prometheus_was_only_busy(first: Finding) -> None:
+    tries = iter([first])
 
     def busy(context: Any) -> Finding:
         context.expressions()  # which metrics there are: that much it did tell
         answer = next(tries, None)
         assert context.sparing is (answer is None)
-        return answer() if answer else PLAYBOOK.checks[0].run(context)
+        return answer or PLAYBOOK.checks[0].run(context)
 
     investigation = begun([replace(PLAYBOOK.checks[0], run=busy)])
     finding = investigation.finding("error_ratio")
