@@ -29,6 +29,14 @@ KINDS: Mapping[str, tuple[str, str]] = {
     ),
     "image": ("its image cannot be pulled", "check the tag, the registry, and the pull secret"),
     "reference": ("a config map, secret or key that it needs is not there", "create it again, or roll back what names it"),
+    "volume": (
+        "a volume that it needs cannot be attached or mounted",
+        "see its claim and who provides it, and which node holds the volume (kubectl get volumeattachment)",
+    ),
+    "sandbox": (
+        "its node cannot set up its network",
+        "see the network plugin's pods on that node, and whether addresses are left",
+    ),
     "unschedulable": ("no node has room for it", "free resources, lower its requests, or add a node"),
     "gated": (
         "a gate keeps it from being given a node",
@@ -89,7 +97,7 @@ _BY_STATE = (
 _ENDED = ("Succeeded", "Failed")
 _RESTARTED = ("crash", "probe")  # of these the events may know who restarts it
 # Of these the message tells more than the last end.
-_SAID = {"reference", "image", "unschedulable", "gated", "command", "evicted", "gate", "liveness"}
+_SAID = {"reference", "image", "unschedulable", "gated", "command", "evicted", "gate", "liveness", "volume", "sandbox"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,6 +31,7 @@ _SIGNALS = (
     "diff_shortens_cache",
     "diff_shrinks_memory",
     "diff_changes_code",
+    "diff_changes_volumes",
     "diff_asks_for_more",
     "diff_cuts_cpu",
     "diff_names_references",
@@ -94,6 +95,13 @@ def change_signals(
             subject,
         ),
         signal("diff_changes_code", _changes_code(edits), "is new", "no new image, command or setting was rolled out", subject),
+        signal(
+            "diff_changes_volumes",
+            [edit for edit in edits if edit.kind == "volume"],
+            "is another volume",
+            "no change of volumes was rolled out",
+            subject,
+        ),
         signal("diff_asks_for_more", _asks_for_more(edits), "asks more of a node", "no change asks more of the nodes", subject),
         signal("diff_cuts_cpu", _cuts_cpu(edits), "leaves the pods less CPU", "no change left the pods less CPU", subject),
         signal(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
+from runbook_lib.analysis.pod_events import SET_UP
 from runbook_lib.analysis.pod_troubles import KINDS, Trouble, serving, troubles
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
@@ -23,10 +24,20 @@ _SIGNALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "liveness_kills": (("liveness",), ("BackOff", "Killing")),
     "pods_oom_killed": (("oom",), ("BackOff", "OOMKilling")),
     "image_unavailable": (("image",), ("Failed", "BackOff")),
-    "pod_reference_missing": (("reference",), ("Failed",)),
+    "pod_reference_missing": (("reference",), ("Failed", "FailedMount")),
+    "pod_cannot_be_set_up": (("volume", "sandbox"), tuple(SET_UP)),
+    "gate_unmet": (("gate", "gated"), ()),
     "pods_without_room": (("unschedulable", "evicted"), ("FailedScheduling", "Evicted", "Preempted")),
     "probes_failing": (("probe",), ("Unhealthy",)),
     "node_gone": (("node",), ("NodeNotReady",)),
+}
+# What belongs to every start counts once it lasts: a volume is tried again, and a load balancer looks several times.
+_PATIENCE = {"pod_cannot_be_set_up": timedelta(minutes=1), "gate_unmet": timedelta(minutes=3)}
+# What events alone tell, and what such a pod is taken for without them.
+_WITHOUT_EVENTS = {
+    "pod_cannot_be_set_up": ("starting",),
+    "pod_reference_missing": ("starting",),
+    "liveness_kills": ("crash", "probe"),
 }
 _MOST_SHOWN = 20
 _GONE: Mapping[str, Any] = {}  # the answer for a deployment that does not exist
@@ -134,9 +145,9 @@ def _signal(name: str, pods: Frame | None, found: Sequence[Trouble], answers: An
     if pods is None or not context.live:
         reason = answers.why_missing("pods") or "a past window is looked at, and the cluster only tells of now"
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"the state of the pods is not known: {reason}")
-    matching = [one for one in found if one.kind in kinds]
+    matching = [one for one in found if one.kind in kinds and _lasts(one, _PATIENCE.get(name), context.now)]
     if not matching:
-        return Signal(name=name, presence=Presence.ABSENT, text=f"no pod is kept from being ready because {KINDS[kinds[0]][0]}")
+        return _not_seen(name, found, answers)
     return Signal(
         name=name,
         presence=Presence.PRESENT,
@@ -145,6 +156,21 @@ def _signal(name: str, pods: Frame | None, found: Sequence[Trouble], answers: An
         value=float(len(matching)),
         unit="pods",
     )
+
+
+def _lasts(one: Trouble, patience: timedelta | None, now: datetime) -> bool:
+    return patience is None or one.since is None or one.since <= now - patience
+
+
+def _not_seen(name: str, found: Sequence[Trouble], answers: Answers) -> Signal:
+    """No pod shows it; where only an event could, and those were not read, that is not known."""
+    kinds = _SIGNALS[name][0]
+    if answers.get("events") is None and any(one.kind in _WITHOUT_EVENTS.get(name, ()) for one in found):
+        text = f"the events of the pods could not be read: {answers.why_missing('events')}"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text)
+    lasting = " for long" if any(one.kind in kinds for one in found) else ""
+    text = f"no pod is kept from being ready{lasting} because {KINDS[kinds[0]][0]}"
+    return Signal(name=name, presence=Presence.ABSENT, text=text)
 
 
 def _scaled_away(context: CheckContext, answers: Answers) -> Signal:

@@ -35,6 +35,7 @@ _OF_A_CHANGE = {
     ),
     "image_or_reference_missing": ("new_image_is_missing", "new_reference_is_missing"),
     "out_of_resources": ("new_size_does_not_fit",),
+    "pods_not_set_up": ("new_volume_is_missing",),
     "pods_not_created": ("new_pods_are_refused",),
 }
 
@@ -171,6 +172,27 @@ PLAYBOOK = Playbook(
             by_hand=(
                 "give the pods a node: kubectl uncordon one, add one, or lower what the pods ask for; kubectl describe pod says"
                 " what each node lacks."
+            ),
+        ),
+        CauseRule(
+            name="pods_not_set_up",
+            title="A volume or the network of the pods cannot be set up",
+            mechanism=(("pod_cannot_be_set_up",),),
+            # A node that is lost holds on to its volumes.
+            explained_by=(*_by_a_change("pods_not_set_up"), ExplainedBy(cause="out_of_resources", when=("node_gone",))),
+            by_hand=(
+                "see which it is (kubectl describe pod): free a volume that another node holds (kubectl get volumeattachment; the"
+                " pod before may hold it, too), mend what provides it, or bring the network plugin back (its pods in kube-system)"
+                " and give it addresses: a subnet may be full."
+            ),
+        ),
+        CauseRule(
+            name="gate_unmet",
+            title="The pods wait for a gate that is set from outside",
+            mechanism=(("gate_unmet",),),
+            by_hand=(
+                "see who is to set it (spec.readinessGates, spec.schedulingGates; kubectl describe pod), and whether that works:"
+                " the load balancer's controller and its health check of the pods, or the queue and its quota that admit them."
             ),
         ),
         CauseRule(

@@ -37,6 +37,13 @@ _NEW_SIZE_DOES_NOT_FIT = Conjunction(
     text="no node has room for the pods since a change asked for more",
     close_in_time=True,
 )
+# Of what a node does to set up a pod only the volumes are the pod's to name.
+_NEW_VOLUME_IS_MISSING = Conjunction(
+    name="new_volume_is_missing",
+    all_of=("diff_changes_volumes", "pod_cannot_be_set_up"),
+    text="the pods cannot be set up since a rollout changed their volumes",
+    close_in_time=True,
+)
 _NEW_PODS_ARE_REFUSED = Conjunction(
     name="new_pods_are_refused",
     all_of=("diff_changes_code", "pods_not_created"),
@@ -101,6 +108,7 @@ OUTAGE_CONJUNCTIONS = (
     _NEW_REFERENCE_IS_MISSING,
     _NEW_PROBE_FAILS,
     _NEW_SIZE_DOES_NOT_FIT,
+    _NEW_VOLUME_IS_MISSING,
     _NEW_PODS_ARE_REFUSED,
     _NEW_LIMIT_KILLS,
     _CRASH_NAMES_SETTING,

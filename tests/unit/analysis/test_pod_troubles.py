@@ -106,3 +106,56 @@ def test_a_pod_that_a_probe_restarts_is_in_trouble_since_the_first_failure_that_
     told = events((ago(2), "Unhealthy", "shop-1", SLOW)).assign(first_seen=ago(10))
     between = {"ready_changed_at": ago(1), "last_state": "Completed (exit 0)", "last_terminated_at": ago(1), "restarts": 9}
     assert trouble("running, not ready", told=told, **between).since == ago(10)
+
+
+# --- what keeps a pod from being set up
+
+NO_SECRET = 'MountVolume.SetUp failed for volume "tls" : secret "shop-tls" not found'
+NO_KEY = 'MountVolume.SetUp failed for volume "config" : references non-existent config key: shop.yaml'
+WAITS = "Unable to attach or mount volumes: unmounted volumes=[tls]: timed out waiting for the condition"
+NO_ADDRESS = "Failed to create pod sandbox: failed to assign an IP address to container"
+
+
+def creating(*told: tuple[datetime, str, str], state: str = "waiting: ContainerCreating") -> Trouble:
+    return trouble(state, since=ago(10), told=events(*((at, reason, "shop-1", message) for at, reason, message in told)))
+
+
+@pytest.mark.parametrize("state", ["waiting: ContainerCreating", "initializing: migrate (1 of 1)", "pending"])
+@pytest.mark.parametrize(
+    ("reason", "message", "kind"),
+    [
+        ("FailedMount", NO_SECRET, "reference"),
+        ("FailedMount", NO_KEY, "reference"),
+        ("FailedMount", 'MountVolume.MountDevice failed for volume "pvc-5f" : rpc error', "volume"),
+        ("FailedMount", WAITS, "volume"),
+        ("FailedAttachVolume", 'Multi-Attach error for volume "pvc-5f"', "volume"),
+        ("FailedCreatePodSandBox", NO_ADDRESS, "sandbox"),
+        ("NetworkNotReady", "network is not ready: cni plugin not initialized", "sandbox"),
+    ],
+)
+def test_of_a_pod_that_does_not_come_up_its_events_tell_why(state: str, reason: str, message: str, kind: str) -> None:
+    found = creating((ago(9), reason, message), state=state)
+    assert (found.kind, found.message) == (kind, message)
+    assert message in found.text
+
+
+def test_the_newest_warning_decides() -> None:
+    assert creating((ago(9), "FailedMount", NO_SECRET), (ago(1), "FailedCreatePodSandBox", NO_ADDRESS)).kind == "sandbox"
+
+
+def test_which_volumes_are_awaited_does_not_hide_why() -> None:
+    assert creating((ago(2), "FailedMount", NO_SECRET), (ago(1), "FailedMount", WAITS)).kind == "reference"
+    assert creating((ago(9), "FailedMount", NO_SECRET), (ago(1), "FailedMount", WAITS)).kind == "volume"
+
+
+def test_a_pod_that_went_on_is_still_starting() -> None:
+    assert creating((ago(9), "FailedMount", NO_SECRET), (ago(8), "Pulling", "Pulling image")).kind == "starting"
+
+
+def test_what_was_said_of_an_earlier_pod_of_that_name_is_not_of_this_one() -> None:
+    assert creating((ago(12), "FailedMount", NO_SECRET)).kind == "starting"
+
+
+def test_without_events_a_pod_is_still_starting() -> None:
+    assert creating().kind == "starting"
+    assert trouble("waiting: ContainerCreating").kind == "starting"

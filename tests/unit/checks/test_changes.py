@@ -82,6 +82,7 @@ def test_a_restart_is_no_change() -> None:
         (("resources.limits.cpu", "resources", "1", "200m"), "diff_cuts_cpu"),
         (("resources.requests.cpu", "resources", "1", "64"), "diff_asks_for_more"),
         (("nodeSelector.disk", "other", "", "ssd"), "diff_asks_for_more"),
+        (("volumes[tls].secret.secretName", "volume", "shop-tls", "shop-tls-v2"), "diff_changes_volumes"),
         (("resources.limits.cpu", "resources", "", "200m"), "diff_cuts_cpu"),
         (("resources.requests.cpu", "resources", "500m", ""), "diff_cuts_cpu"),
     ],
@@ -103,6 +104,7 @@ def test_what_a_change_concerns_is_read_from_its_key_and_values(edit: tuple[str,
         (("resources.requests.cpu", "resources", "64", "1"), "diff_asks_for_more"),
         (("resources.limits.cpu", "resources", "200m", ""), "diff_cuts_cpu"),
         (("resources.limits.memory", "resources", "256Mi", "64Mi"), "diff_cuts_cpu"),
+        (("image", "image", "1", "2"), "diff_changes_volumes"),
     ],
 )
 def test_what_it_does_not_concern_is_not_held_against_it(edit: tuple[str, str, str, str], signal: str) -> None:

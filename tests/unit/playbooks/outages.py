@@ -185,6 +185,54 @@ def _missed(message: str, edit: tuple[str, str, str, str]) -> Told:
     return {"metrics": no_pods_ready(), "cluster": rollout(edit, at=ONSET - timedelta(seconds=20), pods=waiting), "http": DOWN}
 
 
+def not_set_up(reason: str, message: str, *, since: datetime = ONSET) -> Told:
+    """The pods were made anew, and stay where their node prepares them: only the events say why."""
+    creating = unready("waiting: ContainerCreating", phase="Pending", since=since, started_at=since)
+    said = events(*((since + timedelta(seconds=5), reason, pod, message) for pod in PODS))
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=creating, events=said, deployment={"conditions": [UNAVAILABLE]}),
+        "http": DOWN,
+    }
+
+
+def missing_volume_secret() -> Told:
+    """Somebody deleted a secret that the pods mount."""
+    return not_set_up("FailedMount", 'MountVolume.SetUp failed for volume "tls" : secret "shop-tls" not found')
+
+
+def held_volume() -> Told:
+    """Another node still holds the volume."""
+    held = 'Multi-Attach error for volume "pvc-5f" Volume is already exclusively attached to one node'
+    return not_set_up("FailedAttachVolume", held)
+
+
+def no_addresses() -> Told:
+    """The subnet of the pods is full."""
+    full = 'plugin type="aws-cni" name="aws-cni" failed (add): failed to assign an IP address to container'
+    return not_set_up("FailedCreatePodSandBox", f"Failed to create pod sandbox: rpc error: code = Unknown desc = {full}")
+
+
+def unmet_gate() -> Told:
+    """The controller of the load balancer does not say that it sends requests to the pods."""
+    message = 'corresponding condition of pod readiness gate "target-health.elbv2.k8s.aws/shop" does not exist.'
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=unready("running, not ready: readiness gate", message)),
+        "http": DOWN,
+    }
+
+
+def no_admission() -> Told:
+    """A queue admits the pods no more."""
+    message = "Scheduling is blocked due to non-empty scheduling gates"
+    return {
+        "metrics": no_pods_ready(),
+        "cluster": FakeCluster(pods=unready("pending: SchedulingGated", message, phase="Pending")),
+        "http": DOWN,
+    }
+
+
 def no_room() -> Told:
     """The pods were made anew and no node has room for them."""
     return {
@@ -348,6 +396,11 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "a config map that was deleted": (deleted_config_map, "image_or_reference_missing"),
     "a key that a rollout names and nobody made": (missing_key, "bad_deployment"),
     "a secret that was deleted before a rollout": (secret_deleted_before_a_rollout, "image_or_reference_missing"),
+    "a secret that the pods mount and that was deleted": (missing_volume_secret, "image_or_reference_missing"),
+    "a volume that another node holds": (held_volume, "pods_not_set_up"),
+    "a network without addresses": (no_addresses, "pods_not_set_up"),
+    "a load balancer that does not speak": (unmet_gate, "gate_unmet"),
+    "a queue that admits nothing": (no_admission, "gate_unmet"),
     "no room on any node": (no_room, "out_of_resources"),
     "a database that was stopped": (stopped_database, "database_down"),
     "a database that does not start": (crashing_without_database, "database_down"),

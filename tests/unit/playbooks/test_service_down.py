@@ -11,6 +11,7 @@ import pytest
 from runbook_lib.models.cause import Verdict
 from runbook_lib.models.frame import frame
 from runbook_lib.testing import (
+    HOUR,
     FakeCluster,
     FakeHttp,
     FakeLogs,
@@ -205,11 +206,64 @@ def test_an_image_that_may_not_run_as_root_lacks_no_secret() -> None:
 
 
 def test_pods_that_wait_in_a_queue_for_admission_do_not_lack_room() -> None:
-    message = "Scheduling is blocked due to non-empty scheduling gates"
-    told = outages.no_room() | {"cluster": FakeCluster(pods=outages.unready("pending: SchedulingGated", message))}
-    seen = examine(ISSUE, **sources(told))
+    seen = examine(ISSUE, **sources(outages.no_admission()))
     assert seen.verdicts["out_of_resources"] is Verdict.RULED_OUT
     assert "a gate keeps it from being given a node" in seen.findings["pod_states"].summary
+
+
+@pytest.mark.parametrize(
+    ("volume", "reason", "message", "consequence"),
+    [
+        ("shop-tls-v2", "FailedMount", 'secret "shop-tls-v2" not found', "image_or_reference_missing"),
+        ("shop-data-v2", "FailedAttachVolume", "Multi-Attach error", "pods_not_set_up"),
+    ],
+)
+def test_a_rollout_that_named_the_volume_is_the_cause(volume: str, reason: str, message: str, consequence: str) -> None:
+    told = outages.not_set_up(reason, message)
+    mine = told["cluster"]
+    edit = ("volumes[data]", "volume", "shop", volume)
+    at = ONSET - timedelta(seconds=20)
+    told["cluster"] = rollout(edit, at=at, pods=mine.pods(""), events=mine.events(window=HOUR))
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["bad_deployment"]
+    assert seen.causes[0].actions == ("rollback_deployment",)
+    assert seen.consequences == {consequence: "bad_deployment"}
+
+
+def test_a_volume_that_a_lost_node_holds_is_no_second_cause() -> None:
+    lost, waiting = outages.lost_node(), outages.held_volume()
+    new, said = waiting["cluster"].pods(""), waiting["cluster"].events(window=HOUR)
+    told = lost | {
+        "cluster": FakeCluster(
+            pods=together(lost["cluster"].pods(""), new.assign(pod=new["pod"] + "-new")),
+            events=together(lost["cluster"].events(window=HOUR), said.assign(name=said["name"] + "-new")),
+            deployment={"conditions": [UNAVAILABLE]},
+        )
+    }
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["out_of_resources"]
+    assert seen.consequences == {"pods_not_set_up": "out_of_resources"}
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreatePodSandBox"])
+def test_pods_that_have_been_starting_for_a_moment_are_no_cause(reason: str) -> None:
+    seen = examine(ISSUE, **sources(outages.not_set_up(reason, "timed out waiting for the condition", since=ago(0.5))))
+    assert seen.symptom.breached is True
+    assert seen.roots == []
+
+
+def test_a_load_balancer_is_given_the_time_to_look_at_new_pods() -> None:
+    told = outages.unmet_gate()
+    new = outages.unready("running, not ready: readiness gate", "not yet", since=ago(2))
+    assert examine(ISSUE, **sources(told | {"cluster": FakeCluster(pods=new)})).roots == []
+
+
+def test_where_events_are_not_read_nothing_is_known_of_what_only_they_tell() -> None:
+    told = outages.held_volume()
+    told["cluster"] = FakeCluster(pods=told["cluster"].pods(""), events=Sick("refused", "needs verb list on events"))
+    seen = examine(ISSUE, **sources(told))
+    assert seen.verdicts["pods_not_set_up"] is Verdict.UNKNOWN
+    assert seen.verdicts["image_or_reference_missing"] is Verdict.UNKNOWN
 
 
 # --- time
