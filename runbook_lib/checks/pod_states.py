@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from runbook_lib.analysis.pod_events import SET_UP
+from runbook_lib.analysis.pod_owners import keepers_told, kept
 from runbook_lib.analysis.pod_troubles import KINDS, Trouble, serving, troubles
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
@@ -184,6 +185,9 @@ def _scaled_away(context: CheckContext, answers: Answers) -> Signal:
         return Signal(name=name, presence=Presence.ABSENT, text=f"there is no {subject}")
     if deployment["replicas"]:
         return Signal(name=name, presence=Presence.ABSENT, text=f"{subject} asks for {deployment['replicas']} pods")
+    elsewhere = _kept_elsewhere(name, f"{subject} asks for none", answers)
+    if elsewhere is not None:
+        return elsewhere
     since = _scaled_at(context, answers.get("events"))
     return Signal(name=name, presence=Presence.PRESENT, text=f"{subject} is scaled to 0", since=since, subject=subject)
 
@@ -223,8 +227,24 @@ def _deleted(context: CheckContext, answers: Answers) -> Signal:
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether {subject} is there is not known: {why}")
     if deployment:
         return Signal(name=name, presence=Presence.ABSENT, text=f"{subject} is there")
+    elsewhere = _kept_elsewhere(name, f"there is no {subject}", answers)
+    if elsewhere is not None:
+        return elsewhere
     text = f"there is no {subject}: it was deleted, or is elsewhere than the service file says"
     return Signal(name=name, presence=Presence.PRESENT, text=text, since=context.onset, subject=subject)
+
+
+def _kept_elsewhere(name: str, seen: str, answers: Answers) -> Signal | None:
+    """What stands in the way of blaming the deployment: pods that a Rollout or a StatefulSet keeps, which needs none."""
+    pods = answers.get("pods")
+    if pods is None:
+        text = f"{seen}; whether another controller keeps the pods is not known: {answers.why_missing('pods')}"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text)
+    standing = kept(pods)
+    if standing.empty:
+        return None
+    text = f"{seen}, yet {keepers_told(standing)}: another controller keeps them"
+    return Signal(name=name, presence=Presence.ABSENT, text=text)
 
 
 def began(matching: Sequence[Trouble], events: Frame | None, reasons: Sequence[str]) -> datetime | None:

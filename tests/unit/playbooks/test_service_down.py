@@ -12,6 +12,7 @@ from runbook_lib.models.cause import Verdict
 from runbook_lib.models.frame import frame
 from runbook_lib.testing import (
     HOUR,
+    PODS,
     FakeCluster,
     FakeHttp,
     FakeLogs,
@@ -291,6 +292,48 @@ def test_a_rollout_that_does_not_start_while_the_old_pods_serve_is_not_an_outage
     seen = examine(ISSUE, cluster=FakeCluster(pods=together(pods(), stuck)))
     assert seen.symptom.breached is False
     assert seen.roots == []
+
+
+NO_DEPLOYMENT: dict[str, Any] = {"absent": ["shop"]}
+AT_ZERO: dict[str, Any] = {"deployment": {"replicas": 0, "ready": 0, "available": 0}}
+
+
+@pytest.mark.parametrize(
+    ("stands", "name", "told"),
+    [
+        (NO_DEPLOYMENT, "deployment_gone", "there is no deployment/shop, yet 3 pods are there, kept by replicaset/shop-7c9"),
+        (AT_ZERO, "scaled_to_zero", "deployment/shop asks for none, yet 3 pods are there, kept by replicaset/shop-7c9"),
+    ],
+)
+def test_a_deployment_that_another_controller_stands_in_for_is_not_the_cause(stands: Any, name: str, told: str) -> None:
+    """As an Argo Rollout does, beside a deployment at 0 or without any."""
+    cluster = FakeCluster(pods=outages.crashing().assign(owner="ReplicaSet/shop-7c9"), **stands)
+    seen = examine(ISSUE, metrics=FakeMetrics(outages.no_pods_ready()), cluster=cluster, http=DOWN)
+    assert seen.roots == ["pods_crashed"]
+    signal = seen.findings["pod_states"].signal(name)
+    assert signal is not None
+    assert (signal.presence.value, signal.text) == ("absent", f"{told}: another controller keeps them")
+
+
+@pytest.mark.parametrize(("stands", "name"), [(NO_DEPLOYMENT, "deployment_gone"), (AT_ZERO, "scaled_to_zero")])
+def test_pods_that_go_that_nobody_keeps_or_that_a_job_made_stand_in_for_no_deployment(stands: Any, name: str) -> None:
+    ending = pods(PODS[:1], ready=False, state="terminating", ready_changed_at=ONSET, owner="ReplicaSet/shop-7c9")
+    lost = pods(PODS[1:2], ready=False, state="unknown: the node does not answer", owner="ReplicaSet/shop-7c9")
+    alone = pods(["shop-debug"], owner="")
+    job = pods(["shop-migrate"], owner="Job/shop-migrate")
+    cluster = FakeCluster(pods=together(ending, lost, alone, job), **stands)
+    signal = examine(ISSUE, cluster=cluster, http=DOWN).findings["pod_states"].signal(name)
+    assert signal is not None
+    assert signal.presence.value == "present"
+
+
+@pytest.mark.parametrize(("stands", "name"), [(NO_DEPLOYMENT, "deployment_gone"), (AT_ZERO, "scaled_to_zero")])
+def test_whether_another_controller_keeps_pods_that_nobody_may_see_is_not_known(stands: Any, name: str) -> None:
+    unseen = FakeCluster(pods=Sick("refused", "needs verb list on pods", name="kubernetes"), **stands)
+    signal = examine(ISSUE, cluster=unseen, http=DOWN).findings["pod_states"].signal(name)
+    assert signal is not None
+    assert signal.presence.value == "unknown"
+    assert "whether another controller keeps the pods is not known" in signal.text
 
 
 def test_requests_that_cease_at_night_are_not_an_outage() -> None:
