@@ -145,10 +145,13 @@ class _Pods:
         matchers, pod = self.matchers(metric)
         if resource and metric == candidates[0]:
             matchers = matchers.where("resource", "=", resource)
-        labels = _labels(self._catalogue, metric)
-        container = next((label for label in _CONTAINER if label in labels), "")
         suffix = " > 0" if metric == "container_spec_memory_limit_bytes" else ""  # 0 says that there is no limit
-        return _Each(vector(metric, matchers) + suffix, pod, container)
+        return _Each(vector(metric, matchers) + suffix, pod, self._container_label(metric))
+
+    def _container_label(self, metric: str) -> str:
+        """The label of the container; empty when there is none."""
+        labels = _labels(self._catalogue, metric)
+        return next((label for label in _CONTAINER if label in labels), "")
 
     def usage(self, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
         """CPU time, what bounds it, and how often the container was held back."""
@@ -160,7 +163,9 @@ class _Pods:
         )
         if used in self._known:
             matchers, pod = self.matchers(used)
-            yield "cpu_usage", f"sum by ({pod}) ({rate(used, matchers, window)})", {"pod": pod}
+            spent = _Each(rate(used, matchers, window), pod, self._container_label(used))
+            # By CPU, too, where an exporter tells them apart.
+            yield "cpu_usage", f"sum by ({pod}) (max by ({spent.by}, cpu) ({spent.vector}))", spent.labels
         if periods in self._known and throttled in self._known:
             matchers, pod = self.matchers(periods)
             part, whole = (f"sum by ({pod}) ({rate(metric, matchers, window)})" for metric in (throttled, periods))

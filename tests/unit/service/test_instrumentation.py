@@ -369,6 +369,12 @@ def test_a_pod_counts_as_ready_once_however_many_scrapes_tell_of_it():
     assert ready.promql.startswith("sum(max by (pod) (kube_pod_status_ready{")
 
 
+def test_the_cpu_of_a_container_counts_once_however_many_scrapes_tell_of_it():
+    used = found(prometheus_of(cluster), orders()).known["cpu_usage"]
+    assert used.promql.startswith("sum by (pod) (max by (pod, container, cpu) (rate(container_cpu_usage_seconds_total{")
+    assert used.labels == {"pod": "pod"}
+
+
 def test_an_override_has_its_placeholders_filled_and_the_unit_of_its_measure():
     own = 'sum by (pod) (busy{$selector,namespace="$namespace",pod=~"$pods"}) + rate(x[$window]) + 0 * $quantile'
     expression = found(prometheus_of(python), orders(metrics={"pool_in_use": own})).known["pool_in_use"]
