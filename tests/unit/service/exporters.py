@@ -278,6 +278,15 @@ def cluster(place: Place) -> Iterator[Sample]:
     yield gauge("kube_deployment_spec_replicas", 2, **deployment)
 
 
+def node_exporter(region: str, *, node: bool) -> Iterator[Sample]:
+    """One node of a cluster, at the address that a node of every cluster has; `node`: scraped with its name."""
+    own = {"job": "node-exporter", "instance": "10.0.0.1:9100", "cluster": region, **({"node": f"{region}-1"} if node else {})}
+    yield counter("node_cpu_seconds_total", 0.5, **own, mode="idle")
+    yield counter("node_netstat_Tcp_RetransSegs", 1, **own)
+    yield counter("node_netstat_Tcp_OutSegs", 100, **own)
+    yield gauge("node_uname_info", 1, **own, nodename=f"{region}-1")
+
+
 def redis_exporter(place: Place, *, instance: str = "") -> Iterator[Sample]:
     """One Redis of the place's namespace; nine in ten look-ups are answered."""
     own = {"namespace": place.namespace, "job": "redis-exporter", "instance": instance or f"redis.{place.namespace}:9121"}

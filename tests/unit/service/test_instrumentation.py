@@ -21,6 +21,7 @@ from tests.unit.service.exporters import (
     gauge,
     istio,
     milliseconds,
+    node_exporter,
     prometheus_of,
     python,
 )
@@ -196,6 +197,18 @@ def test_metrics_of_the_cluster_are_narrowed_to_its_environment_and_not_to_the_a
     assert {"memory_ratio", "cpu_usage", "restarts", "oom_kills", "replicas_available", "pods_ready"} <= set(known)
     for measure, expression in known.items():
         assert {sample.labels["cluster"] for sample in selected(series, expression.promql)} == {"east"}, measure
+
+
+@pytest.mark.parametrize("named_by", ["node", "instance"])
+def test_the_nodes_of_another_cluster_are_left_out(named_by):
+    series = [one for region in ("east", "west") for one in node_exporter(region, node=named_by == "node")]
+    known = found(series, orders(selector={"cluster": "east", "service": "orders"})).known
+    assert {"node_cpu_ratio", "tcp_retransmit_ratio"} <= set(known)
+    for measure in ("node_cpu_ratio", "tcp_retransmit_ratio"):
+        taken = selected(series, known[measure].promql)
+        assert {sample.labels["cluster"] for sample in taken} == {"east"}, measure
+    names = 'max by (instance, nodename) (node_uname_info{cluster="east"})'
+    assert (names in known["node_cpu_ratio"].promql) is (named_by == "instance")
 
 
 def test_metrics_of_the_cluster_are_not_looked_for_under_the_release_of_the_application():
