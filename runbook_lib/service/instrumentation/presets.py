@@ -24,6 +24,7 @@ _SERVER_ERROR = "5.."  # also the class `5xx`, as some write it
 # In Go's spelling, and in that of Java and Python. A client's own mistakes (NotFound, InvalidArgument, …) are not among them.
 _GRPC_ERROR = "(?i:Unknown|Deadline_?Exceeded|Unimplemented|Internal|Unavailable|Data_?Loss)"
 _GRPC_CODE = "[A-Za-z_]+"
+_ISTIO_GRPC = ("grpc_response_status", "2|4|12|13|14|15")  # the same in numbers: for Istio a failed gRPC call is an HTTP 200
 _GRPC_STATUS = ("grpc_code", "code", "statusCode", "grpc_status")
 
 
@@ -49,9 +50,9 @@ class Requests:
 
     counts: counters of requests, the first that exists is taken; without any, the count of a duration. overall: durations of all
     requests together, in finer buckets than those by route. codes: regular expression of values by which a status label is known,
-    since others say something else; failed: of those that are the service's own fault. owner: labels that say whose the series
-    are; fixed: further matchers that every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job
-    are not the service's.
+    since others say something else; failed: of those that are the service's own fault; failed_also: a second label, if the series
+    have it, and those of its values that say the same. owner: labels that say whose the series are; fixed: further matchers that
+    every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job are not the service's.
     """
 
     counts: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Requests:
     status: tuple[str, ...] = _STATUS
     codes: str = _HTTP_CODE
     failed: str = _SERVER_ERROR
+    failed_also: tuple[str, str] | None = None
     route: tuple[str, ...] = _ROUTE
     exception: tuple[str, ...] = ()
     owner: tuple[str, ...] = _OWNER
@@ -255,6 +257,7 @@ PRESETS: dict[str, Preset] = {
             counts=("istio_requests_total",),
             durations=(Duration("istio_request_duration_milliseconds", 0.001),),
             status=("response_code",),
+            failed_also=_ISTIO_GRPC,
             route=("request_operation", "destination_port"),
             owner=(
                 "destination_workload", "destination_canonical_service", "destination_app", "destination_service_name",
@@ -269,6 +272,7 @@ PRESETS: dict[str, Preset] = {
                 durations=(Duration("istio_request_duration_milliseconds", 0.001),),
                 status=("response_code",),
                 failed="5..|0",  # 0: the service gave up before there was an answer
+                failed_also=_ISTIO_GRPC,
                 owner=("source_workload", "source_canonical_service", "source_app"),
                 namespace=("source_workload_namespace",),
                 fixed=(("reporter", "=", "source"),),

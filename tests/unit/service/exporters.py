@@ -236,6 +236,21 @@ def istio(place: Place) -> Iterator[Sample]:
         yield from histogram("istio_request_duration_milliseconds", RATE, 1000, **out)
 
 
+def istio_grpc(place: Place) -> Iterator[Sample]:
+    """The same of gRPC: what fails within the service is an HTTP 200, what the proxy gives up is a 503 and Unavailable (14)."""
+    by_code = {"200": "0", "503": "14", "0": "14"}
+    for one in istio(place):
+        code = one.labels.get("response_code")
+        if code is None:
+            yield one
+            continue
+        protocol = {"request_protocol": "grpc"}
+        yield Sample({**one.labels, **protocol, "grpc_response_status": by_code[code]}, one.value)
+        if code == "200":
+            for status in ("13", "5"):  # Internal; NotFound, which is the caller's own mistake
+                yield Sample({**one.labels, **protocol, "grpc_response_status": status}, one.value)
+
+
 def envoy(place: Place) -> Iterator[Sample]:
     gateway = {"namespace": place.namespace, "pod": f"gateway-{HASH}-x7k2p", "app": "gateway"}
     own = {**gateway, "envoy_cluster_name": place.name}

@@ -20,6 +20,7 @@ from tests.unit.service.exporters import (
     fastapi,
     gauge,
     istio,
+    istio_grpc,
     milliseconds,
     node_exporter,
     prometheus_of,
@@ -300,6 +301,21 @@ def test_calls_that_never_got_an_answer_have_a_status():
     series = prometheus_of(EXPORTERS["micrometer"].export)
     unanswered = [one for one in series if "client" not in one.labels["__name__"] or one.labels["status"] == "CLIENT_ERROR"]
     assert "downstream_error_ratio" in found(unanswered, orders()).known
+
+
+@pytest.mark.parametrize("measure", ["error_ratio", "errors_by_status", "downstream_errors"])
+def test_a_failed_call_of_grpc_is_found_behind_istios_status_200(measure):
+    series = prometheus_of(istio_grpc)
+    failed = found(series, orders()).known[measure].promql.partition(" or 0 * ")[0]
+    codes = {(one.labels["response_code"], one.labels["grpc_response_status"]) for one in selected(series, failed)}
+    assert codes == {("200", "13"), ("0" if measure.startswith("downstream") else "503", "14")}
+
+
+def test_the_errors_of_grpc_are_told_by_both_codes_and_those_of_http_by_theirs():
+    promql = found(prometheus_of(istio_grpc), orders()).known["errors_by_status"].promql
+    assert 'response_code=~"5.."}[300s]) or label_join(rate(' in promql
+    assert '[300s]), "response_code", " gRPC ", "response_code", "grpc_response_status")' in promql
+    assert "label_join" not in found(prometheus_of(istio), orders()).known["errors_by_status"].promql
 
 
 def test_a_maximum_that_means_no_limit_is_no_pool_size():
