@@ -21,6 +21,8 @@ _OWNER = (
 )  # fmt: skip
 _HTTP_CODE = "[1-5].."
 _SERVER_ERROR = "5.."  # also the class `5xx`, as some write it
+# To a caller these are failures, too: it is not let in (401, 403, 407), not heard in time (408) or asks too much (429).
+_CALL_ERROR = f"{_SERVER_ERROR}|40[1378]|429"
 # In Go's spelling, and in that of Java and Python. A client's own mistakes (NotFound, InvalidArgument, …) are not among them.
 _GRPC_ERROR = "(?i:Unknown|Deadline_?Exceeded|Unimplemented|Internal|Unavailable|Data_?Loss)"
 _GRPC_CODE = "[A-Za-z_]+"
@@ -74,6 +76,7 @@ class Requests:
 class Calls(Requests):
     """Calls of the service to others. downstream: labels that say to whom."""
 
+    failed: str = _CALL_ERROR
     downstream: tuple[str, ...]
 
 
@@ -163,7 +166,7 @@ PRESETS: dict[str, Preset] = {
             Calls(
                 durations=(Duration("http_client_requests_seconds"), Duration("http_client_requests_milliseconds", 0.001)),
                 # What is written in place of a status when no answer came, by Spring and by Quarkus.
-                failed="5..|IO_ERROR|CLIENT_ERROR|UNKNOWN|RESET",
+                failed=f"{_CALL_ERROR}|IO_ERROR|CLIENT_ERROR|UNKNOWN|RESET",
                 downstream=("client_name", "clientName", "target_host", "host"),
             ),
         ),
@@ -203,7 +206,7 @@ PRESETS: dict[str, Preset] = {
                     Duration("http_client_duration_milliseconds", 0.001), Duration("http_client_duration", 0.001),
                 ),
                 # A call that got no answer has no status: an empty label.
-                failed="5..|",
+                failed=f"{_CALL_ERROR}|",
                 status=("http_response_status_code", "http_status_code"),
                 owner=("service_name", "exported_job", "job", *_OWNER),
                 downstream=("server_address", "net_peer_name", "http_host", "server_socket_domain"),
@@ -271,7 +274,7 @@ PRESETS: dict[str, Preset] = {
                 counts=("istio_requests_total",),
                 durations=(Duration("istio_request_duration_milliseconds", 0.001),),
                 status=("response_code",),
-                failed="5..|0",  # 0: the service gave up before there was an answer
+                failed=f"{_CALL_ERROR}|0",  # 0: the service gave up before there was an answer
                 failed_also=_ISTIO_GRPC,
                 owner=("source_workload", "source_canonical_service", "source_app"),
                 namespace=("source_workload_namespace",),

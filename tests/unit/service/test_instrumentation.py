@@ -318,6 +318,15 @@ def test_the_errors_of_grpc_are_told_by_both_codes_and_those_of_http_by_theirs()
     assert "label_join" not in found(prometheus_of(istio), orders()).known["errors_by_status"].promql
 
 
+@pytest.mark.parametrize("name", ["micrometer", "opentelemetry", "istio"])
+def test_a_call_that_is_turned_away_has_failed_and_a_request_that_is_turned_away_has_not(name):
+    known = found(prometheus_of(EXPORTERS[name].export), orders()).known
+    for measure, failing in (("downstream_errors", {"401", "403", "407", "408", "429", "500"}), ("error_ratio", {"500"})):
+        codes = re.search(r'=~?"([^"]*5\.\.[^"]*)"', known[measure].promql)[1]
+        some = ("200", "400", "401", "403", "404", "407", "408", "409", "422", "429", "500")
+        assert {code for code in some if re.fullmatch(codes, code)} == failing, measure
+
+
 def test_a_maximum_that_means_no_limit_is_no_pool_size():
     series = [*prometheus_of(python), gauge("go_sql_in_use_connections", 3, **Place("orders", "shop").scraped)]
     series.append(gauge("go_sql_max_open_connections", 0, **Place("orders", "shop").scraped))
