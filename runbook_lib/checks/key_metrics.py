@@ -57,14 +57,14 @@ def key_metrics(context: CheckContext) -> Finding:
 def _rows(context: CheckContext, answers: Answers) -> list[_Row]:
     limits = context.service.thresholds
     errors = _highest(answers.get("errors"))
-    cpu, cpu_limit = _sum(answers.get("cpu")), _sum(answers.get("cpu_limit"))
+    cpu = _share(answers.get("cpu"), answers.get("cpu_limit"))
     server: dict[str, Any] | None = answers.get("connections")
     used = server["used_connections"] / server["max_connections"] if server else None
     return [
         _Row("error rate", errors, "ratio", limits.error_ratio),
         _Row("p95 latency", _highest(answers.get("latency")), "seconds", limits.latency_p95_seconds),
         _Row("availability", 1 - errors if errors is not None else None, "ratio", limits.availability_ratio),
-        _Row("CPU usage of limit", cpu / cpu_limit if cpu is not None and cpu_limit else None, "ratio", limits.cpu_ratio),
+        _Row("CPU usage of limit", cpu, "ratio", limits.cpu_ratio),
         _Row("memory usage of limit", _highest(answers.get("memory")), "ratio", limits.memory_ratio),
         _Row("database connections of maximum", used, "ratio", limits.database_connections_ratio),
     ]
@@ -75,9 +75,21 @@ def _highest(answer: Frame | None) -> float | None:
     return float(values.max()) if values is not None and len(values) else None
 
 
-def _sum(answer: Frame | None) -> float | None:
-    values = answer["value"].dropna() if answer is not None and len(answer) else None
-    return float(values.sum()) if values is not None and len(values) else None
+def _share(used: Frame | None, limit: Frame | None) -> float | None:
+    """What is used of the limits, of the pods that have both: one that was evicted keeps a limit, and uses nothing."""
+    parts, whole = _by_pod(used), _by_pod(limit)
+    both = parts.keys() & whole.keys()
+    limits = sum(whole[pod] for pod in both)
+    return sum(parts[pod] for pod in both) / limits if limits else None
+
+
+def _by_pod(answer: Frame | None) -> dict[str, float]:
+    """Each pod's value; under no name where an expression of the team tells no pods apart."""
+    values = answer.dropna(subset=["value"]) if answer is not None and len(answer) else None
+    if values is None:
+        return {}
+    pods = values["pod"] if "pod" in values.columns else [""] * len(values)
+    return {str(pod): float(value) for pod, value in zip(pods, values["value"], strict=True)}
 
 
 def _level(row: _Row) -> str:

@@ -81,7 +81,30 @@ class Chosen:
 
     def rate(self, window: str, *, failed: bool = False) -> str:
         """Requests per second by all labels; only the failed ones on demand."""
-        matchers = self.matchers.where(self.status, "=~", self.spec.failed) if failed and self.status else self.matchers
+        if not failed or not self.status:
+            return self._counted(self.matchers, window)
+        counted = self._counted(self.matchers.where(self.status, "=~", self.spec.failed), window)
+        also = self._failed_also
+        # `or` goes by all labels: what has failed by both of them counts once.
+        return f"{counted} or {self._counted(self.matchers.also(also), window)}" if also else counted
+
+    def failed_by_status(self, window: str) -> str:
+        """The failed requests per second by the label of the status; with both codes where only the second tells."""
+        failed, also = self.rate(window, failed=True), self._failed_also
+        if also and self.status:
+            by_code, ((second, _, _),) = self.matchers.where(self.status, "=~", self.spec.failed), also.items
+            others = self._counted(self.matchers.where(self.status, "!~", self.spec.failed).also(also), window)
+            both = f'label_join({others}, "{self.status}", " gRPC ", "{self.status}", "{second}")'
+            failed = f"{self._counted(by_code, window)} or {both}"
+        return f"sum by ({self.status}) ({failed})"
+
+    @property
+    def _failed_also(self) -> Matchers:
+        """What selects requests that failed by the second label; nothing when the series do not have it."""
+        label, codes = self.spec.failed_also or ("", "")
+        return Matchers(((label, "=~", codes),)) if label in self.labels else Matchers()
+
+    def _counted(self, matchers: Matchers, window: str) -> str:
         counted = rate(self.metric, matchers, window)
         return f"histogram_count({counted})" if self.native else counted
 

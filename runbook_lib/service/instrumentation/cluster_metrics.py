@@ -37,8 +37,8 @@ def cluster_expressions(service: Service, catalogue: Catalogue, window: str) -> 
     yield from pods.usage(window)
     yield from _deployment(service, catalogue)
     yield from pods.ready()
-    yield from _nodes(catalogue, window)
-    yield from _retransmits(catalogue, window)
+    yield from _nodes(service, catalogue, window)
+    yield from _retransmits(service, catalogue, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,13 @@ class _Pods:
         matchers, pod = self.matchers(metric)
         if resource and metric == candidates[0]:
             matchers = matchers.where("resource", "=", resource)
-        labels = _labels(self._catalogue, metric)
-        container = next((label for label in _CONTAINER if label in labels), "")
         suffix = " > 0" if metric == "container_spec_memory_limit_bytes" else ""  # 0 says that there is no limit
-        return _Each(vector(metric, matchers) + suffix, pod, container)
+        return _Each(vector(metric, matchers) + suffix, pod, self._container_label(metric))
+
+    def _container_label(self, metric: str) -> str:
+        """The label of the container; empty when there is none."""
+        labels = _labels(self._catalogue, metric)
+        return next((label for label in _CONTAINER if label in labels), "")
 
     def usage(self, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
         """CPU time, what bounds it, and how often the container was held back."""
@@ -160,7 +163,9 @@ class _Pods:
         )
         if used in self._known:
             matchers, pod = self.matchers(used)
-            yield "cpu_usage", f"sum by ({pod}) ({rate(used, matchers, window)})", {"pod": pod}
+            spent = _Each(rate(used, matchers, window), pod, self._container_label(used))
+            # By CPU, too, where an exporter tells them apart.
+            yield "cpu_usage", f"sum by ({pod}) (max by ({spent.by}, cpu) ({spent.vector}))", spent.labels
         if periods in self._known and throttled in self._known:
             matchers, pod = self.matchers(periods)
             part, whole = (f"sum by ({pod}) ({rate(metric, matchers, window)})" for metric in (throttled, periods))
@@ -219,26 +224,29 @@ def _deployment(service: Service, catalogue: Catalogue) -> Iterator[tuple[str, s
             yield name, f"max({vector(metric, matchers)})", {}
 
 
-def _nodes(catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _nodes(service: Service, catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """How busy each node is, by node_exporter; it knows its node's name only where it was scraped with it, or by `uname`."""
     spent, named = "node_cpu_seconds_total", "node_uname_info"
     if spent not in catalogue.names():
         return
-    idle = rate(spent, Matchers().where("mode", "=", "idle"), window)
+    given = service.instrumentation.selector
+    idle = rate(spent, scope(given, catalogue.labels(spent)).where("mode", "=", "idle"), window)
     if "node" in catalogue.labels(spent):
         yield "node_cpu_ratio", f"1 - avg by (node) ({idle})", {"node": "node"}
     elif named in catalogue.names():
-        names = f"max by (instance, nodename) ({named})"
+        names = f"max by (instance, nodename) ({vector(named, scope(given, catalogue.labels(named)))})"
         busy = f"(1 - avg by (instance) ({idle})) * on (instance) group_left (nodename) {names}"
         yield "node_cpu_ratio", busy, {"node": "nodename"}
 
 
-def _retransmits(catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _retransmits(service: Service, catalogue: Catalogue, window: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The network of the nodes, as node_exporter tells of it: of all nodes, since a pod's own is not known here."""
     again, sent = "node_netstat_Tcp_RetransSegs", "node_netstat_Tcp_OutSegs"
     if {again, sent} <= catalogue.names():
-        node = next((label for label in ("node", "nodename") if label in _labels(catalogue, again)), "instance")
-        part, whole = (f"sum by ({node}) ({rate(metric, Matchers(()), window)})" for metric in (again, sent))
+        labels = _labels(catalogue, again)
+        node = next((label for label in ("node", "nodename") if label in labels), "instance")
+        where = scope(service.instrumentation.selector, labels)
+        part, whole = (f"sum by ({node}) ({rate(metric, where, window)})" for metric in (again, sent))
         yield "tcp_retransmit_ratio", f"{part} / ({whole} > 0)", {"node": node}
 
 

@@ -21,9 +21,12 @@ _OWNER = (
 )  # fmt: skip
 _HTTP_CODE = "[1-5].."
 _SERVER_ERROR = "5.."  # also the class `5xx`, as some write it
+# To a caller these are failures, too: it is not let in (401, 403, 407), not heard in time (408) or asks too much (429).
+_CALL_ERROR = f"{_SERVER_ERROR}|40[1378]|429"
 # In Go's spelling, and in that of Java and Python. A client's own mistakes (NotFound, InvalidArgument, …) are not among them.
 _GRPC_ERROR = "(?i:Unknown|Deadline_?Exceeded|Unimplemented|Internal|Unavailable|Data_?Loss)"
 _GRPC_CODE = "[A-Za-z_]+"
+_ISTIO_GRPC = ("grpc_response_status", "2|4|12|13|14|15")  # the same in numbers: for Istio a failed gRPC call is an HTTP 200
 _GRPC_STATUS = ("grpc_code", "code", "statusCode", "grpc_status")
 
 
@@ -49,9 +52,9 @@ class Requests:
 
     counts: counters of requests, the first that exists is taken; without any, the count of a duration. overall: durations of all
     requests together, in finer buckets than those by route. codes: regular expression of values by which a status label is known,
-    since others say something else; failed: of those that are the service's own fault. owner: labels that say whose the series
-    are; fixed: further matchers that every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job
-    are not the service's.
+    since others say something else; failed: of those that are the service's own fault; failed_also: a second label, if the series
+    have it, and those of its values that say the same. owner: labels that say whose the series are; fixed: further matchers that
+    every query needs. own_pods: False where a proxy elsewhere counts: its pod, version and job are not the service's.
     """
 
     counts: tuple[str, ...] = ()
@@ -60,6 +63,7 @@ class Requests:
     status: tuple[str, ...] = _STATUS
     codes: str = _HTTP_CODE
     failed: str = _SERVER_ERROR
+    failed_also: tuple[str, str] | None = None
     route: tuple[str, ...] = _ROUTE
     exception: tuple[str, ...] = ()
     owner: tuple[str, ...] = _OWNER
@@ -72,6 +76,7 @@ class Requests:
 class Calls(Requests):
     """Calls of the service to others. downstream: labels that say to whom."""
 
+    failed: str = _CALL_ERROR
     downstream: tuple[str, ...]
 
 
@@ -161,7 +166,7 @@ PRESETS: dict[str, Preset] = {
             Calls(
                 durations=(Duration("http_client_requests_seconds"), Duration("http_client_requests_milliseconds", 0.001)),
                 # What is written in place of a status when no answer came, by Spring and by Quarkus.
-                failed="5..|IO_ERROR|CLIENT_ERROR|UNKNOWN|RESET",
+                failed=f"{_CALL_ERROR}|IO_ERROR|CLIENT_ERROR|UNKNOWN|RESET",
                 downstream=("client_name", "clientName", "target_host", "host"),
             ),
         ),
@@ -201,7 +206,7 @@ PRESETS: dict[str, Preset] = {
                     Duration("http_client_duration_milliseconds", 0.001), Duration("http_client_duration", 0.001),
                 ),
                 # A call that got no answer has no status: an empty label.
-                failed="5..|",
+                failed=f"{_CALL_ERROR}|",
                 status=("http_response_status_code", "http_status_code"),
                 owner=("service_name", "exported_job", "job", *_OWNER),
                 downstream=("server_address", "net_peer_name", "http_host", "server_socket_domain"),
@@ -255,6 +260,7 @@ PRESETS: dict[str, Preset] = {
             counts=("istio_requests_total",),
             durations=(Duration("istio_request_duration_milliseconds", 0.001),),
             status=("response_code",),
+            failed_also=_ISTIO_GRPC,
             route=("request_operation", "destination_port"),
             owner=(
                 "destination_workload", "destination_canonical_service", "destination_app", "destination_service_name",
@@ -268,7 +274,8 @@ PRESETS: dict[str, Preset] = {
                 counts=("istio_requests_total",),
                 durations=(Duration("istio_request_duration_milliseconds", 0.001),),
                 status=("response_code",),
-                failed="5..|0",  # 0: the service gave up before there was an answer
+                failed=f"{_CALL_ERROR}|0",  # 0: the service gave up before there was an answer
+                failed_also=_ISTIO_GRPC,
                 owner=("source_workload", "source_canonical_service", "source_app"),
                 namespace=("source_workload_namespace",),
                 fixed=(("reporter", "=", "source"),),

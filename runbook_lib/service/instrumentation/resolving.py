@@ -182,7 +182,7 @@ def _request_expressions(chosen: Chosen, window: str) -> Found:
         failed = chosen.rate(window, failed=True)
         yield "error_ratio", quotient(failed, every), {}
         yield "requests_by_status", f"sum by ({status}) ({every})", {"status": status}
-        yield "errors_by_status", f"sum by ({status}) ({failed})", {"status": status}
+        yield "errors_by_status", chosen.failed_by_status(window), {"status": status}
         if route:
             yield "errors_by_route", f"sum by ({route}) ({failed})", {"route": route}
         if pod:

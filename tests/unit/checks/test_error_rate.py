@@ -132,3 +132,19 @@ def test_pods_without_a_limit_have_no_ratio() -> None:
     metrics = FakeMetrics({"memory_ratio": empty, "cpu_limit": each_pod(0.0)})
     finding = key_metrics(context(service(), fake_sources(metrics=metrics)))
     assert "not known: CPU usage of limit, memory usage of limit" in finding.summary
+
+
+def test_the_cpu_limits_of_pods_that_are_gone_are_not_those_of_the_pods_that_run() -> None:
+    limits = each_pod(1.0, pods=("shop-1", "shop-2", "shop-3", "shop-evicted-1", "shop-evicted-2"))
+    metrics = FakeMetrics({"cpu_usage": each_pod(0.97), "cpu_limit": limits})
+    assert "CPU usage of limit 97.00% (critical)" in key_metrics(context(sources=fake_sources(metrics=metrics))).summary
+
+
+def test_cpu_that_is_told_of_all_pods_together_is_held_against_a_limit_that_is_told_so_too() -> None:
+    metrics = FakeMetrics({"cpu_usage": line(2.91), "cpu_limit": line(3.0)})
+    assert "CPU usage of limit 97.00% (critical)" in key_metrics(context(sources=fake_sources(metrics=metrics))).summary
+
+
+def test_cpu_without_a_pod_that_has_use_and_limit_is_not_known() -> None:
+    metrics = FakeMetrics({"cpu_limit": each_pod(1.0, pods=("shop-evicted-1",))})
+    assert "not known: CPU usage of limit" in key_metrics(context(sources=fake_sources(metrics=metrics))).summary

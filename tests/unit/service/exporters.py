@@ -236,6 +236,21 @@ def istio(place: Place) -> Iterator[Sample]:
         yield from histogram("istio_request_duration_milliseconds", RATE, 1000, **out)
 
 
+def istio_grpc(place: Place) -> Iterator[Sample]:
+    """The same of gRPC: what fails within the service is an HTTP 200, what the proxy gives up is a 503 and Unavailable (14)."""
+    by_code = {"200": "0", "503": "14", "0": "14"}
+    for one in istio(place):
+        code = one.labels.get("response_code")
+        if code is None:
+            yield one
+            continue
+        protocol = {"request_protocol": "grpc"}
+        yield Sample({**one.labels, **protocol, "grpc_response_status": by_code[code]}, one.value)
+        if code == "200":
+            for status in ("13", "5"):  # Internal; NotFound, which is the caller's own mistake
+                yield Sample({**one.labels, **protocol, "grpc_response_status": status}, one.value)
+
+
 def envoy(place: Place) -> Iterator[Sample]:
     gateway = {"namespace": place.namespace, "pod": f"gateway-{HASH}-x7k2p", "app": "gateway"}
     own = {**gateway, "envoy_cluster_name": place.name}
@@ -276,6 +291,15 @@ def cluster(place: Place) -> Iterator[Sample]:
     deployment = {**{name: value for name, value in state.items() if name != "pod"}, "deployment": place.name}
     yield gauge("kube_deployment_status_replicas_available", 1, **deployment)
     yield gauge("kube_deployment_spec_replicas", 2, **deployment)
+
+
+def node_exporter(region: str, *, node: bool) -> Iterator[Sample]:
+    """One node of a cluster, at the address that a node of every cluster has; `node`: scraped with its name."""
+    own = {"job": "node-exporter", "instance": "10.0.0.1:9100", "cluster": region, **({"node": f"{region}-1"} if node else {})}
+    yield counter("node_cpu_seconds_total", 0.5, **own, mode="idle")
+    yield counter("node_netstat_Tcp_RetransSegs", 1, **own)
+    yield counter("node_netstat_Tcp_OutSegs", 100, **own)
+    yield gauge("node_uname_info", 1, **own, nodename=f"{region}-1")
 
 
 def redis_exporter(place: Place, *, instance: str = "") -> Iterator[Sample]:

@@ -20,7 +20,9 @@ from tests.unit.service.exporters import (
     fastapi,
     gauge,
     istio,
+    istio_grpc,
     milliseconds,
+    node_exporter,
     prometheus_of,
     python,
 )
@@ -198,6 +200,18 @@ def test_metrics_of_the_cluster_are_narrowed_to_its_environment_and_not_to_the_a
         assert {sample.labels["cluster"] for sample in selected(series, expression.promql)} == {"east"}, measure
 
 
+@pytest.mark.parametrize("named_by", ["node", "instance"])
+def test_the_nodes_of_another_cluster_are_left_out(named_by):
+    series = [one for region in ("east", "west") for one in node_exporter(region, node=named_by == "node")]
+    known = found(series, orders(selector={"cluster": "east", "service": "orders"})).known
+    assert {"node_cpu_ratio", "tcp_retransmit_ratio"} <= set(known)
+    for measure in ("node_cpu_ratio", "tcp_retransmit_ratio"):
+        taken = selected(series, known[measure].promql)
+        assert {sample.labels["cluster"] for sample in taken} == {"east"}, measure
+    names = 'max by (instance, nodename) (node_uname_info{cluster="east"})'
+    assert (names in known["node_cpu_ratio"].promql) is (named_by == "instance")
+
+
 def test_metrics_of_the_cluster_are_not_looked_for_under_the_release_of_the_application():
     release, others = {"app_kubernetes_io_instance": "orders"}, {"app_kubernetes_io_instance": "prometheus"}
     own = [Sample({**one.labels, **release}, one.value, one.counter) for one in python(Place("orders", "shop"))]
@@ -289,6 +303,30 @@ def test_calls_that_never_got_an_answer_have_a_status():
     assert "downstream_error_ratio" in found(unanswered, orders()).known
 
 
+@pytest.mark.parametrize("measure", ["error_ratio", "errors_by_status", "downstream_errors"])
+def test_a_failed_call_of_grpc_is_found_behind_istios_status_200(measure):
+    series = prometheus_of(istio_grpc)
+    failed = found(series, orders()).known[measure].promql.partition(" or 0 * ")[0]
+    codes = {(one.labels["response_code"], one.labels["grpc_response_status"]) for one in selected(series, failed)}
+    assert codes == {("200", "13"), ("0" if measure.startswith("downstream") else "503", "14")}
+
+
+def test_the_errors_of_grpc_are_told_by_both_codes_and_those_of_http_by_theirs():
+    promql = found(prometheus_of(istio_grpc), orders()).known["errors_by_status"].promql
+    assert 'response_code=~"5.."}[300s]) or label_join(rate(' in promql
+    assert '[300s]), "response_code", " gRPC ", "response_code", "grpc_response_status")' in promql
+    assert "label_join" not in found(prometheus_of(istio), orders()).known["errors_by_status"].promql
+
+
+@pytest.mark.parametrize("name", ["micrometer", "opentelemetry", "istio"])
+def test_a_call_that_is_turned_away_has_failed_and_a_request_that_is_turned_away_has_not(name):
+    known = found(prometheus_of(EXPORTERS[name].export), orders()).known
+    for measure, failing in (("downstream_errors", {"401", "403", "407", "408", "429", "500"}), ("error_ratio", {"500"})):
+        codes = re.search(r'=~?"([^"]*5\.\.[^"]*)"', known[measure].promql)[1]
+        some = ("200", "400", "401", "403", "404", "407", "408", "409", "422", "429", "500")
+        assert {code for code in some if re.fullmatch(codes, code)} == failing, measure
+
+
 def test_a_maximum_that_means_no_limit_is_no_pool_size():
     series = [*prometheus_of(python), gauge("go_sql_in_use_connections", 3, **Place("orders", "shop").scraped)]
     series.append(gauge("go_sql_max_open_connections", 0, **Place("orders", "shop").scraped))
@@ -367,6 +405,12 @@ def test_a_rate_window_without_two_scrapes_is_raised_and_that_is_told():
 def test_a_pod_counts_as_ready_once_however_many_scrapes_tell_of_it():
     ready = found(prometheus_of(cluster), orders()).known["pods_ready"]
     assert ready.promql.startswith("sum(max by (pod) (kube_pod_status_ready{")
+
+
+def test_the_cpu_of_a_container_counts_once_however_many_scrapes_tell_of_it():
+    used = found(prometheus_of(cluster), orders()).known["cpu_usage"]
+    assert used.promql.startswith("sum by (pod) (max by (pod, container, cpu) (rate(container_cpu_usage_seconds_total{")
+    assert used.labels == {"pod": "pod"}
 
 
 def test_an_override_has_its_placeholders_filled_and_the_unit_of_its_measure():
