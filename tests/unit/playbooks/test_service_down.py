@@ -213,16 +213,18 @@ def test_pods_that_wait_in_a_queue_for_admission_do_not_lack_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("volume", "reason", "message", "consequence"),
+    ("field", "volume", "reason", "message", "consequence"),
     [
-        ("shop-tls-v2", "FailedMount", 'secret "shop-tls-v2" not found', "image_or_reference_missing"),
-        ("shop-data-v2", "FailedAttachVolume", "Multi-Attach error", "pods_not_set_up"),
+        ("secret.secretName", "shop-tls-v2", "FailedMount", 'secret "shop-tls-v2" not found', "image_or_reference_missing"),
+        ("persistentVolumeClaim.claimName", "shop-data-v2", "FailedAttachVolume", "Multi-Attach error", "pods_not_set_up"),
     ],
 )
-def test_a_rollout_that_named_the_volume_is_the_cause(volume: str, reason: str, message: str, consequence: str) -> None:
+def test_a_rollout_that_named_the_volume_is_the_cause(
+    field: str, volume: str, reason: str, message: str, consequence: str
+) -> None:
     told = outages.not_set_up(reason, message)
     mine = told["cluster"]
-    edit = ("volumes[data]", "volume", "shop", volume)
+    edit = (f"volumes[data].{field}", "volume", "shop", volume)
     at = ONSET - timedelta(seconds=20)
     told["cluster"] = rollout(edit, at=at, pods=mine.pods(""), events=mine.events(window=HOUR))
     seen = examine(ISSUE, **sources(told))
