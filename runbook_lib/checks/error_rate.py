@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runbook_lib.analysis.counting import Counted, counted
 from runbook_lib.analysis.series import as_series, largest, long, split
 from runbook_lib.checks.asking import Answers, ask
 from runbook_lib.checks.breakdown import averages, outlier, ranking
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.level import Level, level_of, symptom_of
-from runbook_lib.checks.measures import now, over_time
+from runbook_lib.checks.measures import over_time
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window, format_instant
 
+_FEWEST_FAILED = 5  # requests: where fewer fail, a share of them says nothing, however high it is
 _MINIMUM_RATIO_APART = 0.2  # two revisions differ when their error ratios lie this far apart
+_MEASURES = {"ratio": "error_ratio", "rate": "request_rate"}
 
 
 def error_ratio(context: CheckContext) -> Finding:
     """The share of requests that fail with a 5xx, over the window: is it above its threshold, and since when?"""
     answers = ask(
-        {"ratio": over_time(context, "error_ratio", steps="fine"), "rate": now(context, "request_rate")},
+        {name: over_time(context, measure, steps="fine") for name, measure in _MEASURES.items()},
         deadline_seconds=context.deadline_seconds,
     )
     answer = answers.get("ratio")
@@ -30,12 +33,13 @@ def error_ratio(context: CheckContext) -> Finding:
     if answer is None:
         return _unmeasured(context, answers)
     level = level_of(context, as_series(answer), threshold)
-    series, summary = level.series, _ratio_summary(context, level)
+    few = _few(context, level, answers.get("rate"))
+    series, summary = level.series, _few_summary(context, level, few) if few else _ratio_summary(context, level)
     return Finding(
         name="error_ratio",
         title="Error rate",
         summary=summary,
-        status=level.status,
+        status=FindingStatus.WARNING if few else level.status,
         command=answer.command,
         tables=(("Error ratio over time", _ratio_table(level, answers.get("rate"))),),
         figure=LineFigure(
@@ -50,7 +54,9 @@ def error_ratio(context: CheckContext) -> Finding:
         if len(series)
         else None,
         signals=(
-            level.signal(
+            Signal(name="errors_high", presence=Presence.ABSENT, text=summary, value=level.value, unit="ratio")
+            if few
+            else level.signal(
                 "errors_high",
                 f"{level.value or 0.0:.1%} of requests fail, limit {threshold.critical:.0%}",
                 unknown="no requests were answered, so that there is nothing to measure",
@@ -123,6 +129,28 @@ def _unmeasured(context: CheckContext, answers: Answers) -> Finding:
     )
 
 
+def _few(context: CheckContext, level: Level, rate: Frame | None) -> Counted | None:
+    """How many requests failed in an episode of so few that it is none; None where there were enough, or that is not known."""
+    episode = level.episode
+    if episode is None or rate is None:
+        return None
+    failed = counted(
+        level.series,
+        as_series(rate),
+        since=episode.onset,
+        until=episode.last,
+        window_seconds=context.rate_window_seconds,
+    )
+    return failed if failed is not None and round(failed.part) < _FEWEST_FAILED else None
+
+
+def _few_summary(context: CheckContext, level: Level, few: Counted) -> str:
+    # What Prometheus extrapolates from two samples is no whole number.
+    failed, requests = max(1, round(few.part)), max(1, round(few.part), round(few.whole))
+    told = f"{failed} of {requests} requests to {context.service.name} failed {level.since}".rstrip()
+    return f"{told}: too few to judge by, though {level.value or 0.0:.1%} is above the limit of {level.limits.critical:.0%}."
+
+
 def _ratio_summary(context: CheckContext, level: Level) -> str:
     service, limit, episode, current = context.service.name, level.limits.critical, level.episode, level.current
     if current is None:
@@ -141,7 +169,8 @@ def _ratio_summary(context: CheckContext, level: Level) -> str:
 
 
 def _ratio_table(level: Level, rate: Frame | None) -> Frame:
-    per_second = float(rate["value"].sum()) if rate is not None and len(rate) else None
+    requests = as_series(rate) if rate is not None else None
+    per_second = float(requests.iloc[-1]) if requests is not None and len(requests) else None
     series, current = level.series, level.current
     rows = [
         ("now", current, "ratio"),

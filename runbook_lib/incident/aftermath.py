@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from runbook_lib.incident.telling import NONE_IS_NORMAL, beyond
+from runbook_lib.incident.telling import NONE_IS_NORMAL, beyond, within
 from runbook_lib.models.cause import Diagnosis, Symptom
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import frame
@@ -50,7 +50,6 @@ def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> 
     """The symptom now against its threshold and against what it was at the opening."""
     changed = [outcome for outcome in outcomes if outcome.changed]
     was, value = written(before.value, before.unit), written(now.value, now.unit)
-    limit = written(now.threshold, now.unit)
     done = f" after {', '.join(outcome.action.replace('_', ' ') for outcome in changed)}" if changed else ""
     if now.breached is None:
         summary, status = f"Whether {now.title} recovered is not known: {now.text}", FindingStatus.UNKNOWN
@@ -58,10 +57,10 @@ def verification(before: Symptom, now: Symptom, outcomes: Sequence[Outcome]) -> 
         summary = f"Not recovered: {now.title} is {value}{done}, {beyond(now)} (at the opening {was})."
         status = FindingStatus.CRITICAL
     elif before.breached:
-        summary, status = f"Recovered{done}: {now.title} is {value}, within {limit} (at the opening {was}).", FindingStatus.NORMAL
+        summary, status = f"Recovered{done}: {now.title} is {value}, {within(now)} (at the opening {was}).", FindingStatus.NORMAL
     else:
         opening = "as it was at the opening" if before.breached is False else "and could not be measured at the opening"
-        summary, status = f"{now.title.capitalize()} is {value}, within {limit}, {opening}.", FindingStatus.NORMAL
+        summary, status = f"{now.title.capitalize()} is {value}, {within(now)}, {opening}.", FindingStatus.NORMAL
     rows = [("at the opening", before.value, before.unit), ("now", now.value, now.unit), ("limit", now.threshold, now.unit)]
     return Finding(
         name="verification",

@@ -34,7 +34,7 @@ def match(playbook: Playbook, service: Service, symptom: Symptom) -> Finding:
         summary = f"Not known: {symptom.text}"
         advice = "Go on: the other steps still show what can be seen. Nothing is confirmed without the symptom."
         return _match(summary, FindingStatus.UNKNOWN, (advice, *_elsewhere(playbook)))
-    summary = f"No: {symptom.title} is {written(symptom.value, symptom.unit)}, within {written(symptom.threshold, symptom.unit)}."
+    summary = f"No: {symptom.title} is {written(symptom.value, symptom.unit)}, {within(symptom)}."
     notes = (
         "Apply nothing below. If the alert has just ended, look at an earlier window with start and end.",
         *_elsewhere(playbook),
@@ -51,6 +51,17 @@ def beyond(symptom: Symptom) -> str:
     if symptom.value is not None and symptom.value <= symptom.threshold:
         return f"which is below the limit of {limit}, but has not been for long enough"
     return f"above the limit of {limit}"
+
+
+def within(symptom: Symptom) -> str:
+    """How a symptom that is not breached stands to its limit: above it, too little was seen for it to count."""
+    limit = written(symptom.threshold, symptom.unit)
+    few = _of_too_few(symptom)
+    return f"above the limit of {limit}, but of too few requests to judge by" if few else f"within {limit}"
+
+
+def _of_too_few(symptom: Symptom) -> bool:
+    return symptom.name == "error_rate" and symptom.breached is False and (symptom.value or 0.0) > symptom.threshold
 
 
 def _match(summary: str, status: FindingStatus, notes: tuple[str, ...]) -> Finding:
@@ -109,7 +120,7 @@ def with_late(summary: str, late: Symptom | None) -> str:
     """The summary of a symptom that could not be measured at the opening, once it was."""
     if late is None:
         return summary
-    limit = beyond(late) if late.breached else f"within {written(late.threshold, late.unit)}"
+    limit = beyond(late) if late.breached else within(late)
     again = " Look at everything again: incident.refresh()." if late.breached else ""
     return f"{summary} Measured later, it is {written(late.value, late.unit)}, {limit}.{again}"
 
@@ -129,10 +140,10 @@ def _lacking(findings: Sequence[Finding]) -> list[str]:
 
 def _within(service: Service, symptom: Symptom, findings: Sequence[Finding]) -> str:
     """Without the symptom, a service is called well only when nothing else is critical."""
-    value, limit = written(symptom.value, symptom.unit), written(symptom.threshold, symptom.unit)
+    value, limit = written(symptom.value, symptom.unit), within(symptom)
     if critical := _critical(findings):
-        return f"{symptom.title.capitalize()} of {service.name} is {value}, within {limit}, yet it is not well: {critical[0]}"
-    return f"{service.name} is well: {symptom.title} is {value}, within {limit}."
+        return f"{symptom.title.capitalize()} of {service.name} is {value}, {limit}, yet it is not well: {critical[0]}"
+    return f"{service.name} is well: {symptom.title} is {value}, {limit}."
 
 
 def _critical(findings: Sequence[Finding]) -> list[str]:
@@ -142,6 +153,8 @@ def _critical(findings: Sequence[Finding]) -> list[str]:
 def _next_steps(
     playbook: Playbook, service: Service, symptom: Symptom, roots: Sequence[Cause], findings: Sequence[Finding]
 ) -> list[str]:
+    if _of_too_few(symptom):
+        return [f"Nothing to do yet: {symptom.text}"]
     if symptom.breached is False:
         return ["Nothing to do here: the symptom is within its threshold."]
     steps = [

@@ -148,3 +148,42 @@ def test_cpu_that_is_told_of_all_pods_together_is_held_against_a_limit_that_is_t
 def test_cpu_without_a_pod_that_has_use_and_limit_is_not_known() -> None:
     metrics = FakeMetrics({"cpu_limit": each_pod(1.0, pods=("shop-evicted-1",))})
     assert "not known: CPU usage of limit" in key_metrics(context(sources=fake_sources(metrics=metrics))).summary
+
+
+def rarely(*, rate: float, share: float, minutes: float, live: bool = True) -> tuple[Finding, Symptom]:
+    """A service with so many requests per second, of which a share fails for the last minutes."""
+    answers = {"error_ratio": line(0.0, share, at=ago(minutes)), "request_rate": line(rate)}
+    given = context(sources=fake_sources(metrics=FakeMetrics(answers, rate_window_seconds=300)), live=live)
+    finding = error_ratio(given)
+    return finding, error_symptom(given, finding)
+
+
+def test_a_single_failed_request_of_a_few_is_told_with_its_count_and_is_no_breach() -> None:
+    finding, symptom = rarely(rate=16 / 300, share=1 / 16, minutes=4)
+    assert finding.summary == (
+        "1 of 16 requests to shop failed since 2026-03-01T03:56:00Z: too few to judge by, though 6.2% is above the limit of 5%."
+    )
+    assert (finding.status, symptom.breached, symptom.value) == (FindingStatus.WARNING, False, 1 / 16)
+
+
+def test_a_nightly_request_that_fails_is_no_breach_either() -> None:
+    finding, symptom = rarely(rate=1 / 300, share=1.0, minutes=4)
+    assert finding.summary.startswith("1 of 1 requests to shop failed")
+    assert symptom.breached is False
+
+
+def test_few_requests_that_keep_failing_add_up_to_a_breach() -> None:
+    assert rarely(rate=3 / 300, share=1.0, minutes=4)[1].breached is False
+    assert rarely(rate=3 / 300, share=1.0, minutes=30)[1].breached is True
+
+
+def test_usual_traffic_that_ceases_amid_its_errors_leaves_the_breach_standing() -> None:
+    answers = {"error_ratio": line(0.0, 0.9, at=ago(10)), "request_rate": line(50.0, 0.001, at=ago(6))}
+    given = context(sources=fake_sources(metrics=FakeMetrics(answers, rate_window_seconds=300)))
+    assert error_symptom(given, error_ratio(given)).breached is True
+
+
+def test_a_service_that_does_not_count_its_requests_is_judged_by_the_share_alone() -> None:
+    answers = {"error_ratio": line(0.0, 0.3, at=ago(4)), "request_rate": None}
+    given = context(sources=fake_sources(metrics=FakeMetrics(answers)))
+    assert error_symptom(given, error_ratio(given)).breached is True

@@ -32,6 +32,15 @@ def test_whether_it_is_this_issue_is_said_first(symptom: Any, begins: str, statu
     assert symptom is not WELL or "Apply nothing below" in finding.notes[0]
 
 
+def test_a_share_of_too_few_requests_is_not_called_within_its_limit() -> None:
+    few = replace(WELL, value=0.0625, text="1 of 16 requests to shop failed: too few to judge by.")
+    told = "above the limit of 5.0%, but of too few requests to judge by"
+    assert telling.match(PLAYBOOK, service(), few).summary == f"No: error rate is 6.2%, {told}."
+    diagnosis = telling.diagnosis(PLAYBOOK, service(), few, [], [], at=NOW)
+    assert told in diagnosis.summary
+    assert diagnosis.next_steps[0].startswith("Nothing to do yet: 1 of 16 requests")
+
+
 def test_a_value_that_dips_below_its_limit_is_not_called_above_it() -> None:
     dipped = replace(BREACHED, value=0.04)
     assert "has not been for long enough" in telling.match(PLAYBOOK, service(), dipped).summary
