@@ -11,6 +11,7 @@ from typing import Any
 from runbook_lib.actions.cluster import AUTOSCALERS, DEPLOYMENTS, Operator, Resource, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, Settling
 from runbook_lib.actions.keepers import synced_back, taken_back
+from runbook_lib.actions.ownership import kept_by_another
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target
 from runbook_lib.actions.workload import Workload
@@ -32,6 +33,9 @@ def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal
     """
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
+    foreign, unseen = kept_by_another(context, cluster, workload)
+    if foreign is not None:
+        return foreign
     scaler = _autoscaler(cluster, workload.name)
     if not workload.replicas:
         scaler = None  # at 0 replicas Kubernetes' autoscalers rest, whatever their minimum
@@ -43,7 +47,8 @@ def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal
         name, most = scaler["metadata"]["name"], scaler["spec"]["maxReplicas"]
         reason = f"hpa/{name} allows {most} replicas at most; {wanted} are more"
         return Refusal(by="limits", reason=reason, mend=f"scale to {most} at most, or raise maxReplicas of hpa/{name}")
-    return _planned(context, workload, scaler, {name: max(wanted, level) for name, level in _levels(workload, scaler).items()})
+    levels = {name: max(wanted, level) for name, level in _levels(workload, scaler).items()}
+    return _planned(context, workload, scaler, levels, told=unseen)
 
 
 def _more(context: ActionContext, workload: Workload, scaler: Object | None) -> int:
@@ -55,7 +60,9 @@ def _more(context: ActionContext, workload: Workload, scaler: Object | None) -> 
     return min(wanted, most) if workload.replicas < most else wanted
 
 
-def _planned(context: ActionContext, workload: Workload, scaler: Object | None, levels: Mapping[str, int]) -> Plan:
+def _planned(
+    context: ActionContext, workload: Workload, scaler: Object | None, levels: Mapping[str, int], *, told: Sequence[str] = ()
+) -> Plan:
     """levels: the replicas; with an autoscaler its minimum and maximum, which may also be lowered again."""
     resource, found = (DEPLOYMENTS, workload.found) if scaler is None else (AUTOSCALERS, scaler)
     name = str(found["metadata"]["name"])
@@ -81,7 +88,7 @@ def _planned(context: ActionContext, workload: Workload, scaler: Object | None, 
         seconds_until_effect=_SECONDS,
         bound_to=binding(resource, found),
         arguments={"wanted": dict(levels), "before": before, "resource": resource.kind, "name": name},
-        warnings=tuple(_warnings(context, workload, resource, found, wanted)),
+        warnings=(*told, *_warnings(context, workload, resource, found, wanted)),
         uses={"replicas": max(_changed(levels, before).values(), default=wanted)},
         unattended=synced_back(resource.kind, found, what="the scaling"),
     )  # fmt: skip
