@@ -9,17 +9,36 @@ from typing import Any
 from runbook_lib.actions.cluster import NODES, PODS, Operator
 from runbook_lib.actions.interface import ActionContext
 from runbook_lib.actions.patching import pointer
+from runbook_lib.actions.places import autoscaled, meant_for, takes
 from runbook_lib.actions.replacement import has_ended
 from runbook_lib.actions.workload import Workload, application_container, containers_of
 from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
 
-__all__ = ["ContainerResources", "amount", "container_resources", "quality_of_service", "requested", "without_room"]
+__all__ = [
+    "ContainerResources",
+    "NoRoom",
+    "amount",
+    "container_resources",
+    "lacking_room",
+    "quality_of_service",
+    "requested",
+    "without_room",
+]
 
 Object = Mapping[str, Any]
 Amounts = Mapping[str, str]
 
 _MEASURED = ("cpu", "memory")
+_ANY: Object = {}  # a pod that asks for no particular node, and tolerates no taint
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoRoom:
+    """No node has room for one more pod. awaited: the cluster makes nodes for such pods, and they are large enough."""
+
+    reason: str
+    awaited: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +98,28 @@ def amount(text: str | None) -> float | None:
 
 
 def requested(spec: Object, *, instead: Mapping[int, Object] | None = None) -> dict[str, float]:
-    """What a pod of this spec asks of its node (cores, bytes); `instead` replaces the resources of containers by index."""
-    total = dict.fromkeys(_MEASURED, 0.0)
-    for index, container in enumerate(spec.get("containers") or ()):
-        resources = (instead or {}).get(index, container.get("resources") or {})
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        for name in _MEASURED:
-            total[name] += amount(requests.get(name) or limits.get(name)) or 0.0
+    """What a pod of this spec asks of its node (cores, bytes); `instead` replaces the resources of containers by index.
+
+    As the scheduler counts: init containers run before the others and one after the other, beside the sidecars that were
+    started before them (restartPolicy Always), so that the largest of them counts where it is more than all that runs later.
+    """
+    replaced, overhead = instead or {}, spec.get("overhead") or {}
+    running = [replaced.get(index, one.get("resources") or {}) for index, one in enumerate(spec.get("containers") or ())]
+    total = {}
+    for name in _MEASURED:
+        sidecars = starting = 0.0
+        for one in spec.get("initContainers") or ():
+            asked = _asked(one.get("resources") or {}, name)
+            starting = max(starting, sidecars + asked)
+            sidecars += asked if one.get("restartPolicy") == "Always" else 0.0
+        total[name] = max(starting, sidecars + sum(_asked(one, name) for one in running)) + (amount(overhead.get(name)) or 0.0)
     return total
+
+
+def _asked(resources: Object, name: str) -> float:
+    """Without a request its limit, as the API fills it in."""
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    return amount(requests.get(name) or limits.get(name)) or 0.0
 
 
 def quality_of_service(containers: Sequence[Object]) -> str:
@@ -102,9 +135,18 @@ def quality_of_service(containers: Sequence[Object]) -> str:
     return "Guaranteed" if whole else "Burstable"
 
 
-def without_room(cluster: Operator, wanted: Mapping[str, float]) -> str:
-    """Why no node has room for one more pod that asks for so much; empty when one has. Raises a SourceError when nodes or the
-    pods of all namespaces cannot be read."""
+def lacking_room(cluster: Operator, workload: Workload, found: ContainerResources, wanted: ContainerResources) -> NoRoom | None:
+    """What keeps one more pod of the wanted size from a node: a rollout begins with one beside the old ones, or ends one first.
+    None also where it asks for no more than before. Raises as `without_room`."""
+    if all((amount(wanted.request(name)) or 0.0) <= (amount(found.request(name)) or 0.0) for name in _MEASURED):
+        return None
+    spec = workload.template["spec"]
+    return without_room(cluster, requested(spec, instead={found.index: wanted.written}), spec=spec)
+
+
+def without_room(cluster: Operator, wanted: Mapping[str, float], *, spec: Object = _ANY) -> NoRoom | None:
+    """Why no node has room for one more pod of this spec that asks for so much; None when one has. Raises a SourceError when
+    nodes or the pods of all namespaces cannot be read."""
     taken: dict[str, dict[str, float]] = {}
     for pod in cluster.list_everywhere(PODS):
         if has_ended(pod):
@@ -112,16 +154,26 @@ def without_room(cluster: Operator, wanted: Mapping[str, float]) -> str:
         on_node = taken.setdefault(str(pod["spec"].get("nodeName") or ""), dict.fromkeys(_MEASURED, 0.0))
         for name, value in requested(pod["spec"]).items():
             on_node[name] += value
-    best = ""
-    for node in cluster.list_everywhere(NODES):
-        if (node.get("spec") or {}).get("unschedulable"):
+    nodes, reason = cluster.list_everywhere(NODES), ""
+    for node in nodes:
+        if not takes(node, spec):
             continue
-        allocatable = (node.get("status") or {}).get("allocatable") or {}
-        used = taken.get(str(node["metadata"]["name"]), {})
-        left = {name: (amount(allocatable.get(name)) or 0.0) - used.get(name, 0.0) for name in _MEASURED}
-        if all(left[name] >= wanted.get(name, 0.0) for name in _MEASURED):
-            return ""
-        best = (
-            best or f"{node['metadata']['name']} has {left['cpu']:.3g} cores and {left['memory'] / 2**20:.0f}Mi left to ask for"
-        )
-    return f"no node has room for such a pod ({best})" if best else "no node takes pods"
+        used, whole = taken.get(str(node["metadata"]["name"]), {}), _allocatable(node)
+        left = {name: whole[name] - used.get(name, 0.0) for name in _MEASURED}
+        if _fits(wanted, left):
+            return None
+        told = f"{node['metadata']['name']} has {left['cpu']:.3g} cores and {left['memory'] / 2**20:.0f}Mi left to ask for"
+        reason = reason or f"no node has room for such a pod ({told})"
+    # A group of nodes may be scaled to none: then nothing is known of how large its nodes are.
+    like = [_allocatable(node) for node in nodes if meant_for(node, spec)]
+    awaited = autoscaled(nodes) and (not like or any(_fits(wanted, whole) for whole in like))
+    return NoRoom(reason=reason or "no node takes such a pod", awaited=awaited)
+
+
+def _allocatable(node: Object) -> dict[str, float]:
+    allocatable = (node.get("status") or {}).get("allocatable") or {}
+    return {name: amount(allocatable.get(name)) or 0.0 for name in _MEASURED}
+
+
+def _fits(wanted: Mapping[str, float], room: Mapping[str, float]) -> bool:
+    return all(room[name] >= wanted.get(name, 0.0) for name in _MEASURED)

@@ -1,16 +1,19 @@
-"""Who will take a change of an object back: a GitOps controller, or the next run of what deployed it."""
+"""Who will take a change of an object back: a GitOps controller, the next run of what deployed it, or what made it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from runbook_lib.models.gitops import keeper_of
 
-__all__ = ["synced_back", "taken_back"]
+__all__ = ["made_again", "synced_back", "taken_back"]
 
 # Marks of tools that write an object only when somebody runs them, and what to call the tool.
 _DEPLOYERS = {"meta.helm.sh/release-name": "Helm", "app.kubernetes.io/managed-by": ""}
+# What KEDA's ScaledObject calls the fields of the autoscaler that it makes. A count of replicas lasts as its minimum.
+_SCALED_OBJECT = {"minReplicas": "minReplicaCount", "maxReplicas": "maxReplicaCount", "replicas": "minReplicaCount"}
 
 
 def taken_back(kind: str, found: Mapping[str, Any], *, what: str) -> list[str]:
@@ -33,3 +36,17 @@ def synced_back(kind: str, found: Mapping[str, Any], *, what: str) -> tuple[str,
     name = f"{kind}/{found['metadata']['name']}"
     where = f"the Git repository of {keeper.unit}" if keeper.unit else "its Git repository"
     return (f"{name} is kept by {keeper.controller}, whose next sync takes {what} back: to let it last, change {where}",)
+
+
+def made_again(scaler: Mapping[str, Any], levels: Mapping[str, int]) -> tuple[str, ...]:
+    """Who writes this autoscaler anew by itself, as KEDA does, and the command by which these levels last; empty: nobody."""
+    metadata = scaler["metadata"]
+    owners = [one for one in metadata.get("ownerReferences") or () if one.get("controller") and one.get("kind") == "ScaledObject"]
+    if not owners:
+        return ()
+    name = owners[0]["name"]
+    fields = {_SCALED_OBJECT[level]: value for level, value in levels.items()}
+    patch = json.dumps({"spec": fields}, separators=(",", ":"))
+    command = f"kubectl -n {metadata['namespace']} patch scaledobject {name} --type=merge -p '{patch}'"
+    made = f"hpa/{metadata['name']} is made by scaledobject/{name}, which takes the scaling back"
+    return (f"{made}: set its {' and '.join(fields)} ({command})",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from runbook_lib.actions.cluster import AUTOSCALERS, VERTICAL_AUTOSCALERS, Operator
-from runbook_lib.actions.container_resources import ContainerResources, amount, quality_of_service, without_room
+from runbook_lib.actions.container_resources import ContainerResources, amount, lacking_room, quality_of_service
 from runbook_lib.actions.workload import Workload, containers_of
 from runbook_lib.errors import SourceError, SourceMissingObject
 
@@ -26,7 +26,7 @@ def cautions(cluster: Operator, workload: Workload, found: ContainerResources, w
     grown = [name for name in ("cpu", "memory") if amount(wanted.request(name)) != amount(found.request(name))]
     if grown:
         told += _asked(lambda: _scaled_by(cluster, workload, found, wanted, grown), "autoscaler")
-        told += _asked(lambda: _seen_room(cluster), "room on the nodes")
+        told += _asked(lambda: _waiting(cluster, workload, found, wanted), "room on the nodes")
     return told + _asked(lambda: _resized_by(cluster, workload), "vertical autoscaler")
 
 
@@ -39,9 +39,10 @@ def _asked(ask: Callable[[], Iterable[str]], what: str) -> list[str]:
         return [f"the {what} could not be looked at: {error.reason}"]
 
 
-def _seen_room(cluster: Operator) -> Iterable[str]:
-    without_room(cluster, {})
-    return ()
+def _waiting(cluster: Operator, workload: Workload, found: ContainerResources, wanted: ContainerResources) -> Iterable[str]:
+    lacking = lacking_room(cluster, workload, found, wanted)
+    if lacking is not None:
+        yield f"{lacking.reason}: each new pod waits for a new node, which takes minutes where one is made"
 
 
 def _scaled_by(

@@ -12,8 +12,7 @@ from runbook_lib.actions.container_resources import (
     ContainerResources,
     amount,
     container_resources,
-    requested,
-    without_room,
+    lacking_room,
 )
 from runbook_lib.actions.interface import Action, ActionContext, Change, ChangeRefused
 from runbook_lib.actions.keepers import synced_back
@@ -96,16 +95,15 @@ def _refused(found: ContainerResources, wanted: ContainerResources) -> Refusal |
 
 
 def _no_room(cluster: Operator, workload: Workload, found: ContainerResources, wanted: ContainerResources) -> Refusal | None:
-    """Whether any node takes one more pod of the new size: a rollout begins with one beside the old ones, or ends one first."""
-    if all((amount(wanted.request(name)) or 0.0) <= (amount(found.request(name)) or 0.0) for name in ("cpu", "memory")):
-        return None
+    """Where no node takes one more pod of the new size, and none will come that does."""
     try:
-        why = without_room(cluster, requested(workload.template["spec"], instead={found.index: wanted.written}))
+        lacking = lacking_room(cluster, workload, found, wanted)
     except SourceError:
         return None  # told as a warning
-    if not why:
+    if lacking is None or lacking.awaited:
         return None
-    return Refusal(by="room", reason=f"{why}, so that the new pods would wait for one", mend="ask for less, or add a node")
+    reason = f"{lacking.reason}, so that the new pods would wait for one"
+    return Refusal(by="room", reason=reason, mend="ask for less, or add a node")
 
 
 def _planned(context: ActionContext, workload: Workload, found: ContainerResources, wanted: ContainerResources) -> Plan:

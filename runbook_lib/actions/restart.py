@@ -8,6 +8,7 @@ from typing import Any
 
 from runbook_lib.actions.cluster import DEPLOYMENTS, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
+from runbook_lib.actions.ownership import kept_by_another
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import RESTARTED_AT
 from runbook_lib.actions.workload import Workload, surroundings
@@ -72,7 +73,8 @@ def _plan_restart(context: ActionContext) -> Plan | Refusal:
     """Replace all pods by new ones of the same template, a batch at a time: connections, threads and memory start afresh."""
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
-    refusal = paused_refusal(context, workload) or _nothing_runs(workload)
+    foreign, unseen = kept_by_another(context, cluster, workload)
+    refusal = foreign or paused_refusal(context, workload) or _nothing_runs(workload)
     if refusal is not None:
         return refusal
     pods = f"{workload.replicas} pods"
@@ -90,7 +92,7 @@ def _plan_restart(context: ActionContext) -> Plan | Refusal:
         seconds_until_effect=seconds_of_rollout(workload),
         reversible=False,
         bound_to=binding(DEPLOYMENTS, workload.found),
-        warnings=tuple(surroundings(cluster, workload, what="the mark of the restart")),
+        warnings=(*unseen, *surroundings(cluster, workload, what="the mark of the restart")),
         uses={"pods_at_once": workload.serving_at_once},
     )
 

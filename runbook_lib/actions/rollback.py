@@ -10,6 +10,7 @@ from typing import Any
 from runbook_lib.actions.cluster import DEPLOYMENTS, REPLICA_SETS, Operator, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.actions.keepers import synced_back
+from runbook_lib.actions.ownership import kept_by_another
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.pod_template import missing_references, same_program, template_text, without_hash
 from runbook_lib.actions.restart import deployment_target, paused_refusal, seconds_of_rollout
@@ -30,13 +31,16 @@ def _plan_rollback(context: ActionContext, revision: int | None = None) -> Plan 
     found = cluster.get(DEPLOYMENTS, context.deployment)
     workload = Workload(found)
     history = owned_by(found, cluster.list(REPLICA_SETS, workload.selector))
-    paused = paused_refusal(context, workload)
-    if paused is not None:
-        return paused
+    foreign, unseen = kept_by_another(context, cluster, workload)
+    refusal = foreign or paused_refusal(context, workload)
+    if refusal is not None:
+        return refusal
     chosen = choose_revision(workload, history, wanted=revision, blamed=_blamed(context), onset=_onset(context))
     if isinstance(chosen, Refusal):
         return chosen
-    return _rollback_to(context, cluster, workload, history, chosen.replica_set, told=chosen.told, doubts=chosen.doubts)
+    return _rollback_to(
+        context, cluster, workload, history, chosen.replica_set, told=(*unseen, *chosen.told), doubts=chosen.doubts
+    )
 
 
 def _undo_rollback(context: ActionContext, plan: Plan) -> Plan | Refusal:

@@ -10,7 +10,8 @@ from typing import Any
 
 from runbook_lib.actions.cluster import AUTOSCALERS, DEPLOYMENTS, Operator, Resource, operator
 from runbook_lib.actions.interface import Action, ActionContext, Change, Settling
-from runbook_lib.actions.keepers import synced_back, taken_back
+from runbook_lib.actions.keepers import made_again, synced_back, taken_back
+from runbook_lib.actions.ownership import kept_by_another
 from runbook_lib.actions.patching import ObjectPatch, binding, pointer
 from runbook_lib.actions.restart import deployment_target
 from runbook_lib.actions.workload import Workload
@@ -32,9 +33,13 @@ def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal
     """
     cluster = operator(context)
     workload = Workload(cluster.get(DEPLOYMENTS, context.deployment))
+    foreign, unseen = kept_by_another(context, cluster, workload)
+    if foreign is not None:
+        return foreign
     scaler = _autoscaler(cluster, workload.name)
+    resting = None
     if not workload.replicas:
-        scaler = None  # at 0 replicas Kubernetes' autoscalers rest, whatever their minimum
+        scaler, resting = None, scaler  # at 0 replicas Kubernetes' autoscalers rest, whatever their minimum
     wanted = replicas if replicas is not None else _more(context, workload, scaler)
     if wanted <= workload.replicas:
         reason = f"deployment/{workload.name} has {workload.replicas} replicas; {wanted} would not be more"
@@ -43,7 +48,8 @@ def _plan(context: ActionContext, replicas: int | None = None) -> Plan | Refusal
         name, most = scaler["metadata"]["name"], scaler["spec"]["maxReplicas"]
         reason = f"hpa/{name} allows {most} replicas at most; {wanted} are more"
         return Refusal(by="limits", reason=reason, mend=f"scale to {most} at most, or raise maxReplicas of hpa/{name}")
-    return _planned(context, workload, scaler, {name: max(wanted, level) for name, level in _levels(workload, scaler).items()})
+    levels = {name: max(wanted, level) for name, level in _levels(workload, scaler).items()}
+    return _planned(context, workload, scaler, levels, resting=resting, told=unseen)
 
 
 def _more(context: ActionContext, workload: Workload, scaler: Object | None) -> int:
@@ -55,13 +61,27 @@ def _more(context: ActionContext, workload: Workload, scaler: Object | None) -> 
     return min(wanted, most) if workload.replicas < most else wanted
 
 
-def _planned(context: ActionContext, workload: Workload, scaler: Object | None, levels: Mapping[str, int]) -> Plan:
-    """levels: the replicas; with an autoscaler its minimum and maximum, which may also be lowered again."""
+def _planned(
+    context: ActionContext,
+    workload: Workload,
+    scaler: Object | None,
+    levels: Mapping[str, int],
+    *,
+    resting: Object | None = None,
+    told: Sequence[str] = (),
+) -> Plan:
+    """levels: the replicas; with an autoscaler its minimum and maximum, which may also be lowered again.
+
+    resting: the autoscaler of a deployment at 0. What made it goes on scaling, KEDA also from 0 and to it.
+    """
     resource, found = (DEPLOYMENTS, workload.found) if scaler is None else (AUTOSCALERS, scaler)
     name = str(found["metadata"]["name"])
     before = _levels(workload, scaler)
     wanted, most = min(levels.values()), before.get("maxReplicas")
     more = wanted - workload.replicas
+    maker = scaler or resting
+    remade = made_again(maker, _changed(levels, before)) if maker is not None else ()
+    lasting = scaler is None or not remade  # an autoscaler that is made has the marks of what makes it, and no others
     raised = (
         f" (and up to {levels['maxReplicas']}: {most} is its maximum)" if most not in (None, levels.get("maxReplicas")) else ""
     )
@@ -81,9 +101,14 @@ def _planned(context: ActionContext, workload: Workload, scaler: Object | None, 
         seconds_until_effect=_SECONDS,
         bound_to=binding(resource, found),
         arguments={"wanted": dict(levels), "before": before, "resource": resource.kind, "name": name},
-        warnings=tuple(_warnings(context, workload, resource, found, wanted)),
+        warnings=(
+            *told,
+            *remade,
+            *(taken_back(resource.kind, found, what="the scaling") if lasting else ()),
+            *_connections(context, workload, wanted),
+        ),
         uses={"replicas": max(_changed(levels, before).values(), default=wanted)},
-        unattended=synced_back(resource.kind, found, what="the scaling"),
+        unattended=(*remade, *(synced_back(resource.kind, found, what="the scaling") if lasting else ())),
     )  # fmt: skip
 
 
@@ -110,12 +135,11 @@ def _command(context: ActionContext, resource: Resource, name: str, levels: Mapp
     return f"kubectl -n {context.namespace} scale deployment/{name} --replicas={levels['replicas']}"
 
 
-def _warnings(context: ActionContext, workload: Workload, resource: Resource, found: Object, wanted: int) -> list[str]:
-    warnings = taken_back(resource.kind, found, what="the scaling")
+def _connections(context: ActionContext, workload: Workload, wanted: int) -> list[str]:
     budget = context.connection_budget()
-    if budget is not None and wanted > workload.replicas:
-        warnings.append(f"the database has {budget} connections for all: see that {wanted} pools fit into them")
-    return warnings
+    if budget is None or wanted <= workload.replicas:
+        return []
+    return [f"the database has {budget} connections for all: see that {wanted} pools fit into them"]
 
 
 def _autoscaler(cluster: Operator, deployment: str) -> Object | None:

@@ -23,7 +23,7 @@ def autoscaling_told(autoscaler: Facts | None) -> list[str]:
         told.append(f"The autoscaler {name} is at its maximum of {most} replicas: more pods need a higher maximum.")
     conditions = {one["type"]: one for one in autoscaler.get("conditions") or ()}
     active, able = conditions.get("ScalingActive", {}), conditions.get("AbleToScale", {})
-    if active.get("status") == "False":
+    if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":  # at 0 replicas it rests, and reads nothing
         why = active.get("message") or active.get("reason")
         told.append(f"The autoscaler {name} does not scale, because it cannot read what it scales by: {why}.")
     if able.get("status") == "False":

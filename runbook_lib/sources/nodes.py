@@ -15,6 +15,27 @@ NODE_COLUMNS = {
     "memory_allocatable_bytes": "number", "cpu_cores": "number", "memory_bytes": "number",
 }  # fmt: skip
 
+# Conditions that name a trouble: the API's, and those of what looks after nodes (node-problem-detector, AKS).
+# Any other may be meant either way (`EtcdIsVoter`, `Schedulable`), so that nothing follows from it.
+_TROUBLES = frozenset(
+    {
+        "NetworkUnavailable",
+        "KernelDeadlock",
+        "ReadonlyFilesystem",
+        "CorruptDockerOverlay2",
+        "CorruptDockerImage",
+        "FilesystemCorruptionProblem",
+        "XfsShutdown",
+        "KubeletUnhealthy",
+        "KubeletProblem",
+        "ContainerRuntimeUnhealthy",
+        "ContainerRuntimeProblem",
+        "DockerHung",
+        "NTPProblem",
+    }
+)
+_TROUBLES_BEGIN, _TROUBLES_END = "Frequent", "Pressure"  # `FrequentKubeletRestart`, `MemoryPressure`
+
 
 def node_rows(nodes: Iterable[Mapping[str, Any]], usage: Iterable[Mapping[str, Any]]) -> Sequence[tuple[Any, ...]]:
     """Nodes as rows of NODE_COLUMNS; `usage` are the nodes of metrics.k8s.io."""
@@ -25,7 +46,7 @@ def node_rows(nodes: Iterable[Mapping[str, Any]], usage: Iterable[Mapping[str, A
 def _row(node: Mapping[str, Any], used: Mapping[str, Any]) -> tuple[Any, ...]:
     status, name = node.get("status") or {}, node["metadata"]["name"]
     conditions = status.get("conditions") or ()
-    wrong = [one for one in conditions if one.get("status") != _expected(str(one.get("type")))]
+    wrong = [one for one in conditions if _is_wrong(str(one.get("type")), one.get("status"))]
     allocatable = status.get("allocatable") or {}
     since = [instant(one.get("lastTransitionTime")) for one in wrong]
     return (
@@ -41,9 +62,12 @@ def _row(node: Mapping[str, Any], used: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _expected(kind: str) -> str:
-    """`Ready`, and what node agents add in its likeness (`KernelReady`), should hold; every other condition names a trouble."""
-    return "True" if kind.endswith("Ready") else "False"
+def _is_wrong(kind: str, status: str | None) -> bool:
+    """`Ready`, and what node agents add in its likeness (`KernelReady`), should hold; what names a trouble should not."""
+    if kind.endswith("Ready"):
+        return status != "True"
+    names_trouble = kind in _TROUBLES or kind.startswith(_TROUBLES_BEGIN) or kind.endswith(_TROUBLES_END)
+    return names_trouble and status != "False"
 
 
 def _told(condition: Mapping[str, Any]) -> str:

@@ -156,7 +156,8 @@ class Cluster:
         self._pod(f"{owner}-next-{len(self.leaving)}", owner, ready)
 
     def _pod(self, name: str, owner: str, state: dict[str, Any]) -> None:
-        references = [{"kind": "ReplicaSet", "name": owner, "uid": "-", "controller": True}]
+        replica_set = self.objects.get(("replicasets", owner), {"metadata": {"uid": "-"}})
+        references = [{"kind": "ReplicaSet", "name": owner, "uid": replica_set["metadata"]["uid"], "controller": True}]
         ready = "True" if "running" in state else "False"
         status = {
             "phase": "Running",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from runbook_lib.actions.container_resources import quality_of_service
+from runbook_lib.actions.container_resources import quality_of_service, requested
 from runbook_lib.actions.guard import propose
 from runbook_lib.actions.resources import SET_RESOURCES
 from runbook_lib.models.plan import Plan, Proposal
@@ -85,6 +85,88 @@ def test_a_request_that_no_node_has_room_for_is_refused(tmp_path: Path, limited:
     assert "node-1 has 0.1 cores" in outcome.text
     del limited.objects["pods", "other"]
     assert planned(tmp_path, api, cpu_request="200m").risk == "medium"
+
+
+POOL = {"labels": {"karpenter.sh/nodepool": "default"}}
+AWAITED = "each new pod waits for a new node"
+
+
+def node(cluster: Cluster, name: str = "node-1", *, ready: str = "True", **fields: Any) -> None:
+    conditions = [{"type": "Ready", "status": ready}]
+    status = {"allocatable": {"cpu": "2", "memory": "4Gi"}, "conditions": conditions}
+    cluster.put("nodes", name, **({"status": status, "spec": {}} | fields))
+
+
+@pytest.mark.parametrize(
+    "dead",
+    [
+        {"ready": "Unknown"},
+        {"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}},
+        {"spec": {"unschedulable": True}},
+    ],
+)
+def test_a_node_that_takes_no_pod_is_no_room(tmp_path: Path, limited: Cluster, api: ApiClient, dead: dict[str, Any]) -> None:
+    node(limited, **dead)
+    outcome = proposed(tmp_path, api, cpu_request="200m").outcome
+    assert outcome.status == "refused"
+    assert "no node takes such a pod" in outcome.text
+
+
+def test_the_templates_tolerations_and_its_node_selector_are_heeded(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    spec = limited.objects["deployments", "orders"]["spec"]["template"]["spec"]
+    spec["nodeSelector"] = {"disk": "ssd"}
+    assert "no node takes such a pod" in proposed(tmp_path, api, cpu_request="200m").outcome.text
+    taints = [{"key": "team", "value": "shop", "effect": "NoExecute"}, {"key": "soft", "effect": "PreferNoSchedule"}]
+    node(limited, spec={"taints": taints}, metadata={"labels": {"disk": "ssd", "zone": "a"}})
+    assert "no node takes such a pod" in proposed(tmp_path, api, cpu_request="200m").outcome.text
+    for toleration in ({"key": "team", "value": "shop"}, {"operator": "Exists"}, {"key": "team", "operator": "Exists"}):
+        spec["tolerations"] = [toleration]
+        assert planned(tmp_path, api, cpu_request="200m").risk == "medium"
+    for toleration in ({"key": "team", "value": "web"}, {"key": "team", "value": "shop", "effect": "NoSchedule"}):
+        spec["tolerations"] = [toleration]
+        assert proposed(tmp_path, api, cpu_request="200m").outcome.status == "refused"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [POOL, {"annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "false"}}],
+)
+def test_where_nodes_are_made_for_pods_that_find_none_the_wait_is_told(
+    tmp_path: Path, limited: Cluster, api: ApiClient, metadata: dict[str, Any]
+) -> None:
+    node(limited, metadata=metadata)
+    assert not any(AWAITED in warning for warning in planned(tmp_path, api, cpu_request="200m").warnings)
+    limited.put("pods", "other", spec={"nodeName": "node-1", "containers": [{"resources": {"requests": {"cpu": "1900m"}}}]})
+    told = f"no node has room for such a pod (node-1 has 0.1 cores and 4096Mi left to ask for): {AWAITED}"
+    assert any(warning.startswith(told) for warning in planned(tmp_path, api, cpu_request="200m").warnings)
+    node(limited, metadata=metadata, ready="Unknown")  # the only one is dead: one like it will come
+    assert any(AWAITED in warning for warning in planned(tmp_path, api, cpu_request="200m").warnings)
+
+
+def test_a_pod_that_is_larger_than_any_node_waits_for_ever_and_is_refused(
+    tmp_path: Path, limited: Cluster, api: ApiClient
+) -> None:
+    node(limited, metadata=POOL, status={"allocatable": {"cpu": "150m", "memory": "4Gi"}})
+    assert proposed(tmp_path, api, cpu_request="200m").outcome.status == "refused"
+
+
+def test_of_a_pool_that_is_scaled_to_none_a_node_may_come(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    limited.objects["deployments", "orders"]["spec"]["template"]["spec"]["nodeSelector"] = {"pool": "shop"}
+    node(limited, metadata=POOL)
+    assert any(AWAITED in warning for warning in planned(tmp_path, api, cpu_request="200m").warnings)
+
+
+def test_a_pod_asks_for_what_its_sidecars_its_largest_init_container_and_its_runtime_need() -> None:
+    def asking(cpu: str, **fields: Any) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": cpu}}, **fields}
+
+    spec: dict[str, Any] = {"containers": [asking("100m"), asking("200m")]}
+    assert requested(spec)["cpu"] == pytest.approx(0.3)
+    assert requested(spec, instead={0: {"limits": {"cpu": "1"}}})["cpu"] == pytest.approx(1.2)
+    spec["initContainers"] = [asking("50m"), asking("2", restartPolicy="Always"), asking("250m")]
+    assert requested(spec)["cpu"] == pytest.approx(2.3)
+    spec["initContainers"].append(asking("1"))
+    assert requested(spec | {"overhead": {"cpu": "250m"}})["cpu"] == pytest.approx(3.25)
 
 
 def test_who_may_not_see_the_nodes_is_told_that_room_is_not_known(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:

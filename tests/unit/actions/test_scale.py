@@ -138,6 +138,50 @@ def test_what_the_autoscaler_still_allows_is_enough_and_its_maximum_uses_nothing
     assert plan.uses == {"replicas": 5}
 
 
+@pytest.fixture
+def keda(scaler: dict[str, Any]) -> dict[str, Any]:
+    """The autoscaler as KEDA makes it of a ScaledObject, whose labels it copies."""
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "orders-lag", "uid": "keda-1", "controller": True}
+    labels = {"app.kubernetes.io/managed-by": "keda-operator", "argocd.argoproj.io/instance": "shop"}
+    scaler["metadata"] |= {"ownerReferences": [owner], "labels": labels}
+    return scaler
+
+
+MADE = "hpa/orders is made by scaledobject/orders-lag, which takes the scaling back: set its "
+LASTS = '(kubectl -n shop patch scaledobject orders-lag --type=merge -p \'{"spec":{'
+
+
+def test_where_keda_makes_the_autoscaler_what_lasts_is_told_and_nothing_is_done_unattended(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, keda: dict[str, Any]
+) -> None:
+    plan = proposed(tmp_path, api, replicas=5).plan
+    assert plan is not None
+    told = f'{MADE}minReplicaCount {LASTS}"minReplicaCount":5}}}}\')'
+    assert plan.unattended == (told,)
+    assert told in plan.warnings
+    assert not any("Argo CD" in warning or "keda-operator" in warning for warning in plan.warnings)
+    keda["spec"]["maxReplicas"] = 3
+    plan = proposed(tmp_path, api).plan
+    assert plan is not None
+    assert plan.unattended == (
+        f'{MADE}minReplicaCount and maxReplicaCount {LASTS}"minReplicaCount":5,"maxReplicaCount":5}}}}\')',
+    )
+    assert spec(cluster, "horizontalpodautoscalers")["minReplicas"] == 2
+
+
+def test_a_deployment_that_keda_may_have_scaled_to_0_is_raised_by_a_person_only(
+    tmp_path: Path, cluster: Cluster, api: ApiClient, keda: dict[str, Any]
+) -> None:
+    del keda
+    spec(cluster)["replicas"] = 0
+    plan = proposed(tmp_path, api, replicas=2).plan
+    assert plan is not None
+    assert (str(plan.target), plan.after) == ("deployment/orders", "replicas: 2")
+    told = f'{MADE}minReplicaCount {LASTS}"minReplicaCount":2}}}}\')'
+    assert plan.unattended == (told,)
+    assert told in plan.warnings
+
+
 def test_undo_is_refused_when_somebody_scaled_since(tmp_path: Path, cluster: Cluster, api: ApiClient) -> None:
     proposal = proposed(tmp_path, api)
     assert proposal.approve is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runbook_lib.checks.autoscaling import autoscaling_told
 from runbook_lib.models.cause import Verdict
 from runbook_lib.models.finding import Presence
 from runbook_lib.models.frame import Frame, frame
@@ -446,6 +447,12 @@ def test_an_autoscaler_that_can_give_no_more_says_so() -> None:
     assert "at its maximum of 3 replicas" in told
     assert "cannot read what it scales by: no metrics" in told
     assert seen.findings["cpu"].signal("autoscaler_at_maximum").presence is Presence.PRESENT
+
+
+def test_an_autoscaler_that_rests_at_no_replicas_is_not_called_blind() -> None:
+    message = "scaling is disabled since the replica count of the target is zero"
+    resting = {"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled", "message": message}
+    assert autoscaling_told({"name": "shop", "max_replicas": 3, "current_replicas": 0, "conditions": [resting]}) == []
 
 
 def test_a_release_that_burns_cpu_is_the_release() -> None:
