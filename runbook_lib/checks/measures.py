@@ -50,6 +50,6 @@ def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: C
 def _renamed(answer: Frame, expression: Expression) -> Frame:
     """Our column names for the labels of the answer."""
     names = {label: ours for ours, label in expression.labels.items() if label in answer.columns and label != ours}
-    renamed = answer.rename(columns=names)
+    renamed = Frame(answer.rename(columns=names))  # a frame that is made of another one has none of its attrs
     renamed.attrs.update(answer.attrs)
-    return Frame(renamed)
+    return renamed
