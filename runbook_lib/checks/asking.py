@@ -10,6 +10,7 @@ from typing import Any
 
 from runbook_lib.errors import SourceError
 from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.frame import Frame
 from runbook_lib.sources.interface import Source
 
 _RESERVE_SECONDS = 0.5  # left of a check's deadline for making the finding, but never more than a quarter of it
@@ -34,6 +35,12 @@ class Answers:
     def get(self, name: str) -> Any:
         """The answer, or None when its source was sick."""
         return self.values.get(name)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the frames may lack, in the words of their sources, once each: a store behind Prometheus that does not answer."""
+        frames = (value for value in self.values.values() if isinstance(value, Frame))
+        return tuple(dict.fromkeys(str(note) for one in frames for note in one.attrs.get("missing") or ()))
 
     def why_missing(self, name: str) -> str:
         """Why a question has no answer, in words."""

@@ -43,7 +43,7 @@ def availability(context: CheckContext) -> Finding:
         command=_command(context),
         tables=(("Availability", _table(views)),),
         figure=_figure(lines, summary),
-        notes=_notes(answers),
+        notes=(*_notes(answers), *answers.warnings),
         signals=(_signal(context, views, away, episode, answers), _silent(context, silence, answers)),
         sources=answers.sources,
     )

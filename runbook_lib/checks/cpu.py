@@ -67,7 +67,11 @@ def cpu(context: CheckContext) -> Finding:
         command=f"kubectl -n {context.namespace} top pods -l {context.selector} --containers",
         tables=(("CPU of each pod", _table(pods)),) if pods else (),
         figure=_figure(used, pods, summary),
-        notes=(*_reason(pods, used, answers.get("request_rate")), *autoscaling_told(answers.get("autoscaler"))),
+        notes=(
+            *_reason(pods, used, answers.get("request_rate")),
+            *autoscaling_told(answers.get("autoscaler")),
+            *answers.warnings,
+        ),
         signals=(_short_signal(pods, answers), _throttled_signal(pods, answers), autoscaler_signal(answers)),
         sources=answers.sources,
     )

@@ -69,6 +69,7 @@ def downstream_health(context: CheckContext) -> Finding:
         tables=(("Downstream services", _table(seen)),) if seen else (),
         figure=_figure(calls.get("errors", {}), summary),
         signals=tuple(signal for one in seen for signal in _signals(one, answers)) or _no_dependencies(),
+        notes=answers.warnings,
         sources=answers.sources,
     )
 

@@ -53,6 +53,7 @@ def error_ratio(context: CheckContext) -> Finding:
         )
         if len(series)
         else None,
+        notes=answers.warnings,
         signals=(
             Signal(name="errors_high", presence=Presence.ABSENT, text=summary, value=level.value, unit="ratio")
             if few
@@ -106,7 +107,7 @@ def error_breakdown(context: CheckContext) -> Finding:
         command=by_status.command,
         tables=tuple(tables),
         figure=LineFigure(title=summary, unit="requests/s", frame=long(largest(parts, 8), unit="requests/s")) if parts else None,
-        notes=tuple(note for note in (_uneven(pods, "pod"), _uneven(versions, "version")) if note),
+        notes=(*(note for note in (_uneven(pods, "pod"), _uneven(versions, "version")) if note), *answers.warnings),
         signals=(_version_signal(versions, answers),),
         sources=answers.sources,
     )

@@ -50,6 +50,7 @@ def key_metrics(context: CheckContext) -> Finding:
         status=_status(rows, unknown),
         command=answers.get("errors").command if answers.get("errors") is not None else "",
         tables=(("Key metrics now", _table(rows)),),
+        notes=answers.warnings,
         sources=answers.sources,
     )
 

@@ -56,7 +56,7 @@ def latency(context: CheckContext) -> Finding:
         command=answer.command,
         tables=(("Response time", _table(parts, level, answers.get("rate"))),),
         figure=_figure(summary, parts, level),
-        notes=(*_notes(context), *_end_note(context, [level.series])),
+        notes=(*_notes(context), *_end_note(context, [level.series]), *answers.warnings),
         signals=(
             level.signal(
                 "latency_high",
@@ -101,7 +101,7 @@ def latency_breakdown(context: CheckContext) -> Finding:
         command=answers.get(part).command,
         tables=tuple((f"p95 by {name}", ranking(amounts, name, "p95 seconds")) for name, amounts in by.items() if amounts),
         figure=LineFigure(title=summary, unit="seconds", frame=long(largest(parts, 8), unit="seconds")),
-        notes=(*(note for note in notes if note), *_end_note(context, parts.values())),
+        notes=(*(note for note in notes if note), *_end_note(context, parts.values()), *answers.warnings),
         signals=(_version_signal(context, by["version"], answers),),
         sources=answers.sources,
     )

@@ -52,7 +52,7 @@ def memory_trend(context: CheckContext) -> Finding:
         command=f"kubectl -n {context.namespace} top pods -l {context.selector} --containers",
         tables=(("Memory of each pod", _table(pods)), *_versions(pods)) if pods else (),
         figure=_figure(parts, pods, summary),
-        notes=_notes(pods, answers),
+        notes=(*_notes(pods, answers), *answers.warnings),
         signals=memory_signals(context, pods, answers),
         sources=answers.sources,
     )

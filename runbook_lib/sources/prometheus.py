@@ -48,7 +48,8 @@ class PrometheusMetrics:
     """One Prometheus; see `Metrics` in interface.py for what each method answers.
 
     Nothing is opened before the first question. `attrs["notes"]` of a frame has the warnings of Prometheus. A query that it
-    cannot parse raises UsageError with Prometheus' own words.
+    cannot parse raises UsageError with Prometheus' own words; one that finds nothing while a store behind it does not answer
+    raises SourceAnswerInvalid, since what is missing there is not known to be missing.
     """
 
     name = _NAME
@@ -156,7 +157,10 @@ class PrometheusMetrics:
         """A query by the client's session, decoded here: the client's own frame takes twice as long, and loses warnings."""
         client, url = self._open()
         reader = AnswerReader()
-        return reader.answer(client._session.read(f"{url}/api/v1/{kind}", params, arriving=reader.more))
+        answer = reader.answer(client._session.read(f"{url}/api/v1/{kind}", params, arriving=reader.more))
+        if answer.missing and not answer.series:
+            raise SourceAnswerInvalid(_NAME, f"nothing was found, and not all was asked: {'; '.join(answer.missing)}")
+        return answer
 
     def _address(self) -> str:
         """The address for people; without the credentials that may stand in it."""

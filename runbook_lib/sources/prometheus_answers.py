@@ -23,6 +23,7 @@ __all__ = ["Answer", "AnswerReader", "Series", "decode", "to_frame"]
 _NAME = "prometheus"
 _SAMPLES, _END, _METRIC = b'"values":[[', b"]]", b'{"metric":'
 _NOT_NUMBERS = b'[]"'
+_OF_THE_QUERY = ("PromQL warning", "PromQL info")
 _PIECE_BYTES = 2**19  # some ten series of a day, minute by minute
 
 
@@ -37,10 +38,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decoded answer, and what Prometheus warned of."""
+    """A decoded answer, and what Prometheus warned of. `missing`: the warnings that it did not reach all that it asks itself."""
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class AnswerReader:
@@ -71,7 +73,7 @@ class AnswerReader:
         """The answer, now that all has come in. Raises SourceAnswerInvalid when it is none."""
         self._take(body)
         rest = _shell(body, self._read) if self._usual and self._series else None
-        return _decode_json(bytes(body)) if rest is None else Answer(tuple(self._series), _warnings(rest))
+        return _decode_json(bytes(body)) if rest is None else Answer(tuple(self._series), _warnings(rest), missing(rest))
 
     def _next(self, body: bytes | bytearray) -> Series | None:
         begin = body.find(_SAMPLES, self._read)
@@ -120,7 +122,7 @@ def _decode_json(body: bytes) -> Answer:
         said = answer.get("error") if isinstance(answer, dict) else None
         raise SourceAnswerInvalid(_NAME, f"the answer is not a success: {said or _beginning(body)}")
     try:
-        return Answer(tuple(_series(answer["data"])), (*_warnings(answer), *_native(answer["data"])))
+        return Answer(tuple(_series(answer["data"])), (*_warnings(answer), *_native(answer["data"])), missing(answer))
     except (KeyError, TypeError, ValueError) as error:
         raise SourceAnswerInvalid(_NAME, f"the answer has another shape than a query's: {_beginning(body)}") from error
 
@@ -151,6 +153,11 @@ def _warnings(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(text) for key in ("warnings", "infos") for text in answer.get(key) or ())
 
 
+def missing(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The warnings of Thanos and Mimir that a store did not answer. Prometheus' own word on the query says nothing of that."""
+    return tuple(str(text) for text in answer.get("warnings") or () if not str(text).startswith(_OF_THE_QUERY))
+
+
 def _beginning(body: bytes) -> str:
     text = body[:80].decode("utf-8", errors="replace").strip()
     return repr(text) if text else "empty"
@@ -167,7 +174,7 @@ def to_frame(answer: Answer, *, query: str, command: str) -> Frame:
         columns[f"label_{label}" if label in ("time", "value") else label] = each.take(which)
     columns["value"] = np.concatenate([one.values for one in answer.series]) if answer.series else np.empty(0)
     built = frame(columns, source=_NAME, query=query, command=command)
-    built.attrs["notes"] = list(answer.warnings)
+    built.attrs |= {"notes": list(answer.warnings), "missing": list(answer.missing)}
     return built
 
 

@@ -171,6 +171,24 @@ def test_the_bearer_token_is_sent_and_netrc_does_not_replace_it(monkeypatch, tmp
         assert "s3cret" not in source.range("up", window=HOUR).command
 
 
+def test_nothing_found_while_a_store_does_not_answer_is_not_known():
+    told = pytest.raises(SourceAnswerInvalid, match="not all was asked: store-1 is down")
+    with answering(Reply(body([], warnings=["store-1 is down"]))) as server, told:
+        metrics(server.url).range("up", window=HOUR)
+
+
+def test_what_is_found_while_a_store_does_not_answer_is_shown_with_the_warning():
+    some = [{"metric": {"pod": "a"}, "values": [[END.timestamp(), "1"]]}]
+    with answering(Reply(body(some, warnings=["store-1 is down"]))) as server:
+        assert metrics(server.url).range("up", window=HOUR).attrs["notes"] == ["store-1 is down"]
+
+
+@pytest.mark.parametrize("more", [{"warnings": ["PromQL warning: mixed histograms"]}, {"infos": ["PromQL info: no counter"]}])
+def test_a_word_on_the_query_leaves_an_empty_answer_what_it_is(more):
+    with answering(Reply(body([], **more))) as server:
+        assert metrics(server.url).range("up", window=HOUR).empty
+
+
 def test_a_user_and_a_password_are_sent(monkeypatch):
     monkeypatch.setenv("PASSWORD", "pa:ss")
     with answering(ONE) as server:
