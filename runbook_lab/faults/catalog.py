@@ -41,8 +41,8 @@ def _nothing(_: random.Random, __: float) -> tuple[str, tuple[Step, ...]]:
     return "nothing is wrong", ()
 
 
-def _closed_by(draw: Drawing, policy: str) -> Kind:
-    return Kind(draw, _DOWN, "network_partition", "delete_network_policy", policy)
+def _closed_by(draw: Drawing, policy: str, runbook: str = _DOWN) -> Kind:
+    return Kind(draw, runbook, "network_partition", "delete_network_policy", policy)
 
 
 FAULTS: dict[str, FaultType] = {
@@ -91,11 +91,13 @@ FAULTS: dict[str, FaultType] = {
         },
     ),
     "network_partition": FaultType(
-        "requests do not reach orders, whose pods are well",
+        "requests do not reach orders, or orders not what it calls, while the pods are well",
         {
             "selector": Kind(network.draw_selector, _DOWN, "network_partition", "fix_service_selector"),
             "ingress_policy": _closed_by(network.draw_ingress_policy, network.INGRESS_POLICY),
             "egress_policy": _closed_by(network.draw_egress_policy, network.EGRESS_POLICY),
+            "database_policy": _closed_by(network.draw_database_policy, network.DATABASE_POLICY, _ERRORS),
+            "payments_policy": _closed_by(network.draw_payments_policy, network.PAYMENTS_POLICY, _ERRORS),
         },
     ),
     "memory_leak_slow": FaultType(

@@ -14,6 +14,7 @@ from runbook_lab.faults.declaration import Create, Patch, SlowLinks, Step
 _NAME = "orders"
 _MORE_LABELS = ({"tier": "web"}, {"track": "stable"}, {"app.kubernetes.io/part-of": "checkout"})
 INGRESS_POLICY, EGRESS_POLICY = "orders-ingress", "orders-egress"
+DATABASE_POLICY, PAYMENTS_POLICY = "postgres-ingress", "payments-ingress"
 # Those whom the author of the policy had in mind: the gateway that is to come, a namespace for monitoring, nobody yet.
 _ADMITTED: tuple[list[dict[str, Any]], ...] = (
     [{"from": [{"podSelector": {"matchLabels": {"app": "gateway"}}}]}],
@@ -49,6 +50,22 @@ def draw_egress_policy(chance: random.Random, _: float) -> tuple[str, tuple[Step
     return f"network policy {EGRESS_POLICY} lets orders reach all that it needs but its database", (_policy(EGRESS_POLICY, spec),)
 
 
+def draw_database_policy(chance: random.Random, _: float) -> tuple[str, tuple[Step, ...]]:
+    """A policy of the database's owners that has all in mind but orders."""
+    return _of_the_called("postgres", DATABASE_POLICY, ("backup", "reporting"), chance)
+
+
+def draw_payments_policy(chance: random.Random, _: float) -> tuple[str, tuple[Step, ...]]:
+    """A policy of the owners of payments that has all in mind but orders."""
+    return _of_the_called("payments", PAYMENTS_POLICY, ("checkout", "backoffice"), chance)
+
+
+def _of_the_called(app: str, policy: str, admitted: tuple[str, str], chance: random.Random) -> tuple[str, tuple[Step, ...]]:
+    callers = [{"podSelector": {"matchLabels": {"app": name}}} for name in chance.sample(admitted, chance.choice((1, 2)))]
+    spec = {"policyTypes": ["Ingress"], "ingress": [{"from": callers}]}
+    return f"network policy {policy} keeps orders out of {app}", (_policy(policy, spec, app),)
+
+
 def draw_delay(chance: random.Random, intensity: float) -> tuple[str, tuple[Step, ...]]:
     """Slow interfaces of two pods of orders, or of all."""
     seconds = round(_LEAST_SECONDS + _MORE_SECONDS * intensity, 3)
@@ -57,7 +74,7 @@ def draw_delay(chance: random.Random, intensity: float) -> tuple[str, tuple[Step
     return text, (SlowLinks(_NAME, pods, Link(delay_seconds=seconds, jitter_seconds=round(seconds * _JITTER, 3))),)
 
 
-def _policy(name: str, spec: dict[str, Any]) -> Create:
-    selector = {"podSelector": {"matchLabels": {"app": _NAME}}}
-    metadata = {"name": name, "labels": {"app": _NAME}}
+def _policy(name: str, spec: dict[str, Any], app: str = _NAME) -> Create:
+    selector = {"podSelector": {"matchLabels": {"app": app}}}
+    metadata = {"name": name, "labels": {"app": app}}
     return Create({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": selector | spec})

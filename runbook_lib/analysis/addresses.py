@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from runbook_lib.service.models import Downstream, Service
 
-__all__ = ["CACHE", "Address", "address_of_database", "address_of_downstream", "addresses"]
+__all__ = ["CACHE", "Address", "address_of_cache", "address_of_database", "address_of_downstream", "addresses"]
 
 CACHE = "cache"  # its name among them
 
@@ -40,9 +40,7 @@ class Address:
 def addresses(service: Service, settings: Mapping[str, str]) -> tuple[Address, ...]:
     """Database, cache, queue, downstream and external services, each once; those whose address nobody says are left out."""
     components, dependencies = service.components, service.dependencies
-    found = [address_of_database(service, settings)]
-    if components.cache is not None:
-        found.append(_address(CACHE, components.cache.address or _among(settings, _CACHE)))
+    found = [address_of_database(service, settings), address_of_cache(service, settings)]
     if components.queue is not None:
         found.append(_address("queue", components.queue.address or _among(settings, _QUEUE)))
     found += [address_of_downstream(called, settings) for called in dependencies.downstream]
@@ -60,6 +58,12 @@ def address_of_database(service: Service, settings: Mapping[str, str]) -> Addres
     if database is None:
         return None
     return _address(f"database {database.name}", database.address or _among(settings, _DATABASE))
+
+
+def address_of_cache(service: Service, settings: Mapping[str, str]) -> Address | None:
+    """Where its pods connect to for their cache; None when there is none, or nobody says."""
+    cache = service.components.cache
+    return _address(CACHE, cache.address or _among(settings, _CACHE)) if cache is not None else None
 
 
 def address_of_downstream(called: Downstream, settings: Mapping[str, str]) -> Address | None:

@@ -11,12 +11,20 @@ import yaml
 from runbook_lib.analysis.network_policy import Access, Direction, Passage, Policy, Port, passage, removable
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.checks.policy_ends import DATABASE, End, called_end, calling_end, database_end, own_end
+from runbook_lib.checks.policy_ends import CACHE, DATABASE, End, cache_end, called_end, calling_end, database_end, own_end
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import format_instant
 
 _DNS = End(port=Port(53, "UDP"))
+# Which ways each signal speaks of. Who cannot ask for an address by its name reaches nothing.
+_SIDES = {
+    "policy_denies_clients": ("clients",),
+    "policy_denies_egress": ("dns", "database", "cache", "calls"),
+    "policy_denies_database": ("dns", "database"),
+    "policy_denies_cache": ("dns", "cache"),
+    "policy_denies_calls": ("dns", "calls"),
+}
 _ONLY = (
     "Only NetworkPolicies of networking.k8s.io are judged: Cilium's and Calico's own, and AdminNetworkPolicies, may deny more."
 )
@@ -26,10 +34,12 @@ _ONLY = (
 class _Way:
     """One connection that the service needs, in one direction of one of its ends: the verdict, and what alone would open it.
 
-    mend: what the service file must say for a verdict; empty when there is one, or that would not help.
+    to: what it serves: `clients`, `dns`, `database`, `cache`, `calls`. mend: what the service file must say for a verdict; empty
+    when there is one, or that would not help.
     """
 
     name: str
+    to: str
     passage: Passage
     opens: Policy | None
     mend: str
@@ -46,11 +56,13 @@ class _Way:
 
 
 def network_policies(context: CheckContext) -> Finding:
-    """Do network policies let clients in, and the service out to DNS, its database and the services that it calls?"""
+    """Do network policies let clients in, and the service out to DNS, its database, its cache and the services that it calls?"""
     cluster, dependencies = context.sources.cluster, context.service.dependencies
     questions: dict[str, Callable[[], End | None]] = {"service": partial(own_end, context)}
     if context.service.components.database is not None:
         questions["database"] = partial(database_end, context)
+    if context.service.components.cache is not None:
+        questions["cache"] = partial(cache_end, context)
     questions |= {one.name: partial(called_end, context, one) for one in dependencies.downstream}
     questions |= {one.name: partial(calling_end, cluster, one) for one in dependencies.upstream}
     answers = ask({name: Question(cluster, call) for name, call in questions.items()}, deadline_seconds=context.deadline_seconds)
@@ -82,40 +94,44 @@ def ways_in(context: CheckContext) -> str:
 
 def _ways(context: CheckContext, answers: Answers) -> list[_Way]:
     own: End = answers.get("service")
+    name, components = context.service.name, context.service.components
     ways = _clients(context, own, answers)
-    ways.append(_way(f"{context.service.name} → DNS", "egress", own, _DNS, at=_DNS))
-    if context.service.components.database is not None:
-        ways += _both(own, answers.get("database") or End(mend=DATABASE), f"{context.service.name} → the database")
+    ways.append(_way(f"{name} → DNS", "dns", "egress", own, _DNS, at=_DNS))
+    if components.database is not None:
+        ways += _both(own, answers.get("database") or End(mend=DATABASE), f"{name} → the database", "database")
+    if components.cache is not None:
+        ways += _both(own, answers.get("cache") or End(mend=CACHE), f"{name} → the cache", "cache")
     for downstream in context.service.dependencies.downstream:
         if (called := answers.get(downstream.name)) is not None:
-            ways += _both(own, called, f"{context.service.name} → {downstream.name}")
+            ways += _both(own, called, f"{name} → {downstream.name}", "calls")
     return ways
 
 
 def _clients(context: CheckContext, own: End, answers: Answers) -> list[_Way]:
     """The way in: for anybody, and for each of those who are known to call."""
     name = context.service.name
-    ways = [_way(f"clients → {name}", "ingress", own, End(), at=own)]
+    ways = [_way(f"clients → {name}", "clients", "ingress", own, End(), at=own)]
     for upstream in context.service.dependencies.upstream:
         if (client := answers.get(upstream.name)) is not None:
-            ways += _both(client, own, f"{upstream.name} → {name}")
+            ways += _both(client, own, f"{upstream.name} → {name}", "clients")
     return ways
 
 
-def _both(source: End, target: End, name: str) -> list[_Way]:
+def _both(source: End, target: End, name: str, to: str) -> list[_Way]:
     """Out of the source and into the target; to what runs elsewhere, only the way out can be judged."""
-    out = _way(name, "egress", source, target, at=target)
-    return [out, _way(name, "ingress", target, source, at=target)] if target.peer is not None else [out]
+    out = _way(name, to, "egress", source, target, at=target)
+    return [out, _way(name, to, "ingress", target, source, at=target)] if target.peer is not None else [out]
 
 
-def _way(name: str, direction: Direction, judged: End, other: End, *, at: End) -> _Way:
+def _way(name: str, to: str, direction: Direction, judged: End, other: End, *, at: End) -> _Way:
     """at: the end whose port the connection goes to."""
     assert judged.peer is not None  # only ends that have pods are judged
     found = passage(direction, judged.policies, pod=judged.peer, other=other.peer, port=at.port)
     denied = found.access is Access.DENIED
     opens = removable(judged.policies, found, pod=judged.peer, other=other.peer, port=at.port) if denied else None
     mend = at.mend if at.port is None and found.access is Access.UNKNOWN else ""
-    return _Way(name=f"{name} ({at.port})" if at.port is not None else name, passage=found, opens=opens, mend=mend)
+    name = f"{name} ({at.port})" if at.port is not None else name
+    return _Way(name=name, to=to, passage=found, opens=opens, mend=mend)
 
 
 def _not_known(way: _Way) -> str:
@@ -175,15 +191,22 @@ def _notes(ways: Sequence[_Way]) -> tuple[str, ...]:
 
 
 def _signals(context: CheckContext, ways: Sequence[_Way], answers: Answers) -> list[Signal]:
-    sides = {
-        "policy_denies_clients": [way for way in ways if not way.name.startswith(f"{context.service.name} →")],
-        "policy_denies_egress": [way for way in ways if way.name.startswith(f"{context.service.name} →")],
-    }
-    found = [_denied(name, matching, context, answers) for name, matching in sides.items()]
+    found = []
+    for name, served in _SIDES.items():
+        unseen = next((why for to in served for why in _unseen(to, context, answers)), "")
+        found.append(_denied(name, [way for way in ways if way.to in served], unseen, context, answers))
     return [*found, _opened_by_one(ways, context, answers)]
 
 
-def _denied(name: str, ways: Sequence[_Way], context: CheckContext, answers: Answers) -> Signal:
+def _unseen(to: str, context: CheckContext, answers: Answers) -> list[str]:
+    """Why the other ends of ways could not be looked at; a way whose end is not known is none that is open."""
+    dependencies = context.service.dependencies
+    callers, called = ([one.name for one in group] for group in (dependencies.upstream, dependencies.downstream))
+    ends = {"clients": callers, "calls": called}.get(to, [to])
+    return [why for end in ends if (why := answers.why_missing(end))]
+
+
+def _denied(name: str, ways: Sequence[_Way], unseen: str, context: CheckContext, answers: Answers) -> Signal:
     if not ways or not context.live:
         why = answers.why_missing("service") or "there are no pods to judge, or a past window is looked at"
         presence = Presence.ABSENT if context.live and not answers.errors else Presence.UNKNOWN
@@ -191,6 +214,8 @@ def _denied(name: str, ways: Sequence[_Way], context: CheckContext, answers: Ans
     denied = [way for way in ways if way.denied]
     if not denied and (unjudged := [way for way in ways if way.mend]):
         return Signal(name=name, presence=Presence.UNKNOWN, text=_not_known(unjudged[0]))
+    if not denied and unseen:
+        return Signal(name=name, presence=Presence.UNKNOWN, text=f"not all network policies could be looked at: {unseen}")
     if not denied:
         return Signal(name=name, presence=Presence.ABSENT, text="no network policy denies a connection that the service needs")
     newest = denied[0].newest

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from runbook_lib.analysis.addresses import Address, address_of_database, address_of_downstream
+from runbook_lib.analysis.addresses import Address, address_of_cache, address_of_database, address_of_downstream
 from runbook_lib.analysis.network_policy import Peer, Policy, Port
 from runbook_lib.analysis.pod_troubles import serving
 from runbook_lib.checks.connecting import settings
@@ -20,10 +20,10 @@ from runbook_lib.models.selectors import selector_text
 from runbook_lib.service.models import Downstream, Upstream
 from runbook_lib.sources.interface import Cluster
 
-__all__ = ["DATABASE", "End", "called_end", "calling_end", "database_end", "own_end"]
+__all__ = ["CACHE", "DATABASE", "End", "cache_end", "called_end", "calling_end", "database_end", "own_end"]
 
-DATABASE = "components.database.address"
-"""What the service file says of the database's port."""
+DATABASE, CACHE = "components.database.address", "components.cache.address"
+"""What the service file says of the ports of the database and of the cache."""
 
 _Pod = Mapping[Any, Any]
 _Service = Mapping[str, Any]
@@ -70,6 +70,15 @@ def database_end(context: CheckContext) -> End:
     port = Port(address.port) if address is not None else None
     pod = _pod(cluster, database.selector) if database is not None and database.selector else None
     return _end(cluster, name, pod, port, DATABASE) if pod is not None else End(port=port, mend=DATABASE)
+
+
+def cache_end(context: CheckContext) -> End:
+    """The cache's pods where a Service of the namespace leads to them, or where it is instead. Raises SourceError."""
+    cluster, cache = context.sources.cluster, context.service.components.cache
+    address = address_of_cache(context.service, settings(context) if cache is not None and cache.address is None else {})
+    if address is not None and (found := _at(cluster, "the cache", address, CACHE)) is not None:
+        return found
+    return End(port=Port(address.port) if address is not None else None, mend=CACHE)
 
 
 def called_end(context: CheckContext, called: Downstream) -> End | None:

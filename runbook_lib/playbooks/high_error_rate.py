@@ -10,8 +10,10 @@ from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_sy
 from runbook_lib.checks.key_metrics import key_metrics
 from runbook_lib.checks.logs import error_logs
 from runbook_lib.checks.memory import memory
+from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
+from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_off, network_partition
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
     CONFIGURATION_SHRANK_POOL,
@@ -77,6 +79,12 @@ _NEW_VERSION_FAILS = Conjunction(
     all_of=("rollout_before_onset", "errors_differ_by_version"),
     text="one version fails and the other does not",
 )
+_DATABASE_CUT_OFF = cut_off(
+    "database", "log_database_errors", "log_database_pool_errors", "log_database_statement_errors", "pool_starved"
+)
+_CALLS_CUT_OFF = cut_off("calls", "downstream_calls_failing", "log_downstream_errors")
+_CACHE_CUT_OFF = cut_off("cache", "log_cache_errors")
+_CUT_OFF = (*_DATABASE_CUT_OFF, *_CALLS_CUT_OFF, *_CACHE_CUT_OFF)
 # The pool has no connections, since the database does not let it have any.
 _TURNED_DOWN = ("pool_without_sessions", *(found.name for found in POOL_IS_TURNED_DOWN))
 
@@ -102,6 +110,7 @@ PLAYBOOK = Playbook(
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
         CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
         CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
+        CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
     ),
     conjunctions=(
@@ -119,6 +128,7 @@ PLAYBOOK = Playbook(
         _DIFF_EXPLAINS_CONNECTION_ERRORS,
         _DIFF_EXPLAINS_REFUSALS,
         _NEW_VERSION_FAILS,
+        *_CUT_OFF,
     ),
     causes=(
         CauseRule(
@@ -134,6 +144,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool_errors",)),
                 ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
+                *because_cut_off(_DATABASE_CUT_OFF),
                 ExplainedBy(cause="database_unavailable"),
                 *(ExplainedBy(cause="database_refuses", when=(name,)) for name in _TURNED_DOWN),
                 ExplainedBy(
@@ -162,6 +173,7 @@ PLAYBOOK = Playbook(
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream_errors",)),
+                *because_cut_off(_CALLS_CUT_OFF),
             ),
             remedies=(Remedy(action="open_circuit_breaker"),),
         ),
@@ -214,6 +226,8 @@ PLAYBOOK = Playbook(
             title="Database unavailable",
             mechanism=(("log_database_errors", "database_pods_down"), ("database_unreachable",)),
             onset=("log_database_errors", "log_database_pool_errors", "pool_starved"),
+            # A policy that closes the way to it may close ours as well.
+            explained_by=because_cut_off(_DATABASE_CUT_OFF),
             by_hand=(
                 "bring the database back (runbook service_down looks at its pods); where they are well, look at what lies "
                 "between: address, port, network policies."
@@ -227,6 +241,7 @@ PLAYBOOK = Playbook(
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_refusals",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_connection_errors",)),
+                *because_cut_off(_DATABASE_CUT_OFF),
                 ExplainedBy(cause="database_unavailable"),
                 ExplainedBy(cause="db_pool_exhausted", when=("sessions_blocked",)),
             ),
@@ -244,11 +259,14 @@ PLAYBOOK = Playbook(
             name="cache_unavailable",
             title="Cache unavailable",
             mechanism=(("log_cache_errors",),),
+            explained_by=because_cut_off(_CACHE_CUT_OFF),
             by_hand=WHERE_NO_CACHE_ANSWERS,
             by_hand_when=WHERE_THE_CACHE_REFUSES,
         ),
+        network_partition(*_CUT_OFF),
     ),
     actions=(
+        "delete_network_policy",  # before the pods: new ones need the same ways
         "restart_pods",
         "raise_pool_size",
         "terminate_session",

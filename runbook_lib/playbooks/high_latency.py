@@ -15,12 +15,14 @@ from runbook_lib.checks.latency import latency, latency_breakdown, latency_sympt
 from runbook_lib.checks.logs import error_logs
 from runbook_lib.checks.memory import memory
 from runbook_lib.checks.missing_index import missing_index
+from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.checks.node_pressure import node_pressure
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.checks.statements import statements
 from runbook_lib.checks.table_access import table_access
 from runbook_lib.models.cause import CauseRule, ExplainedBy, Remedy
 from runbook_lib.playbooks.conjunctions.latency import LATENCY_CONJUNCTIONS
+from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_off, network_partition
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
     CONFIGURATION_SHRANK_POOL,
@@ -39,6 +41,10 @@ _BY_A_CHANGE = (
     "lifetime_explains_cache", "diff_explains_cpu", "new_code_burns_cpu", "new_code_brought_statements", "new_version_is_slow",
     "new_code_is_slow",
 )  # fmt: skip
+_DATABASE_CUT_OFF = cut_off("database", "pool_saturated", "log_database_errors", "log_database_pool_errors")
+_CALLS_CUT_OFF = cut_off("calls", "downstream_takes_time", "log_downstream_errors")
+_CACHE_CUT_OFF = cut_off("cache", "cache_misses_high", "log_cache_errors")
+_CUT_OFF = (*_DATABASE_CUT_OFF, *_CALLS_CUT_OFF, *_CACHE_CUT_OFF)
 
 PLAYBOOK = Playbook(
     name="high_latency",
@@ -69,12 +75,13 @@ PLAYBOOK = Playbook(
             run=connectivity,
             needs=("kubernetes", "prometheus"),
         ),
+        CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
         CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
         CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
     ),
-    conjunctions=(DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL, CONFIGURATION_SHRANK_POOL, *LATENCY_CONJUNCTIONS),
+    conjunctions=(DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL, CONFIGURATION_SHRANK_POOL, *LATENCY_CONJUNCTIONS, *_CUT_OFF),
     causes=(
         CauseRule(
             name="lock_contention",
@@ -109,6 +116,7 @@ PLAYBOOK = Playbook(
             mechanism=(("cache_misses_high",),),
             supports=("cache_full", "cache_refuses_writes", "cache_limit_lowered", "cache_expires_early", "log_cache_errors"),
             explained_by=(
+                *because_cut_off(_CACHE_CUT_OFF),
                 ExplainedBy(cause="cache_unavailable"),
                 ExplainedBy(cause="cache_slow"),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
@@ -146,6 +154,7 @@ PLAYBOOK = Playbook(
             onset=("cache_misses_high", "log_cache_errors"),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_cache",)),
+                *because_cut_off(_CACHE_CUT_OFF),
                 ExplainedBy(cause="network_slow", unless=("cache_refuses", "log_cache_refuses")),
             ),
             by_hand=WHERE_NO_CACHE_ANSWERS,
@@ -156,6 +165,7 @@ PLAYBOOK = Playbook(
             title="The cache answers late, or not at all",
             mechanism=(("cache_slow", "late_cache_misses", "late_cache_delays"),),
             supports=("log_cache_errors",),
+            explained_by=because_cut_off(_CACHE_CUT_OFF),
             by_hand=(
                 "the slow log names the command and who sent it (redis-cli slowlog get): stop that sender, or end its "
                 "connection (redis-cli client kill id ...). Where it names none, somebody pauses Redis "
@@ -196,6 +206,7 @@ PLAYBOOK = Playbook(
             onset=("downstream_takes_time",),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_calls",)),
+                *because_cut_off(_CALLS_CUT_OFF),
                 # Who stands still while an answer waits measures a slow answer.
                 ExplainedBy(cause="cpu_exhaustion"),
             ),
@@ -211,6 +222,7 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("rollout_shrank_pool",)),
                 ExplainedBy(cause="bad_deployment", when=("configuration_shrank_pool",)),
+                *because_cut_off(_DATABASE_CUT_OFF),
                 ExplainedBy(cause="lock_contention"),
                 ExplainedBy(cause="slow_statements"),
                 ExplainedBy(cause="cpu_exhaustion", unless=("connections_held_beyond_request",)),
@@ -241,8 +253,10 @@ PLAYBOOK = Playbook(
             lookback_seconds=3600,
             by_hand=WHERE_NO_REVISION_IS_KNOWN,
         ),
+        network_partition(*_CUT_OFF),
     ),
     actions=(
+        "delete_network_policy",  # before the pods: new ones need the same ways
         "cancel_statement",
         "terminate_session",
         "create_index",

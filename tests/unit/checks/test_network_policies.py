@@ -11,7 +11,7 @@ from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
 from runbook_lib.models.frame import Frame
 from runbook_lib.service import Service
-from runbook_lib.testing import FakeCluster, context, fake_sources, pods, policy, service
+from runbook_lib.testing import FakeCluster, Sick, context, fake_sources, pods, policy, service
 
 APPLICATION = {"deployment": "shop", "selector": "app=shop"}
 PROXY = {"name": "http-envoy-prom", "containerPort": 15090, "container": "istio-proxy"}
@@ -137,6 +137,27 @@ def test_a_called_service_is_judged_on_the_port_behind_its_own_service() -> None
     assert look(known, services={"payments": leads_to(8000, 9000)}, **told).status is FindingStatus.NORMAL
     closed = look(known, services={"payments": leads_to(8000, 7000)}, **told)
     assert "denies shop → payments (7000/TCP)" in closed.summary
+
+
+def test_the_cache_is_judged_on_the_port_of_its_address_and_has_a_signal_of_its_own() -> None:
+    cached = {"application": APPLICATION, "cache": {"usage": "products", "address": "redis.example.com:6379"}}
+    known = service(components=cached, dependencies={})
+    out = policy("out", types=["Egress"], egress=[*OUT, to_port(5432)])
+    closed = look(known, policies=out)
+    assert "denies shop → the cache (6379/TCP)" in closed.summary
+    sides = ("policy_denies_cache", "policy_denies_egress", "policy_denies_database", "policy_denies_calls")
+    assert [presence(closed, name) for name in sides] == [Presence.PRESENT, Presence.PRESENT, Presence.ABSENT, Presence.ABSENT]
+    silent = policy("silent", types=["Egress"], egress=[to_port(6379)])
+    told = [presence(look(known, policies=silent), name) for name in sides]
+    assert told == [Presence.PRESENT] * 4  # whoever cannot ask for a name reaches nothing
+
+
+def test_a_called_service_that_could_not_be_looked_at_is_none_whose_way_is_open() -> None:
+    called = {"downstream": [{"name": "payments", "address": "payments:81"}]}
+    known = service(components={"application": APPLICATION}, dependencies=called)
+    seen = look(known, services={"payments": Sick("refused", "forbidden", name="kubernetes")}, policies=WEB)
+    assert presence(seen, "policy_denies_calls") is Presence.UNKNOWN
+    assert presence(seen, "policy_denies_database") is Presence.ABSENT
 
 
 def test_without_a_policy_it_says_of_which_policies_it_speaks() -> None:

@@ -25,6 +25,7 @@ from runbook_lib.testing import (
     line,
     log_lines,
     pods,
+    policy,
     revisions,
     sessions,
     together,
@@ -240,6 +241,37 @@ def wrong_address() -> Told:
     }
 
 
+def closed_to(app: str, *, at: datetime = ONSET - timedelta(seconds=5)) -> FakeCluster:
+    """A policy, written at `at`, that lets nobody but its backup reach the pods of this app."""
+    backup = [{"from": [{"podSelector": {"matchLabels": {"app": "backup"}}}]}]
+    only = policy(f"{app}-backup", at=at, podSelector={"matchLabels": {"app": app}}, ingress=backup)
+    others = {f"app={app}": pods([f"{app}-0"], labels={"app": app})}
+    urls = {name: f"http://{name}:8080" for name in ("payments", "inventory")}
+    settings = {"REDIS_URL": "redis://redis:8080", **{f"{name.upper()}_URL": url for name, url in urls.items()}}
+    return FakeCluster(policies=only, others=others, settings=settings | {"DATABASE_URL": "postgresql://postgres/shop"})
+
+
+def database_cut_off() -> Told:
+    """A policy keeps the pods from the database, which itself is well: it looks like a pool that is full."""
+    return {
+        "metrics": {**errors(ratio=0.9), **full_pool()},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "database": FakeDatabase(sessions=sessions(15, state="idle", state_seconds=700.0)),
+        "cluster": closed_to("postgres"),
+    }
+
+
+def payments_cut_off() -> Told:
+    """A policy keeps the pods from payments, which itself is well: it looks as if that did not answer."""
+    return {**slow_payments(), "cluster": closed_to("payments")}
+
+
+def cache_cut_off() -> Told:
+    """A policy keeps the pods from their cache, without which some requests fail."""
+    timed_out = "GET /products: TimeoutError: Timeout connecting to server redis:8080"
+    return {"metrics": errors(), "logs": FakeLogs(log_lines(timed_out, since=ONSET)), "cluster": closed_to("redis")}
+
+
 def lowered_memory_limit() -> Told:
     """The limit was set below what the pods need, so that they are killed while they warm up."""
     edit = ("containers.shop.resources.limits.memory", "resources", "256Mi", "64Mi")
@@ -276,6 +308,9 @@ FAULTS: Mapping[str, tuple[Any, str]] = {
     "a pool shrunk by the Deployment": (pool_shrunk_by_rollout, "bad_deployment"),
     "a pool shrunk by the config map": (pool_shrunk_by_config_map, "bad_deployment"),
     "a wrong address": (wrong_address, "bad_deployment"),
+    "a policy that keeps the database away": (database_cut_off, "network_partition"),
+    "a policy that keeps a called service away": (payments_cut_off, "network_partition"),
+    "a policy that keeps the cache away": (cache_cut_off, "network_partition"),
     "a lowered memory limit": (lowered_memory_limit, "bad_deployment"),
 }
 

@@ -94,6 +94,34 @@ def test_killed_pods_after_a_lowered_limit_are_the_consequence_of_the_rollout() 
     assert "memory" in seen.cause("bad_deployment").why
 
 
+@pytest.mark.parametrize(
+    ("fault", "consequence", "actions"),
+    [
+        (faults.database_cut_off, "db_pool_exhausted", ("delete_network_policy",)),
+        (faults.payments_cut_off, "downstream_timeout", ("open_circuit_breaker", "delete_network_policy")),
+        (faults.cache_cut_off, "cache_unavailable", ("delete_network_policy",)),
+    ],
+)
+def test_what_a_policy_keeps_the_pods_from_fails_as_its_consequence(
+    fault: Any, consequence: str, actions: tuple[str, ...]
+) -> None:
+    seen = examine(ISSUE, **sources(fault()))
+    assert seen.consequences == {consequence: "network_partition"}
+    cause = seen.cause("network_partition")
+    assert cause.actions == actions
+    assert (cause.subject or "").startswith("networkpolicy/")
+
+
+def test_a_policy_that_closed_the_way_long_ago_is_not_enforced_and_no_cause() -> None:
+    told = {**faults.database_cut_off(), "cluster": faults.closed_to("postgres", at=ONSET - timedelta(days=3))}
+    assert examine(ISSUE, **sources(told)).roots == ["db_pool_exhausted"]
+
+
+def test_a_policy_that_closes_another_way_explains_nothing() -> None:
+    told = {**faults.leaked_connections(), "cluster": faults.closed_to("payments")}
+    assert examine(ISSUE, **sources(told)).roots == ["db_pool_exhausted"]
+
+
 def test_connections_that_wait_for_a_slow_service_in_their_transaction_are_its_consequence() -> None:
     told = faults.slow_payments()
     told["metrics"] |= full_pool(ONSET + timedelta(seconds=20))

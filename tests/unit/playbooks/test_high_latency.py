@@ -35,6 +35,7 @@ from runbook_lib.testing import (
     statistics,
     together,
 )
+from tests.unit.playbooks.faults import closed_to
 
 ISSUE = "high_latency"
 ONSET = ago(10)
@@ -324,6 +325,21 @@ def test_a_cache_that_ceased_to_answer() -> None:
     assert seen.roots == ["cache_misses"]
     assert seen.cause("cache_misses").actions == ("set_eviction_policy",)
     assert "Redis is full" in seen.findings["cache_health"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("app", "measured", "consequence"),
+    [
+        ("redis", {"cache_hit_ratio": line(0.97, 0.0, at=ONSET)}, "cache_misses"),
+        ("postgres", {"pool_in_use": each_pod(1.0, 5.0, at=ONSET), "pool_size": each_pod(5.0)}, "db_pool_exhausted"),
+    ],
+)
+def test_what_a_policy_keeps_the_pods_from_is_late_as_its_consequence(
+    app: str, measured: dict[str, Any], consequence: str
+) -> None:
+    seen = look(slow(**measured), cluster=closed_to(app, at=ONSET - timedelta(seconds=5)))
+    assert (seen.roots, seen.consequences) == (["network_partition"], {consequence: "network_partition"})
+    assert seen.cause("network_partition").actions == ("delete_network_policy",)
 
 
 def test_a_cache_that_answers_most_and_much_less_than_usual() -> None:
