@@ -54,7 +54,7 @@ def _marks(node: Object) -> list[str]:
 def _another_like(node: Object) -> Object:
     """A new node has a name of its own: what asks for this one's, or for its host's, does not find it there."""
     labels = node["metadata"].get("labels") or {}
-    return {"metadata": {"name": "", "labels": labels | {name: "" for name in _NAMES & labels.keys()}}}
+    return {"metadata": {"name": "", "labels": labels | dict.fromkeys(_NAMES & labels.keys(), "")}}
 
 
 def _taints(node: Object) -> list[Object]:
