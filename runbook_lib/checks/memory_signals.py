@@ -22,6 +22,7 @@ WORDS = {
     Kind.LEAK: "grows steadily",
     Kind.LEVELS_OFF: "grows ever more slowly",
     Kind.FOLLOWS_LOAD: "follows the load",
+    Kind.STARTS: "grows as a container that starts",
     Kind.STEADY: "steady",
     Kind.TOO_SHORT: "too young to tell",
 }
