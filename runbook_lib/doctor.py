@@ -106,6 +106,9 @@ class Expressions(Protocol):
     def get(self, name: str) -> Expression | None:
         """The expression of this name, None when the service does not export it."""
 
+    def why_unknown(self, name: str) -> str:
+        """Why it is not known whether the service exports it; empty when that is known."""
+
 
 def examine_service(service: Service) -> Iterator[Examination]:
     """Open the service's sources, look at everything, and close them."""
@@ -273,17 +276,22 @@ def _metrics(service: Service, metrics: Metrics, expressions: Callable[[], Expre
     for name in _SYMPTOM_METRICS:
         there = known.get(name) is not None
         mend = "" if there else f"set instrumentation.preset or .selector, or write it as instrumentation.metrics.{name}"
-        found = "exported" if there else "not exported; without it no symptom can be measured"
+        found = "exported" if there else f"{_absent(known, [name])}; without it no symptom can be measured"
         yield Examination(area="metric", name=name, state="ok" if there else "wrong", found=found, mend=mend)
     for names, what in _FURTHER_METRICS:
         missing = [name for name in names if known.get(name) is None]
         if missing:
             mend = f"instrumentation.metrics.{missing[0]} can name what the service has instead"
-            found = f"{' and '.join(missing)} not exported; the runbooks will not see it"
+            found = f"{' and '.join(missing)} {_absent(known, missing)}; the runbooks will not see it"
             yield Examination(area="metric", name=what, state="note", found=found, mend=mend)
         else:
             yield Examination(area="metric", name=what, state="ok", found="exported")
     yield from _called(service, metrics, known)
+
+
+def _absent(known: Expressions, names: Sequence[str]) -> str:
+    """What is to be said of measures that are not there."""
+    return "not found, while not all of Prometheus answered" if any(map(known.why_unknown, names)) else "not exported"
 
 
 def _called(service: Service, metrics: Metrics, known: Expressions) -> Iterator[Examination]:

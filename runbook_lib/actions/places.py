@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runbook_lib.actions.node_selection import selects
+
 __all__ = ["autoscaled", "meant_for", "takes"]
 
 Object = Mapping[str, Any]
@@ -21,6 +23,7 @@ _MADE = frozenset(
     }
 )
 _MADE_BY = ("cluster-autoscaler.kubernetes.io/", "k8s.io/cluster-autoscaler")
+_NAMES = frozenset({"kubernetes.io/hostname"})
 _STATES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")  # taints that tell of this node now, and of no other
 
 
@@ -29,13 +32,13 @@ def takes(node: Object, pod: Object) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or ()
     if any(one.get("type") == "Ready" and one.get("status") != "True" for one in conditions):
         return False
-    return not (node.get("spec") or {}).get("unschedulable") and _chosen(node, pod) and _tolerated(pod, _taints(node))
+    return not (node.get("spec") or {}).get("unschedulable") and selects(pod, node) and _tolerated(pod, _taints(node))
 
 
 def meant_for(node: Object, pod: Object) -> bool:
     """Whether a new node like this one would take a pod of this spec."""
     lasting = [taint for taint in _taints(node) if not str(taint.get("key")).startswith(_STATES)]
-    return _chosen(node, pod) and _tolerated(pod, lasting)
+    return selects(pod, _another_like(node)) and _tolerated(pod, lasting)
 
 
 def autoscaled(nodes: Iterable[Object]) -> bool:
@@ -48,9 +51,10 @@ def _marks(node: Object) -> list[str]:
     return [*(metadata.get("labels") or ()), *(metadata.get("annotations") or ())]
 
 
-def _chosen(node: Object, pod: Object) -> bool:
+def _another_like(node: Object) -> Object:
+    """A new node has a name of its own: what asks for this one's, or for its host's, does not find it there."""
     labels = node["metadata"].get("labels") or {}
-    return (pod.get("nodeSelector") or {}).items() <= labels.items()
+    return {"metadata": {"name": "", "labels": labels | dict.fromkeys(_NAMES & labels.keys(), "")}}
 
 
 def _taints(node: Object) -> list[Object]:

@@ -17,6 +17,7 @@ from runbook_lib.actions.restart import deployment_target
 from runbook_lib.actions.workload import Workload
 from runbook_lib.errors import SourceError
 from runbook_lib.models.plan import Plan, Refusal, Target
+from runbook_lib.models.units import of_wanted
 
 __all__ = ["SCALE_DEPLOYMENT"]
 
@@ -190,7 +191,9 @@ def _available(cluster: Operator, deployment: str, wanted: int) -> Settling:
     except SourceError as error:
         return Settling(done=False, text=f"deployment/{deployment} cannot be seen: {error.reason}")
     available = int((found.get("status") or {}).get("availableReplicas") or 0)
-    return Settling(done=available >= wanted, text=f"{available} of {wanted} replicas are available")
+    return Settling(
+        done=available >= wanted, text=of_wanted(available, wanted, "replicas are available", one="replica is available")
+    )
 
 
 SCALE_DEPLOYMENT = Action(

@@ -6,7 +6,7 @@ these reasons, goes on until the container is killed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,7 @@ import pandas as pd
 
 from runbook_lib.analysis.trend import Growth, after_bend, between_drops, growth, rising_part
 
-__all__ = ["Course", "Forecast", "Kind", "course_of", "forecast", "judged_together"]
+__all__ = ["Course", "Forecast", "Held", "Kind", "course_of", "forecast", "held_before", "judged_together"]
 
 _MINIMUM_SAMPLES = 12  # a third of them still tells a slope
 # 1 - exp(-t/T) has fallen to 0.6 of its first slope after half of its time constant.
@@ -24,9 +24,12 @@ _SLOWED_RATIO = 0.6
 # What rises in a line spends a third of the way from its first quarter to the top in its last quarter.
 _AT_THE_TOP_RATIO = 0.5
 _LOAD_RISE_RATIO = 0.2  # less than this is how load always sways
+_USUAL_LOAD = 0.75  # quantile of what came before a container was there; lower ones may tell of an outage
 _FOLLOWS = 0.8  # correlation of memory and load, of what time and load together leave to noise
 _ALIKE = 0.5  # correlation from which on memory and load may well have to do with each other
 _WARM_UP = timedelta(minutes=5)  # a younger container grows anyway: what it loads and compiles looks like what it leaks
+_HELD_RATIO = 1.2  # memory that sways by no more is held
+_BEYOND_RATIO = 1.05  # of what was held: a limit is often not far above, and a leak that it ends has come to it
 _OWN_SHARE = 0.6  # of the growth that time alone must explain for it to be a leak; where both rise alike, it is left at load
 
 
@@ -37,7 +40,11 @@ class Kind(StrEnum):
     LEAK = "leak"
     LEVELS_OFF = "levels_off"
     FOLLOWS_LOAD = "follows_load"
+    STARTS = "starts"
     TOO_SHORT = "too_short"
+
+
+_EXPLAINED = (Kind.FOLLOWS_LOAD, Kind.STARTS, Kind.LEVELS_OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +70,37 @@ class Forecast:
     latest: timedelta | None
 
 
-def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, ceiling: float = np.inf) -> Course:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The memory [bytes] that containers which are over held steadily, and until when one of them did."""
+
+    level: float
+    until: datetime
+
+
+def held_before(parts: Iterable[pd.Series]) -> Held | None:
+    """What the service's containers held, from the memory [bytes] of each of its pods over time; None where none that is over
+    held anything for longer than a start takes."""
+    known = [clean for part in parts if len(clean := part.dropna())]
+    latest = max((part.index[-1] for part in known), default=None)
+    over = (between_drops(part)[: None if part.index[-1] < latest else -1] for part in known)
+    ended = [one for stretches in over for one in stretches if one.index[-1] - one.index[0] >= _WARM_UP]
+    spread = [(one.index[-1], *np.quantile(one.to_numpy(), (0.25, 0.95))) for one in ended]
+    steady = [(end, low) for end, low, high in spread if high <= _HELD_RATIO * low]
+    if not steady:
+        return None
+    return Held(float(np.median([low for _, low in steady])), max(end for end, _ in steady).to_pydatetime())
+
+
+def course_of(
+    series: pd.Series, *, load: pd.Series | None, at_least: float, ceiling: float = np.inf, held: Held | None = None
+) -> Course:
     """Judge one container's memory [bytes] over time, against the load of the service (any unit) over the same time.
 
     at_least: the rise in bytes below which growth does not matter. ceiling: bytes above which growth slows because there is no
     room left, so that its slowing says nothing. A saw-tooth of restarts is one course: its last stretch that is long enough
-    counts.
+    counts. Where load only came back with a container, or that is young, the load has not grown: the container starts. So does a
+    young one that never went beyond what those before it held (`held`).
     """
     stretches = between_drops(series)
     falls = max(0, len(stretches) - 1)
@@ -87,7 +119,8 @@ def course_of(series: pd.Series, *, load: pd.Series | None, at_least: float, cei
     kind = _kind(rising, load, ceiling)
     if kind is Kind.LEAK and not falls and load is not None and _warms_up_under_load(series, rising, load):
         return Course(Kind.TOO_SHORT)
-    return Course(kind, last, since, falls)
+    comes_back = load is not None and kind is Kind.FOLLOWS_LOAD and not _load_grew(rising, load, begun=stretches[place].index[0])
+    return Course(Kind.STARTS if comes_back or _is_as_before(stretches[place], series, held) else kind, last, since, falls)
 
 
 def judged_together(courses: Sequence[Course]) -> list[Course]:
@@ -98,7 +131,7 @@ def judged_together(courses: Sequence[Course]) -> list[Course]:
     """
     growing = [course for course in courses if course.growth is not None]
     leaks = [course for course in growing if course.kind is Kind.LEAK]
-    explained = [course for course in growing if course.kind in (Kind.FOLLOWS_LOAD, Kind.LEVELS_OFF)]
+    explained = [course for course in growing if course.kind in _EXPLAINED]
     return [_beside(course, explained) if course in leaks and len(explained) > len(leaks) else course for course in courses]
 
 
@@ -198,6 +231,26 @@ def _follows(rising: pd.Series, load: pd.Series) -> bool:
     alike, at_best = (float(np.corrcoef(memory, other)[0, 1]) for other in (beside, table @ explained))
     own, with_load = np.maximum(explained, 0.0)
     return alike >= max(_ALIKE, _FOLLOWS * at_best) and bool(own < _OWN_SHARE * (own + with_load))
+
+
+def _load_grew(rising: pd.Series, load: pd.Series, *, begun: datetime) -> bool:
+    """Whether the load went beyond what was usual before the container began, and for longer than a start takes: a container that
+    is killed takes its load with it, and gets it back as it grows."""
+    if rising.index[-1] - rising.index[0] < _WARM_UP:
+        return False
+    known = load.dropna()
+    before, beside = known[known.index < begun], known[rising.index[0] : rising.index[-1]]
+    if len(before) < _MINIMUM_SAMPLES or beside.empty:
+        return True  # it was there all the time that is looked at
+    at_last = float(beside.iloc[-max(1, len(beside) // 3) :].median())
+    return at_last >= (1 + _LOAD_RISE_RATIO) * float(before.quantile(_USUAL_LOAD))
+
+
+def _is_as_before(stretch: pd.Series, series: pd.Series, held: Held | None) -> bool:
+    """Whether a young container, and those that were killed before it, came to no more than what was held until these began."""
+    if held is None or stretch.index[-1] - stretch.index[0] >= _WARM_UP or stretch.index[0] < held.until - _WARM_UP:
+        return False
+    return float(series[series.index >= held.until - _WARM_UP].max()) <= _BEYOND_RATIO * held.level
 
 
 def _warms_up_under_load(series: pd.Series, rising: pd.Series, load: pd.Series) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runbook_lib.errors import SourceError
-from runbook_lib.models.finding import SourceStatus
+from runbook_lib.models.finding import Presence, Signal, SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.sources.interface import Source
 
@@ -39,13 +39,26 @@ class Answers:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the frames may lack, in the words of their sources, once each: a store behind Prometheus that does not answer."""
-        frames = (value for value in self.values.values() if isinstance(value, Frame))
-        return tuple(dict.fromkeys(str(note) for one in frames for note in one.attrs.get("missing") or ()))
+        return self.lacking(*self.values)
+
+    def lacking(self, *names: str) -> tuple[str, ...]:
+        """The same of some of the answers only."""
+        frames = (value for name in names if isinstance(value := self.values.get(name), Frame))
+        return tuple(dict.fromkeys(str(note) for one in frames for note in one.attrs.get("unanswered") or ()))
 
     def why_missing(self, name: str) -> str:
         """Why a question has no answer, in words."""
         status = self.errors.get(name)
         return f"{status.name} {status.status.replace('_', ' ')}: {status.error}" if status else ""
+
+
+def as_far_as_answered(signal: Signal, answers: Answers, *names: str) -> Signal:
+    """The signal, from the answers of these names; what is absent from answers in part is not known to be absent."""
+    lacking = answers.lacking(*names)
+    if signal.presence is not Presence.ABSENT or not lacking:
+        return signal
+    text = f"{signal.text}, and not all was asked: {'; '.join(lacking)}"
+    return replace(signal, presence=Presence.UNKNOWN, text=text)
 
 
 def ask(questions: Mapping[str, Question], *, deadline_seconds: float) -> Answers:

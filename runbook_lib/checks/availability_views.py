@@ -11,8 +11,9 @@ import pandas as pd
 
 from runbook_lib.checks.asking import Answers
 from runbook_lib.checks.context import CheckContext
-from runbook_lib.checks.pods import staying, wanted_pods
+from runbook_lib.checks.pods import ready_of, staying, wanted_pods
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.units import of_wanted
 from runbook_lib.sources.interface import HttpAnswer
 
 __all__ = ["DOWN_RATIO", "View", "confirmed_silent", "is_quiet", "views_of"]
@@ -37,7 +38,7 @@ def views_of(
     context: CheckContext, answers: Answers, lines: Mapping[str, pd.Series], silence: pd.Series | None
 ) -> tuple[View, ...]:
     """Look in all ways. lines: what is away over time (see `availability`); silence: 1 where no requests arrived."""
-    wanted = wanted_pods(context, answers.get("pods"), answers.get("deployment"))
+    wanted = wanted_pods(context, staying(answers.get("pods")), answers.get("deployment"))
     return (
         _pods_view(context, answers, lines, wanted),
         _endpoints_view(context, answers, wanted),
@@ -52,7 +53,7 @@ def _pods_view(context: CheckContext, answers: Answers, lines: Mapping[str, pd.S
     if pods is not None and context.live:
         ready = int(pods["ready"].sum()) if len(pods) else 0
         since = _unready_since(pods, answers.get("deployment"))
-        return View("pods", _share(wanted - ready, wanted), f"{ready} of {wanted} pods are ready", since)
+        return View("pods", _share(wanted - ready, wanted), ready_of(ready, wanted), since)
     line = lines.get("pods not ready")
     if line is None:
         return View("pods", None, f"not known: {answers.why_missing('pods') or answers.why_missing('ready')}")
@@ -75,13 +76,20 @@ def _endpoints_view(context: CheckContext, answers: Answers, wanted: int) -> Vie
     if endpoints is None or not context.live:
         why = answers.why_missing("endpoints") or ("a past window is looked at" if name else "the service file names no Service")
         return View("endpoints", None, f"not known: {why}")
-    ready = len({pod or address for pod, address, well in zip(*_behind(endpoints), strict=True) if well})
-    text = f"service {name} leads to {ready} of {wanted} pods"
+    leaving = _leaving(answers.get("pods"))
+    ready = len({pod or at for pod, at, well in zip(*_behind(endpoints), strict=True) if well and pod not in leaving})
+    text = f"service {name} leads to {of_wanted(ready, wanted, 'pods', one='pod')}"
     return View("endpoints", _share(wanted - ready, wanted), text, endpoints.attrs.get("changed_at"))
 
 
 def _behind(endpoints: Frame) -> tuple[pd.Series, pd.Series, pd.Series]:
     return endpoints["pod"], endpoints["address"], endpoints["ready"]
+
+
+def _leaving(pods: Frame | None) -> set[str]:
+    """The pods that end: the endpoints tell of that a little later, or never (publishNotReadyAddresses)."""
+    there = staying(pods)
+    return set() if pods is None or there is None else set(pods["pod"]) - set(there["pod"])
 
 
 def _requests_view(context: CheckContext, lines: Mapping[str, pd.Series], silence: pd.Series | None) -> View:

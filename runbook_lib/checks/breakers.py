@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from runbook_lib.analysis.series import split
-from runbook_lib.checks.asking import Question, ask
+from runbook_lib.checks.asking import Question, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
@@ -42,6 +42,7 @@ def circuit_breakers(context: CheckContext) -> Finding:
     else:
         summary, status = "All circuit breakers are closed: every call goes through.", FindingStatus.INFO
     presence = Presence.UNKNOWN if not known else Presence.PRESENT if opened else Presence.ABSENT
+    signal = Signal(name="breaker_open", presence=presence, text=summary.rstrip("."), subject=", ".join(opened) or None)
     rows = [(name, state) for name, state in sorted(states.items())] or [(name, "open") for name in opened]
     return Finding(
         name="circuit_breakers",
@@ -50,7 +51,8 @@ def circuit_breakers(context: CheckContext) -> Finding:
         status=status,
         command="; ".join(f"curl -s {base}{path}" for path in sorted(paths)) if base else "",
         tables=(("Circuit breakers", frame(rows, columns=["breaker", "state"])),) if rows else (),
-        signals=(Signal(name="breaker_open", presence=presence, text=summary.rstrip("."), subject=", ".join(opened) or None),),
+        notes=answers.warnings,
+        signals=(as_far_as_answered(signal, answers, "metric"),),
         sources=answers.sources,
     )
 

@@ -85,7 +85,7 @@ def cache_health(context: CheckContext) -> Finding:
         command=_commands(context.service.connections.redis_cli),
         tables=tuple(_tables(server, answers)),
         figure=_figure(context, ratio, summary),
-        notes=(*_by_word(refusal), *_notes(context, server, answers, misses)),
+        notes=(*_by_word(refusal), *_notes(context, server, answers, misses), *answers.warnings),
         signals=signals,
         sources=answers.sources,
     )

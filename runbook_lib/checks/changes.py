@@ -8,15 +8,14 @@ from datetime import timedelta
 
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.change_signals import change_signals
-from runbook_lib.checks.config_swaps import Content, with_contents
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.edits import Edit, config_changes, edits_of, is_restart
-from runbook_lib.checks.rollouts import Rollout, culprit
+from runbook_lib.checks.rolled_out import what_was_rolled_out
+from runbook_lib.checks.rollouts import Rollout
 from runbook_lib.models.finding import Finding, FindingStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import format_duration, format_instant
 
-_LEAST_SECONDS = 1.0  # on a machine so busy that nothing is left of the deadline
 _SHARE_FOR_HISTORY = 0.7  # of the deadline: lists of a large cluster take longer than the one difference that is asked for then
 
 
@@ -31,9 +30,8 @@ def recent_changes(context: CheckContext) -> Finding:
         deadline_seconds=_SHARE_FOR_HISTORY * context.deadline_seconds,
     )
     history = answers.get("history")
-    rollout = culprit(history, context) if history is not None else None
-    difference = _difference(context, rollout, seconds=context.deadline_seconds - (time.monotonic() - began))
-    content = _content(context, difference.get("diff"), seconds=context.deadline_seconds - (time.monotonic() - began))
+    rolled = what_was_rolled_out(context, history, seconds=context.deadline_seconds - (time.monotonic() - began))
+    rollout, content = rolled.rollout, rolled.content
     edits = edits_of(rollout, content.difference, answers.get("config"), context)
     summary = _summary(context, history, rollout, edits, answers)
     meaningful = [edit for edit in edits if not is_restart(edit)]
@@ -45,25 +43,9 @@ def recent_changes(context: CheckContext) -> Finding:
         command=_command(context, rollout),
         tables=tuple(_tables(history, edits)),
         notes=tuple(note for note in (_gitops_note(history), _unread_note(content.unread)) if note),
-        signals=tuple(change_signals(context, history, rollout, meaningful, answers, difference, content.unread)),
+        signals=tuple(change_signals(context, history, rollout, meaningful, answers, rolled.difference, content.unread)),
         sources=answers.sources,
     )
-
-
-def _difference(context: CheckContext, rollout: Rollout | None, *, seconds: float) -> Answers:
-    if rollout is None or rollout.before is None:
-        return Answers(values={}, errors={}, sources=())
-    cluster, before, revision = context.sources.cluster, rollout.before, rollout.revision
-    return ask(
-        {"diff": Question(cluster, lambda: cluster.rollout_diff(context.deployment, old=before, new=revision))},
-        deadline_seconds=max(seconds, _LEAST_SECONDS),
-    )
-
-
-def _content(context: CheckContext, difference: Frame | None, *, seconds: float) -> Content:
-    if difference is None:
-        return Content(None)
-    return with_contents(context, difference, seconds=max(seconds, _LEAST_SECONDS))
 
 
 def _summary(

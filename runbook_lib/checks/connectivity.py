@@ -15,7 +15,7 @@ from runbook_lib.analysis.connecting import Reach, reaches, slow_pods
 from runbook_lib.analysis.episodes import latest_episode
 from runbook_lib.analysis.pod_troubles import serving
 from runbook_lib.analysis.series import split
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.connecting import attempts_of, by_hand, settings
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
@@ -50,13 +50,13 @@ def connectivity(context: CheckContext) -> Finding:
         status=_status(found, slow),
         command=by_hand(context.namespace, pods[0], wanted[0]) if pods and wanted else "",
         tables=(("Connections from inside the pods", _table(found, wanted)),) if found else (),
-        notes=tuple(_notes(known, tried, pods)),
+        notes=(*_notes(known, tried, pods), *tried.warnings),
         signals=(
             *_slow(found, slow, why),
             _late(context, tried, found, slow, why),
             _failing(found, wanted, why),
             _cache_failing(found, wanted, why),
-            _retransmits(context, tried),
+            as_far_as_answered(_retransmits(context, tried), tried, "retransmits"),
         ),
         sources=_sources(known, tried, pods),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import as_series, largest, long, ratio, split, total
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.autoscaling import autoscaler_signal, autoscaling_told
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
@@ -72,7 +72,11 @@ def cpu(context: CheckContext) -> Finding:
             *autoscaling_told(answers.get("autoscaler")),
             *answers.warnings,
         ),
-        signals=(_short_signal(pods, answers), _throttled_signal(pods, answers), autoscaler_signal(answers)),
+        signals=(
+            as_far_as_answered(_short_signal(pods, answers), answers, *names),
+            as_far_as_answered(_throttled_signal(pods, answers), answers, *names),
+            autoscaler_signal(answers),
+        ),
         sources=answers.sources,
     )
 

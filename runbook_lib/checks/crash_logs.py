@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +17,13 @@ from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.edits import Edit, settings_changed
 from runbook_lib.checks.logs import KIND_WORDS
+from runbook_lib.checks.rolled_out import what_was_rolled_out
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame, frame
 
 _LAST_LINES = 15
 _MOST_PODS = 5
+_SHARE_FOR_LOGS = 0.7  # of the deadline: what a rollout exchanged is looked at then, and only where something crashed
 # What programs write when they cannot start as they are configured: CPython, pydantic, Spring, Node, Go, Rust's clap, nginx.
 _CONFIGURATION = re.compile(
     r"KeyError: '[A-Z][A-Z0-9_]+'|ValidationError|invalid literal for"
@@ -50,20 +53,32 @@ class _Crash:
         return " ".join(told[-1].split())[:200] if told else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The settings that were changed; `unknown`: why these may not be all."""
+
+    edits: Sequence[Edit] = ()
+    unknown: str = ""
+
+
 def crash_logs(context: CheckContext) -> Finding:
     """What did the containers that crashed write last? Their previous logs, and whether these name a setting that was changed."""
-    logs, lines = context.sources.logs, context.service.limits.log_lines_per_pod
+    began, cluster, logs = time.monotonic(), context.sources.cluster, context.sources.logs
+    lines = context.service.limits.log_lines_per_pod
     answers = ask(
         {
             "logs": Question(logs, lambda: logs.read(context.selector, window=context.window, lines_per_pod=lines)),
-            "config": Question(context.sources.cluster, lambda: settings_changed(context)),
+            "config": Question(cluster, lambda: settings_changed(context)),
+            "history": Question(cluster, lambda: cluster.rollout_history(context.deployment)),
         },
-        deadline_seconds=context.deadline_seconds,
+        deadline_seconds=_SHARE_FOR_LOGS * context.deadline_seconds,
     )
-    records, config = answers.get("logs"), answers.get("config")
+    records = answers.get("logs")
     crashes = _crashes(records, context) if records is not None else []
-    named = _named(crashes, config, lambda text, edit: names_setting(text, edit.path, edit.new, edit.old))
-    beside = _named(crashes, config, lambda text, edit: names_address(text, edit.new, edit.old))
+    left = context.deadline_seconds - (time.monotonic() - began)
+    changed = _changed(context, answers, seconds=left) if crashes else _Changed()
+    named = _named(crashes, changed, lambda text, edit: names_setting(text, edit.path, edit.new, edit.old))
+    beside = _named(crashes, changed, lambda text, edit: names_address(text, edit.new, edit.old))
     return Finding(
         name="crash_logs",
         title="Last words of crashed containers",
@@ -75,11 +90,19 @@ def crash_logs(context: CheckContext) -> Finding:
         ),
         signals=(
             *(_about(kind, names, records, crashes, answers) for kind, names in _BEARINGS.items()),
-            _names_change("crash_names_changed_setting", "setting", records, crashes, named, answers),
-            _names_change("crash_names_changed_address", "address", records, crashes, beside, answers),
+            _names_change("setting", crashes, named, answers.why_missing("logs") or changed.unknown),
+            _names_change("address", crashes, beside, answers.why_missing("logs") or changed.unknown),
         ),
         sources=answers.sources,
     )
+
+
+def _changed(context: CheckContext, answers: Answers, *, seconds: float) -> _Changed:
+    """What was changed in config maps, and between those that a rollout exchanged for others: named by their content's hash, none
+    of them ever changes."""
+    rolled = what_was_rolled_out(context, answers.get("history"), seconds=seconds)
+    unknown = answers.why_missing("config") or answers.why_missing("history") or rolled.unread
+    return _Changed((*(answers.get("config") or ()), *rolled.exchanged(context)), unknown)
 
 
 def _crashes(records: Frame, context: CheckContext) -> list[_Crash]:
@@ -109,12 +132,10 @@ def _kind(lines: Sequence[str]) -> str:
     return kind if specific and not _CONFIGURATION.search(lines[-1]) else "configuration" if _CONFIGURATION.search(text) else kind
 
 
-def _named(
-    crashes: Sequence[_Crash], edits: Sequence[Edit] | None, names: Callable[[str, Edit], bool]
-) -> list[tuple[str, datetime | None]]:
+def _named(crashes: Sequence[_Crash], changed: _Changed, names: Callable[[str, Edit], bool]) -> list[tuple[str, datetime | None]]:
     """The changed settings that the last words name, and when they were changed."""
     text = "\n".join(line for one in crashes for line in one.lines)
-    return [(f"{edit.where}: {edit.path}", edit.at) for edit in edits or () if names(text, edit)]
+    return [(f"{edit.where}: {edit.path}", edit.at) for edit in changed.edits if names(text, edit)]
 
 
 def _words(kind: str) -> str:
@@ -167,20 +188,14 @@ def _about(name: str, kinds: Sequence[str], records: Frame | None, crashes: Sequ
     return Signal(name=signal, presence=Presence.PRESENT, text=text, since=min(one.at for one in matching))
 
 
-def _names_change(
-    name: str,
-    what: str,
-    records: Frame | None,
-    crashes: Sequence[_Crash],
-    named: Sequence[tuple[str, datetime | None]],
-    answers: Answers,
-) -> Signal:
-    if records is None or (crashes and answers.get("config") is None):
-        why = answers.why_missing("logs") or answers.why_missing("config")
-        return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether a crash names a changed {what} is not known: {why}")
-    if not named:
-        return Signal(name=name, presence=Presence.ABSENT, text=f"no last words of a container name a changed {what}")
-    setting, at = named[0]
-    subject = setting.partition(":")[0]
-    text = f"the last words name what was changed in {setting}: {crashes[0].last}"
-    return Signal(name=name, presence=Presence.PRESENT, text=text, since=at, subject=subject)
+def _names_change(what: str, crashes: Sequence[_Crash], named: Sequence[tuple[str, datetime | None]], unknown: str) -> Signal:
+    """unknown: why the logs, or some of what was changed, are not known; what is named all the same is named."""
+    name = f"crash_names_changed_{what}"
+    if named:
+        setting, at = named[0]
+        text = f"the last words name what was changed in {setting}: {crashes[0].last}"
+        return Signal(name=name, presence=Presence.PRESENT, text=text, since=at, subject=setting.partition(":")[0])
+    if unknown:
+        text = f"whether a crash names a changed {what} is not known: {unknown}"
+        return Signal(name=name, presence=Presence.UNKNOWN, text=text)
+    return Signal(name=name, presence=Presence.ABSENT, text=f"no last words of a container name a changed {what}")

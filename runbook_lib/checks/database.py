@@ -57,7 +57,7 @@ def database_connections(context: CheckContext) -> Finding:
         command=_command(context),
         tables=tuple(_tables(context, answers)),
         figure=figure_of(pool, summary),
-        notes=(*_notes(sessions, context), *_role_notes(context, answers)),
+        notes=(*_notes(sessions, context), *_role_notes(context, answers), *answers.warnings),
         signals=(
             *pool_signals(pool, answers, blocked=_hindrance(context, sessions, answers)),
             *session_signals(context, sessions, answers, pool_size=pool.size),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import largest, long, ratio, split
-from runbook_lib.checks.asking import Answers
+from runbook_lib.checks.asking import Answers, as_far_as_answered
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.figure import LineFigure, Threshold
 from runbook_lib.models.finding import Presence, Signal
@@ -79,7 +79,11 @@ def _of_pool(answer: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def pool_signals(pool: Pool, answers: Answers, *, blocked: str) -> list[Signal]:
     """What the pool itself tells. blocked: a sentence on sessions that wait for a lock, empty when none do."""
-    return [_saturated(pool, answers, blocked), _starved(pool, answers), _shrank(pool, answers)]
+    return [
+        as_far_as_answered(_saturated(pool, answers, blocked), answers, "in_use", "size"),
+        as_far_as_answered(_starved(pool, answers), answers, "timeouts", "waiting"),
+        as_far_as_answered(_shrank(pool, answers), answers, "size"),
+    ]
 
 
 def _shrank_at(sizes: Mapping[str, pd.Series], context: CheckContext) -> datetime | None:

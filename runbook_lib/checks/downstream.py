@@ -10,7 +10,7 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import largest, long, split
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.figure import LineFigure, Threshold
@@ -206,7 +206,11 @@ def _figure(errors: dict[str, pd.Series], summary: str) -> LineFigure | None:
 
 
 def _signals(one: _Dependency, answers: Answers) -> list[Signal]:
-    return [_calls_signal(one, answers), _slow_signal(one, answers), _unhealthy_signal(one, answers)]
+    return [
+        as_far_as_answered(_calls_signal(one, answers), answers, "errors"),
+        as_far_as_answered(_slow_signal(one, answers), answers, "latency"),
+        _unhealthy_signal(one, answers),
+    ]
 
 
 def _calls_signal(one: _Dependency, answers: Answers) -> Signal:

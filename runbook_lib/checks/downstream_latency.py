@@ -9,7 +9,7 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import largest, long, split
-from runbook_lib.checks.asking import Answers, ask
+from runbook_lib.checks.asking import Answers, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.figure import LineFigure, Threshold
@@ -58,7 +58,11 @@ def downstream_latency(context: CheckContext) -> Finding:
         command=answer.command if answer is not None else "",
         tables=(("Calls to other services", _table(calls)),) if calls else (),
         figure=_figure(calls, limit, summary),
-        signals=(_signal(calls, slow, limit, answers), *_together(context, calls, slow, answers)),
+        notes=answers.warnings,
+        signals=tuple(
+            as_far_as_answered(signal, answers, "latency")
+            for signal in (_signal(calls, slow, limit, answers), *_together(context, calls, slow, answers))
+        ),
         sources=answers.sources,
     )
 

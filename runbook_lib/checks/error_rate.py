@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from runbook_lib.analysis.counting import Counted, counted
 from runbook_lib.analysis.series import as_series, largest, long, split
-from runbook_lib.checks.asking import Answers, ask
+from runbook_lib.checks.asking import Answers, as_far_as_answered, ask
 from runbook_lib.checks.breakdown import averages, outlier, ranking
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.level import Level, level_of, symptom_of
@@ -108,7 +108,7 @@ def error_breakdown(context: CheckContext) -> Finding:
         tables=tuple(tables),
         figure=LineFigure(title=summary, unit="requests/s", frame=long(largest(parts, 8), unit="requests/s")) if parts else None,
         notes=(*(note for note in (_uneven(pods, "pod"), _uneven(versions, "version")) if note), *answers.warnings),
-        signals=(_version_signal(versions, answers),),
+        signals=(as_far_as_answered(_version_signal(versions, answers), answers, "version"),),
         sources=answers.sources,
     )
 

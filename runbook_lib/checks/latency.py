@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from runbook_lib.analysis.series import as_series, largest, long, split
-from runbook_lib.checks.asking import Answers, ask
+from runbook_lib.checks.asking import Answers, as_far_as_answered, ask
 from runbook_lib.checks.breakdown import averages, outlier, ranking
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.level import Level, level_of, symptom_of
@@ -102,7 +102,7 @@ def latency_breakdown(context: CheckContext) -> Finding:
         tables=tuple((f"p95 by {name}", ranking(amounts, name, "p95 seconds")) for name, amounts in by.items() if amounts),
         figure=LineFigure(title=summary, unit="seconds", frame=long(largest(parts, 8), unit="seconds")),
         notes=(*(note for note in notes if note), *_end_note(context, parts.values()), *answers.warnings),
-        signals=(_version_signal(context, by["version"], answers),),
+        signals=(as_far_as_answered(_version_signal(context, by["version"], answers), answers, "version"),),
         sources=answers.sources,
     )
 

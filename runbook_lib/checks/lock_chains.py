@@ -64,7 +64,6 @@ def _blocked(chains: Frame, context: CheckContext) -> Frame:
     waiting = Frame(
         chains[["database", "blocked_application", "blocked_user"]].set_axis(["database", "application", "user"], axis="columns")
     )
-    waiting.attrs.update(chains.attrs)
     own = own_rows(waiting, context.service)
     return Frame(chains.loc[own.index])
 

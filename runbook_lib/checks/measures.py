@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from runbook_lib.checks.asking import Question
 from runbook_lib.checks.context import CheckContext, Steps
+from runbook_lib.errors import SourceAnswerInvalid
 from runbook_lib.models.frame import Frame
 from runbook_lib.service.instrumentation import Expression
 
 
 def over_time(context: CheckContext, name: str, *, steps: Steps = "usual", **values: str) -> Question:
     """Ask for an expression over the window. The answer is a Frame with our label names, or None when it is not exported.
+
+    Where not all of Prometheus answered while it was looked for, there is none: SourceAnswerInvalid.
 
     steps: see `CheckContext.step_seconds`.
     """
@@ -41,6 +44,8 @@ def promql_of(context: CheckContext, name: str, **values: str) -> str:
 def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: Callable[[str], Frame]) -> Frame | None:
     expression = context.expressions().get(name)
     if expression is None:
+        if why := context.expressions().why_unknown(name):
+            raise SourceAnswerInvalid(context.sources.metrics.name, why)
         return None
     answer = fetch(expression.promql_for(**values))
     answer.attrs["unit"] = expression.unit
@@ -50,6 +55,4 @@ def _evaluate(context: CheckContext, name: str, values: dict[str, str], fetch: C
 def _renamed(answer: Frame, expression: Expression) -> Frame:
     """Our column names for the labels of the answer."""
     names = {label: ours for ours, label in expression.labels.items() if label in answer.columns and label != ours}
-    renamed = Frame(answer.rename(columns=names))
-    renamed.attrs.update(answer.attrs)  # a frame made of another does not take them over
-    return renamed
+    return Frame(answer.rename(columns=names))

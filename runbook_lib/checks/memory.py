@@ -9,7 +9,7 @@ import pandas as pd
 
 from runbook_lib.analysis.series import largest, long, ratio, split
 from runbook_lib.analysis.trend import Growth, after_bend, between_drops, growth, least_rise, rising_part, surge
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.checks.pods import killed_for_memory
@@ -59,7 +59,12 @@ def memory(context: CheckContext) -> Finding:
         command=f"kubectl -n {context.namespace} top pods -l {context.selector} --containers",
         tables=(("Memory by pod", _table(pods)),) if pods else (),
         figure=_figure(parts, limits, summary),
-        signals=(_growing(pods, answers), _near_limit(pods, context, answers), _oom(killed, answers)),
+        notes=answers.warnings,
+        signals=(
+            as_far_as_answered(_growing(pods, answers), answers, "used"),
+            as_far_as_answered(_near_limit(pods, context, answers), answers, "used", "limit"),
+            _oom(killed, answers),
+        ),
         sources=answers.sources,
     )
 

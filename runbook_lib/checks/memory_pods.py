@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from runbook_lib.analysis.leak import Course, Forecast, Kind, course_of, forecast, judged_together
+from runbook_lib.analysis.leak import Course, Forecast, Held, Kind, course_of, forecast, held_before, judged_together
 from runbook_lib.analysis.series import as_series, split
 from runbook_lib.analysis.trend import least_rise
 from runbook_lib.checks.asking import Answers, ask
@@ -46,10 +46,11 @@ def pods_seen(context: CheckContext, parts: Mapping[str, pd.Series], answers: An
 
     Those that may hide a leak are looked at more closely, which asks Prometheus once more.
     """
-    pods = _judged(context, parts, answers)
+    held = held_before(parts.values())
+    pods = _judged(context, parts, answers, held)
     if unsure := {pod.name for pod in pods if _may_hide_a_leak(pod)}:
         closer = {name: series for name, series in _closer_look(context).items() if name in unsure}
-        seen = {pod.name: pod for pod in _judged(context, closer, answers)}
+        seen = {pod.name: pod for pod in _judged(context, closer, answers, held)}
         pods = [seen.get(pod.name, pod) for pod in pods]
     return _together(pods)
 
@@ -75,7 +76,7 @@ def _closer_look(context: CheckContext) -> dict[str, pd.Series]:
     return {name: series[series.diff() != 0] for name, series in series_by_pod(answers.get("used")).items()}
 
 
-def _judged(context: CheckContext, parts: Mapping[str, pd.Series], answers: Answers) -> list[Pod]:
+def _judged(context: CheckContext, parts: Mapping[str, pd.Series], answers: Answers, held: Held | None) -> list[Pod]:
     """The pods that are there at the end of the window; what others did is over."""
     limit, load = answers.get("limit"), answers.get("load")
     limits = split(limit, "pod") if limit is not None else {}
@@ -90,7 +91,7 @@ def _judged(context: CheckContext, parts: Mapping[str, pd.Series], answers: Answ
         maximum = float(own.iloc[-1]) if own is not None and len(own) else None
         needed = least_rise(float(series.iloc[0]), maximum)
         ceiling = _CEILING_RATIO * maximum if maximum else math.inf
-        course = course_of(series, load=beside, at_least=needed, ceiling=ceiling)
+        course = course_of(series, load=beside, at_least=needed, ceiling=ceiling, held=held)
         since = _full_since(series, context.service.thresholds.memory_ratio.warning * maximum) if maximum else None
         found.append(Pod(name, float(series.iloc[-1]), maximum, course, None, since, versions.get(name)))
     return found

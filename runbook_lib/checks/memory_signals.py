@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from runbook_lib.analysis.leak import Kind
-from runbook_lib.checks.asking import Answers
+from runbook_lib.checks.asking import Answers, as_far_as_answered
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.memory_pods import Pod, growth_a_minute, of_kind
 from runbook_lib.checks.pods import killed_for_memory
@@ -22,6 +22,7 @@ WORDS = {
     Kind.LEAK: "grows steadily",
     Kind.LEVELS_OFF: "grows ever more slowly",
     Kind.FOLLOWS_LOAD: "follows the load",
+    Kind.STARTS: "grows as a container that starts",
     Kind.STEADY: "steady",
     Kind.TOO_SHORT: "too young to tell",
 }
@@ -63,14 +64,13 @@ def fullest(pods: list[Pod]) -> str:
 def memory_signals(context: CheckContext, pods: list[Pod], answers: Answers) -> tuple[Signal, ...]:
     """What memory is evidence of, from the pods and the answers `used`, `limit` and `pods`."""
     names = {Kind.LEAK: "memory_leaking", Kind.LEVELS_OFF: "memory_levels_off", Kind.FOLLOWS_LOAD: "memory_follows_load"}
-    courses = [_course_signal(name, of_kind(pods, kind), kind, pods, answers) for kind, name in names.items()]
-    return (
-        *courses,
+    measured = (
+        *(_course_signal(name, of_kind(pods, kind), kind, pods, answers) for kind, name in names.items()),
         _spared(context, pods, answers),
         _full(context, pods, answers),
-        _kills(context, answers),
         _ahead(pods, answers),
     )
+    return (*(as_far_as_answered(signal, answers, "used", "limit") for signal in measured), _kills(context, answers))
 
 
 def _course_signal(name: str, some: list[Pod], kind: Kind, pods: list[Pod], answers: Answers) -> Signal:

@@ -93,7 +93,7 @@ def _summary(pods: list[Pod], answers: Answers) -> str:
         text = f"{len(leaking)} of {len(pods)} pods grow steadily, {fastest.name} by {per_minute(fastest)}"
         soonest = min((pod for pod in leaking if pod.ahead), key=expected, default=None)
         return f"{text}; {until_full(soonest)}." if soonest is not None else f"{text}."
-    for kind in (Kind.FOLLOWS_LOAD, Kind.LEVELS_OFF):
+    for kind in (Kind.FOLLOWS_LOAD, Kind.STARTS, Kind.LEVELS_OFF):
         if some := of_kind(pods, kind):
             return f"No pod leaks: the memory of {len(some)} of {len(pods)} pods {WORDS[kind]}; {fullest(pods)}."
     return f"No pod's memory grows; {fullest(pods)}."

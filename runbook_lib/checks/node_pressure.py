@@ -11,7 +11,7 @@ import pandas as pd
 
 from runbook_lib.analysis.episodes import Episode, latest_episode
 from runbook_lib.analysis.series import largest, long, split
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.measures import over_time
 from runbook_lib.models.figure import LineFigure, Threshold
@@ -58,8 +58,12 @@ def node_pressure(context: CheckContext) -> Finding:
         command="kubectl describe nodes; kubectl top nodes",
         tables=(("Nodes with pods of the service", _table(nodes)),) if nodes else (),
         figure=_figure(context, {name: busy[name] for name in busy if name in {node.name for node in nodes}}, summary),
-        notes=_notes(nodes, answers),
-        signals=(_troubled(nodes, answers), _short(context, nodes, answers), _homeless(waiting, answers)),
+        notes=(*_notes(nodes, answers), *answers.warnings),
+        signals=(
+            _troubled(nodes, answers),
+            as_far_as_answered(_short(context, nodes, answers), answers, "busy"),
+            _homeless(waiting, answers),
+        ),
         sources=answers.sources,
     )
 

@@ -13,6 +13,7 @@ from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.models.finding import Finding, FindingStatus, Presence, Signal
 from runbook_lib.models.frame import Frame
+from runbook_lib.models.units import of_wanted
 
 _STUCK = ("waiting: CrashLoop", "waiting: ImagePull", "waiting: ErrImage", "waiting: CreateContainer", "waiting: init container")
 _COLUMNS = ["pod", "state", "ready", "restarts", "last_end", "ended_at", "version", "revision", "node", "started_at"]
@@ -71,11 +72,17 @@ def wanted_pods(context: CheckContext, pods: Frame | None, deployment: Mapping[s
     return max(asked, context.service.components.application.replicas_minimum)
 
 
+def ready_of(ready: int, wanted: int) -> str:
+    """How many of the pods are ready, in words. There may be more than are wanted: for a while in a rollout, and when fewer came
+    to be wanted just now."""
+    return of_wanted(ready, wanted, "pods are ready", one="pod is ready")
+
+
 def _summary(pods: Frame | None, wanted: int, answers: Answers) -> str:
     if pods is None:
         return f"The pods could not be read: {answers.why_missing('pods')}."
     ready = int(pods["ready"].sum()) if len(pods) else 0
-    parts = [f"{ready} of {wanted} pods are ready"]
+    parts = [ready_of(ready, wanted)]
     restarts = int(pods["restarts"].sum()) if len(pods) else 0
     if restarts:
         parts.append(f"their containers restarted {restarts} times")

@@ -8,7 +8,7 @@ from datetime import datetime
 import pandas as pd
 
 from runbook_lib.analysis.episodes import step_up
-from runbook_lib.checks.asking import Answers, Question, ask
+from runbook_lib.checks.asking import Answers, Question, as_far_as_answered, ask
 from runbook_lib.checks.context import CheckContext
 from runbook_lib.checks.database_sessions import why_unknown
 from runbook_lib.checks.measures import over_time
@@ -66,8 +66,8 @@ def statements(context: CheckContext) -> Finding:
         status=FindingStatus.WARNING if found else FindingStatus.NORMAL,
         command=seen.attrs.get("command", "") if seen is not None else "",
         tables=_tables(seen),
-        notes=_notes(seen, history),
-        signals=(_signal(found),),
+        notes=(*_notes(seen, history), *answers.warnings),
+        signals=(as_far_as_answered(_signal(found), answers, "history"),),
         sources=answers.sources,
     )
 

@@ -80,7 +80,6 @@ class LogsExplorer(_Explorer):
             raise UsageError(f"a regular expression was expected; found {text!r} ({error})") from error
         records = self.source.read(self.selector, window=self._window(window))
         matching = Frame(records[records["message"].str.contains(pattern, case=False, regex=True, na=False)])
-        matching.attrs.update(records.attrs)
         return self._kept("search_logs", f"logs with {text!r}" if text else "logs", matching)
 
 

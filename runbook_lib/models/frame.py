@@ -14,8 +14,13 @@ class Frame(pd.DataFrame):
 
     Conventions (docs/nomenclature.md lists every column): one observation a row; `time` is aware, UTC; `value` is a
     float in `unit`; labels are columns of strings. `attrs` holds `unit`, `source`, `query` and `command` (the shell command
-    that a person would have typed); pandas carries them through most operations.
+    that a person would have typed); pandas carries them through most operations, and a Frame of another frame has its attrs.
     """
+
+    def __init__(self, data: Any = None, *arguments: Any, **options: Any) -> None:
+        super().__init__(data, *arguments, **options)  # type: ignore[call-arg]  # pandas comes without types
+        if isinstance(data, pd.DataFrame):  # which pandas itself takes for mere data
+            self.attrs.update(data.attrs)
 
     @property
     def _constructor(self) -> Callable[..., Frame]:

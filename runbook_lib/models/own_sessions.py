@@ -20,7 +20,6 @@ def own_rows(rows: Frame, service: Service) -> Frame:
     if component is None:
         return rows
     mine = _owned(rows, component) if len(rows) else Frame(rows)
-    mine.attrs.update(rows.attrs)
     if "hidden_of" in rows.attrs:  # not in a record from before it was told
         others = frame(rows.attrs["hidden_of"], columns=["application", "user", "database", "count"])
         others.attrs["database"] = rows.attrs.get("database")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["written"]
+__all__ = ["of_wanted", "written"]
 
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -23,6 +23,14 @@ def written(value: float | None, unit: str) -> str:
         return _bytes(value) + unit.removeprefix("bytes")
     plain = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"
     return f"{plain} {unit}".rstrip()
+
+
+def of_wanted(there: int, wanted: int, what: str, *, one: str) -> str:
+    """`2 of 3 pods are ready`, and where there are more: `3 pods are ready, and 1 is wanted`. one: `what` of a single one."""
+    if there <= wanted and wanted:
+        return f"{there} of {wanted} {what}"
+    told = "none is" if not wanted else "1 is" if wanted == 1 else f"{wanted} are"
+    return f"{there or 'no'} {what if there > 1 else one}, and {told} wanted"
 
 
 def _seconds(value: float) -> str:

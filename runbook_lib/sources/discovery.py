@@ -53,6 +53,13 @@ class PrometheusCatalogue:
         match = vector(metric, matchers)
         return self._once(("values", label, match), lambda: self._metrics.label_values(label, match=[match], window=self._window))
 
+    def unanswered(self) -> tuple[str, ...]:
+        """What the answers so far may lack, in words."""
+        try:
+            return tuple(self._metrics.unanswered())
+        except SourceError:
+            return ()  # a replay of an incident that was recorded before this was asked
+
     def _once(self, key: tuple[str, ...], ask: Callable[[], list[str]]) -> frozenset[str]:
         with self._lock:
             known = self._answers.get(key)
@@ -78,15 +85,15 @@ def discover(service: Service, sources: Sources, *, window: Window | None = None
     catalogue = PrometheusCatalogue(sources.metrics, window)
     catalogue.begin(service)
     expressions = resolve(service, catalogue)
-    interval = _scrape_interval_seconds(service, sources.metrics, expressions.counted) if expressions.counted else None
+    interval = _scrape_interval_seconds(service, sources.metrics, expressions) if expressions.counted else None
     return resolve(service, catalogue, scrape_interval_seconds=interval) if interval else expressions
 
 
-def _scrape_interval_seconds(service: Service, metrics: Metrics, counted: str) -> float | None:
+def _scrape_interval_seconds(service: Service, metrics: Metrics, expressions: Expressions) -> float | None:
     try:
-        return metrics.scrape_interval_seconds(counted)
+        return metrics.scrape_interval_seconds(expressions.counted)
     except SourceError:
-        # Only `auto` cannot do without; a replay of an incident may lack this answer.
-        if service.instrumentation.rate_window == "auto":
+        # Only `auto` cannot do without; a replay of an incident may lack this answer, and a store that is down the samples.
+        if service.instrumentation.rate_window == "auto" and not expressions.unanswered:
             raise
         return None

@@ -48,6 +48,10 @@ class Metrics(Source, Protocol):
     def label_names(self, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Names of the labels of the series that match, sorted."""
 
+    def unanswered(self) -> list[str]:
+        """What stands behind it and was missing from the values and names of labels that it gave so far, in its own words: the
+        stores of a Thanos or a Mimir. What these alone have is not known not to exist."""
+
     def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
         """The label sets that match; one column per label."""
 

@@ -168,7 +168,7 @@ class PostgresDatabase:
         waited_for = {pid for blockers in built["blocked_by"] for pid in blockers}
         mine = Frame(built[(built["kind"] == "client") | built["pid"].isin(waited_for)])
         mine["query"] = mine["query"].map(normalised).where(mine["kind"] != "prepared", mine["query"]).astype("str")
-        mine.attrs.update({**built.attrs, "samples": samples})
+        mine.attrs["samples"] = samples
         return mine
 
     def table_access(self, *, every_seconds: float = 2.0, limit: int = 50) -> Frame:

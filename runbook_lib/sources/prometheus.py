@@ -20,7 +20,7 @@ from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import Matchers
 from runbook_lib.service.models import PrometheusConnection
-from runbook_lib.sources.prometheus_answers import Answer, AnswerReader, to_frame
+from runbook_lib.sources.prometheus_answers import Answer, AnswerReader, decode_names, to_frame
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
@@ -58,6 +58,7 @@ class PrometheusMetrics:
         self._connection = connection
         self._opening = threading.Lock()
         self._opened: tuple[PrometheusConnect, str] | None = None
+        self._unanswered: dict[str, None] = {}  # in the order in which it was told
 
     def instant(self, promql: str, *, at: datetime | None = None) -> Frame:
         """A query at an instant, now by default."""
@@ -74,11 +75,15 @@ class PrometheusMetrics:
 
     def label_values(self, label: str, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Values of a label, sorted."""
-        return sorted(self._ask(lambda client: client.get_label_values(quote(label, safe=""), _scope(match, window)), str))
+        return self._names(f"label/{quote(label, safe='')}/values", _scope(match, window))
 
     def label_names(self, *, match: Sequence[str] = (), window: Window | None = None) -> list[str]:
         """Names of the labels of the series that match, sorted."""
-        return sorted(self._ask(lambda client: client.get_label_names(_scope(match, window)), str))
+        return self._names("labels", _scope(match, window))
+
+    def unanswered(self) -> list[str]:
+        """What was missing from values and names of labels so far, each once."""
+        return list(self._unanswered)
 
     def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
         """The label sets that match, at most `limit` of them."""
@@ -152,6 +157,13 @@ class PrometheusMetrics:
             return found
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceAnswerInvalid(_NAME, f"something else than Prometheus answers: {type(error).__name__}") from error
+
+    def _names(self, kind: str, params: Mapping[str, Any]) -> list[str]:
+        """Names by the client's session: the client's own calls lose the warnings that not all was asked."""
+        client, url = self._open()
+        names, missing = decode_names(client._session.read(f"{url}/api/v1/{kind}", params, arriving=lambda _: None))
+        self._unanswered |= dict.fromkeys(missing)
+        return sorted(names)
 
     def _query(self, kind: str, params: Mapping[str, str]) -> Answer:
         """A query by the client's session, decoded here: the client's own frame takes twice as long, and loses warnings."""

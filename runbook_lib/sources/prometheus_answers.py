@@ -18,7 +18,7 @@ import pandas as pd
 from runbook_lib.errors import SourceAnswerInvalid
 from runbook_lib.models.frame import Frame, frame
 
-__all__ = ["Answer", "AnswerReader", "Series", "decode", "to_frame"]
+__all__ = ["Answer", "AnswerReader", "Series", "decode", "decode_names", "to_frame"]
 
 _NAME = "prometheus"
 _SAMPLES, _END, _METRIC = b'"values":[[', b"]]", b'{"metric":'
@@ -95,6 +95,15 @@ def decode(body: bytes) -> Answer:
     return AnswerReader().answer(body)
 
 
+def decode_names(body: bytes) -> tuple[list[str], tuple[str, ...]]:
+    """Read a list of names, and what it may lack (see `missing`). Raises SourceAnswerInvalid when it is none."""
+    answer = _success(body)
+    names = answer.get("data")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SourceAnswerInvalid(_NAME, "something else than Prometheus answers: a list of names was expected")
+    return names, missing(answer)
+
+
 def _numbers(text: bytes | bytearray) -> npt.NDArray[np.float64]:
     """Samples as rows of time and value. Raises ValueError for anything else than numbers."""
     plain = text.translate(None, _NOT_NUMBERS)
@@ -113,7 +122,7 @@ def _shell(body: bytes | bytearray, read: int) -> Mapping[str, Any] | None:
     return shell if isinstance(shell, dict) and shell.get("status") == "success" else None
 
 
-def _decode_json(body: bytes) -> Answer:
+def _success(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except ValueError as error:
@@ -121,6 +130,11 @@ def _decode_json(body: bytes) -> Answer:
     if not isinstance(answer, dict) or answer.get("status") != "success":
         said = answer.get("error") if isinstance(answer, dict) else None
         raise SourceAnswerInvalid(_NAME, f"the answer is not a success: {said or _beginning(body)}")
+    return answer
+
+
+def _decode_json(body: bytes) -> Answer:
+    answer = _success(body)
     try:
         return Answer(tuple(_series(answer["data"])), (*_warnings(answer), *_native(answer["data"])), missing(answer))
     except (KeyError, TypeError, ValueError) as error:
@@ -174,7 +188,7 @@ def to_frame(answer: Answer, *, query: str, command: str) -> Frame:
         columns[f"label_{label}" if label in ("time", "value") else label] = each.take(which)
     columns["value"] = np.concatenate([one.values for one in answer.series]) if answer.series else np.empty(0)
     built = frame(columns, source=_NAME, query=query, command=command)
-    built.attrs |= {"notes": list(answer.warnings), "missing": list(answer.missing)}
+    built.attrs |= {"notes": list(answer.warnings), "unanswered": list(answer.missing)}
     return built
 
 

@@ -83,7 +83,7 @@ class PrometheusSession(requests.Session):
         """One question. `timeout` and `stream` of the caller do not count: the connection's own bounds do."""
         return self._asked(method, url, args, options, arriving=lambda _: None)
 
-    def read(self, url: str, params: Mapping[str, str], *, arriving: Arriving) -> bytes:
+    def read(self, url: str, params: Mapping[str, Any], *, arriving: Arriving) -> bytes:
         """The body of an answer. `arriving` is shown all that has come in so far, after each piece of it."""
         return self._asked("GET", url, (), {"params": params}, arriving=arriving).content
 

@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 import pandas as pd
 
+from runbook_lib.errors import SourceAnswerInvalid
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.models.window import Window
@@ -85,7 +86,8 @@ class FakeMetrics:
 
     Its PromQL is the name of the measure, so that a test knows no metric's name. `answers` takes names of measures
     (runbook_lib.service.instrumentation.MEASURES) and any other PromQL that a check asks by itself. `rate_window_seconds` is the
-    range over which rates are taken, `window` the stretch that has values.
+    range over which rates are taken, `window` the stretch that has values. `missing` tells of a store behind it that does not
+    answer: all answers are then answers in part.
     """
 
     def __init__(
@@ -95,11 +97,13 @@ class FakeMetrics:
         downstream: Sequence[str] = ("payments", "inventory"),
         window: Window = HOUR,
         rate_window_seconds: float = _RATE_WINDOW_SECONDS,
+        missing: Sequence[str] = (),
         name: str = "prometheus",
     ) -> None:
         self.name = name
         self.rate_window_seconds = rate_window_seconds
         self._window = window
+        self._missing = tuple(missing)
         self._answers: dict[str, Measured] = {**_healthy(tuple(downstream), window), **(answers or {})}
 
     def expressions(self) -> Expressions:
@@ -109,7 +113,7 @@ class FakeMetrics:
             for name, measure in MEASURES.items()
             if self._answers.get(name) is not None
         }
-        return Expressions(known=known, rate_window_seconds=self.rate_window_seconds)
+        return Expressions(known=known, rate_window_seconds=self.rate_window_seconds, unanswered=self._missing)
 
     def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
         """The given answer, cut to the window; with a step, one sample of each series in each step."""
@@ -135,6 +139,10 @@ class FakeMetrics:
         """No labels."""
         del match, window
         return []
+
+    def unanswered(self) -> list[str]:
+        """What it was given as missing."""
+        return list(self._missing)
 
     def series(self, match: Sequence[str], *, window: Window | None = None, limit: int = 10_000) -> Frame:
         """No label sets."""
@@ -167,9 +175,12 @@ class FakeMetrics:
         if _is_number(answer):
             answer = line(float(answer), window=self._window)
         if not isinstance(answer, Frame) or answer.empty:
+            if self._missing:  # as the real one refuses it
+                raise SourceAnswerInvalid(self.name, f"nothing was found, and not all was asked: {'; '.join(self._missing)}")
             return frame([], columns=["time", "value"])
         cut = Frame(answer[answer["time"].between(since or answer["time"].min(), until or answer["time"].max())])
         cut.attrs.update({"source": self.name, "query": promql, "command": f"curl {self.url_for(promql)}"})
+        cut.attrs["unanswered"] = list(self._missing)
         return cut
 
 

@@ -93,11 +93,15 @@ class Exported(dict):
 
     corrections = ()
 
-    def __init__(self, *missing: str) -> None:
+    def __init__(self, *missing: str, unanswered: tuple[str, ...] = ()) -> None:
         from runbook_lib.doctor import _FURTHER_METRICS, _SYMPTOM_METRICS
 
         names = {*_SYMPTOM_METRICS, *(name for names, _ in _FURTHER_METRICS for name in names)}
         super().__init__({name: object() for name in names - set(missing)})
+        self.unanswered = unanswered
+
+    def why_unknown(self, name: str) -> str:
+        return "" if name in self else "; ".join(self.unanswered)
 
 
 def seen(chosen=None, opened=None, *, operator=None, expressions=Exported) -> dict[str, Examination]:
@@ -191,6 +195,12 @@ def test_a_prometheus_that_dies_in_between_is_told():
         raise SourceUnreachable("prometheus", "connection refused")
 
     assert seen(expressions=dead)["metric instrumentation"].state == "wrong"
+
+
+def test_metrics_that_were_not_found_while_a_store_did_not_answer_are_told_as_that():
+    found = seen(expressions=lambda: Exported("error_ratio", "pool_size", unanswered=("store-1 is down",)))
+    assert found["metric error_ratio"].found.startswith("not found, while not all of Prometheus answered")
+    assert "not exported" not in found["metric the connection pool"].found
 
 
 def test_a_rate_window_that_had_to_be_raised_is_told():

@@ -27,6 +27,9 @@ class Catalogue(Protocol):
     def values(self, label: str, metric: str, matchers: Matchers = ANY) -> frozenset[str]:
         """Values of a label of a metric."""
 
+    def unanswered(self) -> tuple[str, ...]:
+        """What the answers so far may lack, in words; empty when they lack nothing."""
+
 
 def accepted_names(service: Service) -> tuple[str, ...]:
     """What a label may say when it means this service. Not the container's name: `app` is that of many services."""

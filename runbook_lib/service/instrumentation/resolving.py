@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runbook_lib.durations import parse_duration
@@ -61,7 +61,8 @@ class Expressions:
     """All measures of a service. `chosen` says in sentences what was found, for the person who wonders.
 
     `counted` selects the series that count its requests; empty when none were found. `corrections` says in sentences where the
-    service file could not be followed.
+    service file could not be followed. `unanswered` is what was missing while they were looked for, in words: a measure that is
+    not among them may be exported all the same.
     """
 
     known: Mapping[str, Expression]
@@ -69,10 +70,16 @@ class Expressions:
     chosen: tuple[str, ...] = ()
     counted: str = ""
     corrections: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     def get(self, name: str) -> Expression | None:
-        """The measure of this name; None when the service does not export it."""
+        """The measure of this name; None when the service does not export it, as far as is known (see `why_unknown`)."""
         return self.known.get(name)
+
+    def why_unknown(self, name: str) -> str:
+        """Why it is not known whether the service exports this measure; empty when that is known."""
+        lacking = bool(self.unanswered) and name not in self.known
+        return f"{name} was not found, and not all was asked: {'; '.join(self.unanswered)}" if lacking else ""
 
 
 def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: float | None = None) -> Expressions:
@@ -110,8 +117,16 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
         known["latency_quantile"] = replace(known["latency_quantile"], ends=ends)
     known.update(_overrides(service, requests.matchers if requests else Matchers(), window))
     counted = vector(requests.metric, requests.matchers) if requests else ""
-    told = (*_told(name, requests), *_told_of_time(timed_by, requests, timed), *_missing(known), *corrections)
-    return Expressions(known=known, rate_window_seconds=seconds, chosen=told, counted=counted, corrections=corrections)
+    unanswered = catalogue.unanswered()
+    told = (*_told(name, requests), *_told_of_time(timed_by, requests, timed), *_missing(known, unanswered), *corrections)
+    return Expressions(
+        known=known,
+        rate_window_seconds=seconds,
+        chosen=told,
+        counted=counted,
+        corrections=corrections,
+        unanswered=unanswered,
+    )
 
 
 def _presets(service: Service) -> dict[str, Preset]:
@@ -305,7 +320,8 @@ def _told_of_time(name: str, requests: Chosen | None, timed: Chosen | None) -> I
         yield f"Their duration is that of {by}, selected by {timed.matchers or 'nothing'}."
 
 
-def _missing(known: Mapping[str, Expression]) -> Iterator[str]:
+def _missing(known: Mapping[str, Expression], unanswered: Sequence[str]) -> Iterator[str]:
     missing = [measure for measure in MEASURES if measure not in known]
     if missing:
-        yield f"Not exported: {', '.join(missing)}."
+        told = f"Not found, while not all was asked ({'; '.join(unanswered)})" if unanswered else "Not exported"
+        yield f"{told}: {', '.join(missing)}."

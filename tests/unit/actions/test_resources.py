@@ -10,6 +10,7 @@ from kubernetes.client import ApiClient
 
 from runbook_lib.actions.container_resources import quality_of_service, requested
 from runbook_lib.actions.guard import propose
+from runbook_lib.actions.places import meant_for
 from runbook_lib.actions.resources import SET_RESOURCES
 from runbook_lib.models.plan import Plan, Proposal
 from tests.unit.actions.cluster_api import Cluster
@@ -125,6 +126,90 @@ def test_the_templates_tolerations_and_its_node_selector_are_heeded(tmp_path: Pa
     for toleration in ({"key": "team", "value": "web"}, {"key": "team", "value": "shop", "effect": "NoSchedule"}):
         spec["tolerations"] = [toleration]
         assert proposed(tmp_path, api, cpu_request="200m").outcome.status == "refused"
+
+
+def required(*terms: dict[str, Any]) -> dict[str, Any]:
+    """The affinity of a pod that goes to no other nodes than those of one of these terms."""
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
+
+
+def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+
+
+def by_label(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"matchExpressions": [expression(key, operator, *values)]}
+
+
+NAMED = {"matchFields": [expression("metadata.name", "In", "node-1")]}
+OTHERS = {"matchFields": [expression("metadata.name", "NotIn", "node-1")]}
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        [by_label("zone", "In", "a", "b")],
+        [by_label("zone", "NotIn", "b")],
+        [by_label("gpu", "NotIn", "yes")],
+        [by_label("zone", "Exists")],
+        [by_label("gpu", "DoesNotExist")],
+        [by_label("generation", "Gt", "4")],
+        [by_label("generation", "Lt", "6")],
+        [NAMED],
+        [by_label("zone", "In", "b"), by_label("zone", "In", "a")],
+        [by_label("zone", "In", "a") | NAMED],
+    ],
+)
+def test_there_is_room_on_a_node_that_the_required_affinity_asks_for(
+    tmp_path: Path, limited: Cluster, api: ApiClient, terms: list[dict[str, Any]]
+) -> None:
+    node(limited, metadata={"labels": {"zone": "a", "generation": "5"}})
+    limited.objects["deployments", "orders"]["spec"]["template"]["spec"]["affinity"] = required(*terms)
+    assert planned(tmp_path, api, cpu_request="200m").risk == "medium"
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        [by_label("zone", "In", "b")],
+        [by_label("zone", "NotIn", "a", "b")],
+        [by_label("gpu", "Exists")],
+        [by_label("gpu", "In", "yes")],
+        [by_label("zone", "DoesNotExist")],
+        [by_label("generation", "Gt", "5")],
+        [by_label("generation", "Lt", "5")],
+        [by_label("gpu", "Lt", "5")],
+        [by_label("zone", "Gt", "0")],
+        [OTHERS],
+        [{}],
+        [by_label("zone", "In", "a") | OTHERS],
+        [{"matchExpressions": [expression("zone", "In", "a"), expression("generation", "In", "6")]}],
+    ],
+)
+def test_a_node_that_the_required_affinity_leaves_out_is_no_room(
+    tmp_path: Path, limited: Cluster, api: ApiClient, terms: list[dict[str, Any]]
+) -> None:
+    node(limited, metadata={"labels": {"zone": "a", "generation": "5"}})
+    limited.objects["deployments", "orders"]["spec"]["template"]["spec"]["affinity"] = required(*terms)
+    outcome = proposed(tmp_path, api, cpu_request="200m").outcome
+    assert outcome.status == "refused"
+    assert "no node takes such a pod" in outcome.text
+
+
+def test_a_node_that_a_pod_merely_prefers_is_not_asked_for(tmp_path: Path, limited: Cluster, api: ApiClient) -> None:
+    preferred = [{"weight": 1, "preference": by_label("zone", "In", "b")}]
+    limited.objects["deployments", "orders"]["spec"]["template"]["spec"]["affinity"] = {
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}
+    }
+    assert planned(tmp_path, api, cpu_request="200m").risk == "medium"
+
+
+def test_a_new_node_like_another_one_has_another_name() -> None:
+    there = {"metadata": {"name": "node-1", "labels": {"kubernetes.io/hostname": "node-1", "zone": "a"}}}
+    for terms in ([NAMED], [by_label("kubernetes.io/hostname", "In", "node-1")]):
+        assert not meant_for(there, {"affinity": required(*terms)})
+    for terms in ([OTHERS], [by_label("kubernetes.io/hostname", "Exists")], [by_label("zone", "In", "a")]):
+        assert meant_for(there, {"affinity": required(*terms)})
 
 
 @pytest.mark.parametrize(

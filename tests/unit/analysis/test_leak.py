@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runbook_lib.analysis.leak import Course, Kind, course_of, forecast, judged_together
+from runbook_lib.analysis.leak import Course, Kind, course_of, forecast, held_before, judged_together
 from runbook_lib.analysis.trend import growth
 
 MIB = 2**20
@@ -184,3 +184,57 @@ def test_a_stretch_that_grew_for_too_short_a_time_before_the_last_one_dates_the_
     course = young(np.concatenate([before, last]), np.full(48, 35.0))
     assert course.kind is Kind.LEAK
     assert course.since == pd.Timestamp("2026-03-01", tz="UTC")
+
+
+def of_a_container(memory: np.ndarray, requests: np.ndarray, *, began: int, every: str = "15s") -> Kind:
+    """One that began at this sample of the load."""
+    index = pd.date_range("2026-03-01", periods=len(requests), freq=every, tz="UTC")
+    beside = pd.Series(requests, index=index)
+    return course_of(pd.Series(memory * MIB, index=index)[began:], load=beside, at_least=12 * MIB).kind
+
+
+def test_load_that_comes_back_with_a_container_has_not_grown() -> None:
+    requests = np.where(T < 160, 50.0, 10 + 40 * np.clip((T - 160) / 60, 0, 1))
+    assert of_a_container(30 + requests, requests, began=160) is Kind.STARTS
+    flapping = np.where(T < 60, 50.0, 50 * ((T - 60) % 60) / 60)
+    assert of_a_container(30 + flapping, flapping, began=180) is Kind.STARTS
+    assert of_a_container(30 + flapping, flapping, began=0) is Kind.STARTS
+
+
+def test_load_that_goes_beyond_what_was_usual_has_grown_also_beside_a_container_that_began_lately() -> None:
+    requests = 50 + 50 * np.clip((T - 160) / 60, 0, 1)
+    assert of_a_container(30 + requests, requests, began=160) is Kind.FOLLOWS_LOAD
+    assert of_a_container(30 + requests, requests, began=0) is Kind.FOLLOWS_LOAD
+
+
+def test_beside_a_container_that_has_just_begun_load_is_not_known_to_have_grown() -> None:
+    requests = 50 + 50 * np.clip((T - 160) / 60, 0, 1)
+    assert of_a_container(30 + requests, requests, began=160, every="3s") is Kind.STARTS
+
+
+def started(highest: float, *, seconds: int = 60) -> tuple[pd.Series, list[pd.Series]]:
+    """A container that grows from 24 MiB to so many, again and again, and the memory of those that ran before it: 100 MiB."""
+    index = pd.date_range("2026-03-01", periods=600, freq="1s", tz="UTC")
+    lived = np.arange(len(index)) % seconds / (seconds - 1)
+    before = pd.Series(100.0 * MIB, index=pd.date_range(end=index[0], periods=200, freq="15s"))
+    return pd.Series((24 + (highest - 24) * lived) * MIB, index=index), [before, before + MIB]
+
+
+@pytest.mark.parametrize(("highest", "kind"), [(64, Kind.STARTS), (100, Kind.STARTS), (112, Kind.LEAK), (240, Kind.LEAK)])
+def test_a_young_container_that_never_went_beyond_what_those_before_it_held_only_starts(highest: float, kind: Kind) -> None:
+    memory, before = started(highest)
+    held = held_before([*before, memory])
+    assert held is not None
+    assert held.level == pytest.approx(100.5 * MIB)
+    assert course_of(memory, load=None, at_least=12 * MIB, held=held).kind is kind
+
+
+def test_a_container_that_grows_for_longer_than_a_start_takes_is_judged_by_its_growth() -> None:
+    memory, before = started(90, seconds=600)
+    assert course_of(memory, load=None, at_least=12 * MIB, held=held_before([*before, memory])).kind is Kind.LEAK
+
+
+def test_what_grew_or_is_still_there_is_not_what_was_held() -> None:
+    grew = pd.Series((60 + T) * MIB, index=INDEX)
+    assert held_before([grew, grew + MIB, pd.Series(100.0 * MIB, index=INDEX + pd.Timedelta("1h"))]) is None
+    assert held_before([]) is None

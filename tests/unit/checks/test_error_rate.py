@@ -6,17 +6,12 @@ from typing import Any
 
 import pytest
 
-from runbook_lib.checks.availability import availability
-from runbook_lib.checks.cpu import cpu
-from runbook_lib.checks.downstream import downstream_health
 from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_symptom
 from runbook_lib.checks.key_metrics import key_metrics
-from runbook_lib.checks.latency import latency
-from runbook_lib.checks.memory_trend import memory_trend
 from runbook_lib.models.cause import Symptom
 from runbook_lib.models.finding import Finding, FindingStatus, Presence
 from runbook_lib.models.frame import Frame, frame
-from runbook_lib.models.window import Window, format_instant
+from runbook_lib.models.window import format_instant
 from runbook_lib.testing import (
     FakeDatabase,
     FakeMetrics,
@@ -192,18 +187,3 @@ def test_a_service_that_does_not_count_its_requests_is_judged_by_the_share_alone
     answers = {"error_ratio": line(0.0, 0.3, at=ago(4)), "request_rate": None}
     given = context(sources=fake_sources(metrics=FakeMetrics(answers)))
     assert error_symptom(given, error_ratio(given)).breached is True
-
-
-class HalfAsked(FakeMetrics):
-    """A Prometheus one of whose stores does not answer."""
-
-    def range(self, promql: str, *, window: Window, step_seconds: float | None = None) -> Frame:
-        answer = super().range(promql, window=window, step_seconds=step_seconds)
-        answer.attrs["missing"] = ["store-1 is down"]
-        return answer
-
-
-@pytest.mark.parametrize("check", [error_ratio, error_breakdown, latency, cpu, downstream_health, availability, memory_trend])
-def test_what_was_measured_without_a_store_that_does_not_answer_says_so_once(check: Any) -> None:
-    situation = context(sources=fake_sources(metrics=HalfAsked()), symptom=symptom_since(ago(10)))
-    assert check(situation).notes.count("store-1 is down") == 1

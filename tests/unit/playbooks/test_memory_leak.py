@@ -30,6 +30,7 @@ from runbook_lib.testing import (
 )
 
 ISSUE = "memory_leak"
+NEW_PODS = ["shop-9c-1", "shop-9c-2", "shop-9c-3"]
 MIB = 2**20
 LIMIT = 256 * MIB
 
@@ -76,6 +77,18 @@ def traffic(limit: float = LIMIT) -> dict[str, Frame]:
 
     series = used(lambda at: 40 + load(at))
     return {"memory_working_set": series, "memory_limit": each_pod(limit), "request_rate": curve(load)}
+
+
+def killed_while_they_start(*, seconds: float, load: float = 50.0) -> dict[str, Frame]:
+    """Since six minutes ago no pod lives longer than so many seconds, and so long it takes until it has its share of the load."""
+    limit = 64 * MIB
+    times = [ago(6) + timedelta(seconds=second) for second in range(360)]
+    lived = [second % seconds / seconds for second in range(360)]
+    before = [line(60 * MIB, window=Window(ago(60), ago(6)), pod=pod) for pod in PODS]
+    teeth = [frame({"time": times, "pod": pod, "value": [(24 + 40 * part) * MIB for part in lived]}) for pod in PODS]
+    answered = frame({"time": times, "value": [load * part for part in lived]})
+    requests = together(line(load, window=Window(ago(60), ago(6))), answered)
+    return {"memory_working_set": together(*before, *teeth), "memory_limit": each_pod(limit), "request_rate": requests}
 
 
 def killed(at: datetime) -> Frame:
@@ -178,6 +191,44 @@ def test_where_memory_is_full_all_the_same_the_limit_is_too_low_for_it(measured:
     assert seen.roots == [cause]
     assert seen.verdicts["memory_leak"] is Verdict.RULED_OUT
     assert seen.causes[0].actions == ("raise_memory_limit",)
+
+
+@pytest.mark.parametrize("seconds", [240, 300, 360])
+def test_load_that_only_comes_back_with_the_pods_has_not_grown(seconds: float) -> None:
+    edit = ("containers.shop.resources.limits.memory", "resources", "256Mi", "64Mi")
+    history, diffs = revisions((1, ago(7 * 24 * 60)), (2, ago(6.5))), {(1, 2): changed(edit)}
+    cluster = FakeCluster(pods=killed(ago(0.2)), history=history, diffs=diffs)
+    seen = examine(ISSUE, metrics=FakeMetrics(killed_while_they_start(seconds=seconds)), cluster=cluster)
+    assert seen.roots == ["bad_deployment"]
+    assert seen.verdicts["load_growth"] is Verdict.RULED_OUT
+
+
+def killed_below_what_they_need(*, seconds: float, shape: Any) -> dict[str, Frame]:
+    """Pods of a new revision, each of which is killed at 64 MiB after so many seconds; those before them needed 100 MiB."""
+    times = [ago(5) + timedelta(seconds=second) for second in range(300)]
+    lived = [shape(second % seconds / seconds) for second in range(300)]
+    before = [line(100 * MIB, window=Window(ago(60), ago(5)), pod=pod) for pod in PODS]
+    teeth = [frame({"time": times, "pod": pod, "value": [(24 + 40 * part) * MIB for part in lived]}) for pod in NEW_PODS]
+    answered = frame({"time": times, "value": [50.0 * part for part in lived]})
+    return {
+        "memory_working_set": together(*before, *teeth),
+        "memory_limit": each_pod(64 * MIB, pods=NEW_PODS),
+        "request_rate": together(line(50.0, window=Window(ago(60), ago(5))), answered),
+    }
+
+
+@pytest.mark.parametrize("seconds", [15, 30, 60, 120, 300])
+@pytest.mark.parametrize(
+    "shape", [lambda part: part, lambda part: (1 - math.exp(-3 * part)) / (1 - math.exp(-3))], ids=["a line", "a start"]
+)
+def test_pods_that_a_lowered_limit_kills_as_they_start_neither_leak_nor_have_more_load(seconds: float, shape: Any) -> None:
+    edit = ("containers.shop.resources.limits.memory", "resources", "256Mi", "64Mi")
+    ended = pods(NEW_PODS, last_state="OOMKilled (exit 137)", last_terminated_at=ago(0.2), restarts=3)
+    history, diffs = revisions((1, ago(7 * 24 * 60)), (2, ago(5.2))), {(1, 2): changed(edit)}
+    measured = FakeMetrics(killed_below_what_they_need(seconds=seconds, shape=shape))
+    seen = examine(ISSUE, metrics=measured, cluster=FakeCluster(pods=ended, history=history, diffs=diffs))
+    assert seen.roots == ["bad_deployment"]
+    assert seen.causes[0].actions == ("rollback_deployment",)
 
 
 def test_a_healthy_service_confirms_nothing() -> None:

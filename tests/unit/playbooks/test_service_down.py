@@ -127,6 +127,17 @@ def test_a_rollout_before_the_changed_setting_is_neither_the_cause_nor_taken_bac
     assert "many" in cause.why
 
 
+def test_a_setting_of_a_config_map_of_another_name_is_the_rollouts_also_where_the_pods_crash_long_after_it() -> None:
+    maps = {"shop-config-7h2k9": {"POOL": "5"}, "shop-config-m4f6t": {"POOL": "many"}}
+    edit = ("containers[shop].envFrom", "env", *(f"configmap/{name}" for name in maps))
+    told = outages.crashing_over_a_setting()
+    told["cluster"] = rollout(edit, at=ONSET - timedelta(minutes=40), pods=outages.crashing(), config_maps=maps)
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["bad_deployment"]
+    assert seen.causes[0].actions == ("rollback_deployment",)
+    assert seen.consequences == {"pods_crashed": "bad_deployment"}
+
+
 def test_a_port_that_pods_never_declared_and_that_was_never_changed_is_no_cause() -> None:
     told = outages.wrong_port()
     ports = [{"name": "http", "port": 8080, "target_port": 9999, "protocol": "TCP"}]

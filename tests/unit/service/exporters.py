@@ -386,6 +386,9 @@ class SeriesCatalogue:
         self.asked += 1
         return frozenset(one[label] for one in self.matching(matchers) if one["__name__"] == metric and label in one)
 
+    def unanswered(self) -> tuple[str, ...]:
+        return ()
+
     def matching(self, matchers: Matchers) -> list[Mapping[str, str]]:
         """The series that the matchers select, as Prometheus does: a label that is missing is empty, patterns are anchored."""
         return [

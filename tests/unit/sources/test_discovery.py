@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runbook_lib.errors import SourceNotConfigured, SourceTimeout
+from runbook_lib.errors import SourceAnswerInvalid, SourceNotConfigured, SourceTimeout
 from runbook_lib.models.window import Window
 from runbook_lib.service.instrumentation import Matchers
 from runbook_lib.sources.discovery import PrometheusCatalogue, discover
@@ -24,7 +24,8 @@ class Names:
 
     name = "prometheus"
 
-    def __init__(self, series, *, interval=15.0, together=0):
+    def __init__(self, series, *, interval=15.0, together=0, unanswered=()):
+        self._unanswered = list(unanswered)
         self._catalogue = SeriesCatalogue(series)
         self._interval = interval
         self._barrier = threading.Barrier(together, timeout=5) if together else None
@@ -47,6 +48,9 @@ class Names:
     def scrape_interval_seconds(self, match):
         self._count("interval", match, window=None)
         return self._interval
+
+    def unanswered(self):
+        return self._unanswered
 
     def _count(self, *question, window):
         with self._lock:
@@ -104,6 +108,32 @@ def test_a_service_that_exports_nothing_has_no_measures():
     found = discover(orders(), fake_sources(metrics=Names([])))
     assert found.known == {}
     assert found.chosen[0].startswith("Not exported: request_rate")
+
+
+def test_what_is_not_found_while_a_store_does_not_answer_is_not_known_not_to_be_exported():
+    known = discover(orders(), fake_sources(metrics=Names(prometheus_of(python), unanswered=["store-1 is down"])))
+    assert known.chosen[-1].startswith("Not found, while not all was asked (store-1 is down): ")
+    assert "memory_ratio was not found, and not all was asked: store-1 is down" in known.why_unknown("memory_ratio")
+    assert known.why_unknown("error_ratio") == ""
+    assert discover(orders(), fake_sources(metrics=Names([]))).why_unknown("error_ratio") == ""
+
+
+def test_the_scrapes_that_a_store_does_not_tell_of_cost_no_measure():
+    class HalfAsked(Names):
+        def scrape_interval_seconds(self, match):
+            raise SourceAnswerInvalid("prometheus", f"nothing was found, and not all was asked: {match}")
+
+    known = discover(orders(), fake_sources(metrics=HalfAsked(prometheus_of(python), unanswered=["store-1 is down"])))
+    assert "error_ratio" in known.known
+    assert known.rate_window_seconds == 300
+
+
+def test_a_replay_of_an_incident_from_before_it_was_asked_lacks_nothing():
+    class Replayed(Names):
+        def unanswered(self):
+            raise SourceNotConfigured("prometheus", "this was not asked")
+
+    assert discover(orders(), fake_sources(metrics=Replayed([]))).why_unknown("error_ratio") == ""
 
 
 def test_a_prometheus_that_cannot_be_asked_is_told():

@@ -183,6 +183,19 @@ def test_what_is_found_while_a_store_does_not_answer_is_shown_with_the_warning()
         assert metrics(server.url).range("up", window=HOUR).attrs["notes"] == ["store-1 is down"]
 
 
+def test_names_that_a_store_does_not_tell_are_missing_from_those_that_are_there():
+    def names(asked):
+        more = {"warnings": ["store-1 is down"]} if asked.path.endswith("values") else {"infos": ["well"]}
+        return Reply(json.dumps({"status": "success", "data": ["a"], **more}).encode())
+
+    with answering(names) as server:
+        source = metrics(server.url)
+        assert source.label_names(match=["up"]) == ["a"]
+        assert source.unanswered() == []
+        assert source.label_values("__name__") == source.label_values("pod") == ["a"]
+        assert source.unanswered() == ["store-1 is down"]
+
+
 @pytest.mark.parametrize("more", [{"warnings": ["PromQL warning: mixed histograms"]}, {"infos": ["PromQL info: no counter"]}])
 def test_a_word_on_the_query_leaves_an_empty_answer_what_it_is(more):
     with answering(Reply(body([], **more))) as server:
