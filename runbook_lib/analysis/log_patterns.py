@@ -49,11 +49,14 @@ ERROR_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"SchemaManagementException|Schema-validation: ",
         ),
     ),
+    ("application", (r"syntax error at or near",)),  # the code's error, not the database's
     (
-        "application",  # a statement that the code got wrong is the code's error, not the database's
+        "database_constraint",  # what is written is not allowed: the code is wrong, or a constraint is new
         (
-            r"syntax error at or near",
-            r"(?:NotNull|ForeignKey|Unique|Check)Violation|violates (?:not-null|foreign key|unique|check) constraint",
+            r"(?:NotNull|ForeignKey|Unique|Check|Exclusion)Violation|StringDataRightTruncation|NumericValueOutOfRange",
+            r"violates (?:not-null|foreign key|unique|check|exclusion) constraint|ConstraintViolationException",
+            r"value too long for type|invalid input value for enum|numeric field overflow|cannot insert into column",
+            r"Duplicate entry '|Data too long for column|a foreign key constraint fails|UNIQUE constraint failed",
         ),
     ),
     (

@@ -172,7 +172,7 @@ _BEARINGS = {
     "database": ("database", "database_pool"),
     "refusal": ("database_statement",),
     "schema": ("database_schema",),
-    "application": ("application",),
+    "application": ("application", "database_constraint"),
 }
 
 

@@ -32,6 +32,7 @@ KIND_WORDS = {
     "memory": "out of memory",
     "database_statement": "the database turns the service down",
     "database_schema": "a table or column that the database does not have",
+    "database_constraint": "what the database's constraints do not allow",
     "database": "the connection to the database",
     "cache": "cache errors",
     "downstream": "calls to other services",

@@ -17,6 +17,7 @@ from runbook_lib.models.cause import ByHand, CauseRule, ExplainedBy, Remedy
 from runbook_lib.playbooks.conjunctions.outage import OUTAGE_CONJUNCTIONS
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
+    NEW_CODE_BREAKS_CONSTRAINTS,
     NEW_CODE_MISSES_SCHEMA,
     NEW_CODE_THROWS,
     WHERE_NO_REVISION_IS_KNOWN,
@@ -69,14 +70,19 @@ PLAYBOOK = Playbook(
         CheckStep(name="endpoints", title="Endpoints", run=endpoints, needs=("kubernetes",)),
         CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
     ),
-    conjunctions=(NEW_CODE_THROWS, NEW_CODE_MISSES_SCHEMA, *OUTAGE_CONJUNCTIONS),
+    conjunctions=(NEW_CODE_THROWS, NEW_CODE_MISSES_SCHEMA, NEW_CODE_BREAKS_CONSTRAINTS, *OUTAGE_CONJUNCTIONS),
     causes=(
         CauseRule(
             name="bad_deployment",
             title="Configuration error of a recent deployment",
             mechanism=(
                 ("rollout_before_onset", "configuration_changed"),
-                (*(name for names in _OF_A_CHANGE.values() for name in names), "new_code_throws", "new_code_misses_schema"),
+                (
+                    *(name for names in _OF_A_CHANGE.values() for name in names),
+                    "new_code_throws",
+                    "new_code_misses_schema",
+                    "new_code_breaks_constraints",
+                ),
             ),
             onset=("rollout_before_onset", "configuration_changed"),
             supports=("crash_over_changed_setting", "crash_over_changed_address", "crash_speaks_of_configuration"),

@@ -8,10 +8,12 @@ from runbook_lib.models.cause import ByHand, Conjunction
 __all__ = [
     "CONFIGURATION_SHRANK_POOL",
     "DIFF_EXPLAINS_POOL",
+    "NEW_CODE_BREAKS_CONSTRAINTS",
     "NEW_CODE_MISSES_SCHEMA",
     "NEW_CODE_THROWS",
     "POOL_IS_TURNED_DOWN",
     "ROLLOUT_SHRANK_POOL",
+    "WHERE_A_CONSTRAINT_IS_VIOLATED",
     "WHERE_NO_CACHE_ANSWERS",
     "WHERE_NO_CONNECTION_COMES_ABOUT",
     "WHERE_NO_REVISION_IS_KNOWN",
@@ -45,6 +47,12 @@ NEW_CODE_THROWS = Conjunction(
     name="new_code_throws",
     all_of=("diff_changes_code", "log_application_errors"),
     text="the code throws since it was changed",
+    close_in_time=True,
+)
+NEW_CODE_BREAKS_CONSTRAINTS = Conjunction(
+    name="new_code_breaks_constraints",
+    all_of=("diff_changes_code", "log_database_constraint_errors"),
+    text="the code writes what the database does not allow, since it was changed",
     close_in_time=True,
 )
 NEW_CODE_MISSES_SCHEMA = Conjunction(
@@ -84,6 +92,14 @@ WHERE_NO_CONNECTION_COMES_ABOUT = ByHand(
 WHERE_THE_SCHEMA_DOES_NOT_FIT = (
     "see which migration ran last, or did not run, and make schema and code fit: run the missing migration, or put back what was "
     "renamed or dropped. Old code needs the old schema: look at both before a rollback."
+)
+WHERE_A_CONSTRAINT_IS_VIOLATED = ByHand(
+    text=(
+        "see whether the constraint that the errors name is new (\\d TABLE in psql; the migrations): drop it, or let the code keep "
+        "to it. Where it has long been there, look at what is written: a sequence that stands behind its column gives keys that "
+        "exist (setval mends it), and somebody else's data may have changed."
+    ),
+    when=("log_database_constraint_errors",),
 )
 WHERE_NO_CACHE_ANSWERS = (
     "see whether the cache runs and answers (redis-cli ping), and bring it back; until then the service's own "

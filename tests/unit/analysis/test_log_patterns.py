@@ -37,6 +37,14 @@ LINES = {
         "java.sql.SQLSyntaxErrorException: ORA-00942: table or view does not exist",
         "Schema-validation: missing column [discount] in table [orders]",
     ],
+    "database_constraint": [
+        'null value in column "total" of relation "orders" violates not-null constraint',
+        'CheckViolation: new row for relation "orders" violates check constraint "quantity"',
+        'org.postgresql.util.PSQLException: ERROR: duplicate key value violates unique constraint "orders_pkey"',
+        "psycopg.errors.StringDataRightTruncation: value too long for type character varying(20)",
+        'pq: invalid input value for enum order_status: "held"',
+        "IntegrityError: (1062, \"Duplicate entry '7' for key 'PRIMARY'\")",
+    ],
     "cache": ["redis.exceptions.ConnectionError: Error 111 connecting to redis:6379. Connection refused."],
     "downstream": [
         "httpx.ReadTimeout: timed out",
@@ -52,7 +60,7 @@ LINES = {
         "KeyError: 'currency'",
         "TypeError: Cannot read properties of undefined (reading 'id')",
         "java.lang.NullPointerException",
-        'null value in column "total" of relation "orders" violates not-null constraint',
+        'psycopg.errors.SyntaxError: syntax error at or near "form"',
         "panic: runtime error: index out of range",
         "FileNotFoundError: [Errno 2] No such file or directory: 'discounts.json'",
         "ModuleNotFoundError: No module named 'discounts'",

@@ -195,6 +195,23 @@ def renamed_column() -> Told:
     return {"metrics": errors(ratio=0.9), "logs": FakeLogs(log_lines(MISSING_COLUMN, since=ONSET))}
 
 
+def added_constraint() -> Told:
+    """Somebody added a constraint under the service, which its orders do not keep to."""
+    violated = 'POST /orders: CheckViolation: new row for relation "orders" violates check constraint "orders_total"'
+    return {"metrics": errors(ratio=1.0), "logs": FakeLogs(log_lines(violated, since=ONSET))}
+
+
+def release_that_writes_too_much() -> Told:
+    """A new image that writes what does not fit into its column."""
+    edit = ("containers.shop.image", "image", "shop:1.0", "shop:2.0")
+    too_long = "POST /orders: StringDataRightTruncation: value too long for type character varying(20)"
+    return {
+        "metrics": errors(ratio=0.5),
+        "logs": FakeLogs(log_lines(too_long, since=ONSET)),
+        "cluster": rollout(edit, at=ONSET - timedelta(seconds=30)),
+    }
+
+
 def release_ahead_of_its_migration() -> Told:
     """A new image that asks for a column which is not there yet."""
     image = ("containers.shop.image", "image", "shop:1.0", "shop:2.0")
@@ -301,6 +318,8 @@ FAULTS: Mapping[str, tuple[Any, str]] = {
     "logins that are refused": (refused_logins, "database_refuses"),
     "a revoked privilege": (revoked, "database_refuses"),
     "a renamed column": (renamed_column, "schema_mismatch"),
+    "a constraint that was added": (added_constraint, "schema_mismatch"),
+    "a release that writes too much": (release_that_writes_too_much, "bad_deployment"),
     "a release ahead of its migration": (release_ahead_of_its_migration, "bad_deployment"),
     "a downstream service that is stopped": (slow_payments, "downstream_timeout"),
     "a memory leak": (leaking_memory, "memory_leak"),
