@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from runbook_lib.checks.breakers import circuit_breakers
 from runbook_lib.checks.changes import recent_changes
+from runbook_lib.checks.cpu import cpu
 from runbook_lib.checks.database import database_connections, database_tables
+from runbook_lib.checks.database_activity import database_activity
 from runbook_lib.checks.downstream import downstream_health
 from runbook_lib.checks.error_rate import error_breakdown, error_ratio, error_symptom
 from runbook_lib.checks.key_metrics import key_metrics
@@ -17,8 +19,12 @@ from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_of
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
     CONFIGURATION_SHRANK_POOL,
+    CPU_REMEDIES,
+    DIFF_EXPLAINS_CPU,
     DIFF_EXPLAINS_POOL,
     NEW_CODE_BREAKS_CONSTRAINTS,
+    NEW_CODE_BROUGHT_STATEMENTS,
+    NEW_CODE_BURNS_CPU,
     NEW_CODE_MISSES_SCHEMA,
     NEW_CODE_THROWS,
     POOL_IS_TURNED_DOWN,
@@ -27,6 +33,7 @@ from runbook_lib.playbooks.shared import (
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_CONNECTION_COMES_ABOUT,
     WHERE_NO_REVISION_IS_KNOWN,
+    WHERE_NODES_HAVE_NO_CPU,
     WHERE_THE_CACHE_REFUSES,
     WHERE_THE_DATABASE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
@@ -88,6 +95,8 @@ _CALLS_CUT_OFF = cut_off("calls", "downstream_calls_failing", "log_downstream_er
 _CACHE_CUT_OFF = cut_off("cache", "log_cache_errors")
 _CUT_OFF = (*_DATABASE_CUT_OFF, *_CALLS_CUT_OFF, *_CACHE_CUT_OFF)
 # The pool has no connections, since the database does not let it have any.
+_OF_THE_POOL = ("pool_saturated", "pool_starved", "log_database_pool_errors")
+_POOL_ON_ITS_OWN = ("connections_held_beyond_request", "sessions_blocked")
 _TURNED_DOWN = ("pool_without_sessions", *(found.name for found in POOL_IS_TURNED_DOWN))
 
 PLAYBOOK = Playbook(
@@ -107,9 +116,11 @@ PLAYBOOK = Playbook(
         CheckStep(
             name="database_connections", title="Database connections", run=database_connections, needs=("prometheus", "postgres")
         ),
+        CheckStep(name="database_activity", title="What the database is doing", run=database_activity, needs=("postgres",)),
         CheckStep(name="database_tables", title="Table sizes", run=database_tables, needs=("postgres",)),
         CheckStep(name="downstream_health", title="Downstream services", run=downstream_health, needs=("prometheus", "http")),
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
+        CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
         CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
         CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
         CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
@@ -126,6 +137,9 @@ PLAYBOOK = Playbook(
         NEW_CODE_THROWS,
         NEW_CODE_MISSES_SCHEMA,
         NEW_CODE_BREAKS_CONSTRAINTS,
+        NEW_CODE_BROUGHT_STATEMENTS,
+        NEW_CODE_BURNS_CPU,
+        DIFF_EXPLAINS_CPU,
         *POOL_IS_TURNED_DOWN,
         _DATABASE_BREAKS_CONNECTIONS,
         _DIFF_EXPLAINS_CONNECTION_ERRORS,
@@ -153,8 +167,10 @@ PLAYBOOK = Playbook(
                 ExplainedBy(
                     cause="downstream_timeout",
                     when=("connections_wait_in_transaction",),
-                    unless=("connections_held_beyond_request", "sessions_blocked"),
+                    unless=_POOL_ON_ITS_OWN,
                 ),
+                ExplainedBy(cause="slow_statements", when=("statements_slow",), unless=_POOL_ON_ITS_OWN),
+                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",), unless=_POOL_ON_ITS_OWN),
             ),
             remedies=(
                 # New pods wait for the same lock: nothing helps while somebody holds it.
@@ -177,8 +193,40 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream",)),
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream_errors",)),
                 *because_cut_off(_CALLS_CUT_OFF),
+                # Who gets no processor hears an answer late.
+                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",), unless=("downstream_unhealthy",)),
             ),
             remedies=(Remedy(action="open_circuit_breaker"),),
+        ),
+        CauseRule(
+            name="slow_statements",
+            title="Statements of the database take long",
+            mechanism=(("statements_slow",), _OF_THE_POOL),
+            onset=("statements_slow", *_OF_THE_POOL),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("new_code_brought_statements",)),
+                # Who gets no processor is late to take what the database has long answered.
+                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",)),
+            ),
+            remedies=(Remedy(action="cancel_statement", when=("statement_runs_long",)),),
+            by_hand=(
+                "open runbook high_latency: it names the statements that cost most, with their plans, and the index that would "
+                "help. A larger pool only lets more of them run at once."
+            ),
+        ),
+        CauseRule(
+            name="cpu_exhaustion",
+            title="The pods are short of CPU",
+            # Errors come of it where somebody waits no longer: for a connection, or for an answer.
+            mechanism=(("cpu_short",), (*_OF_THE_POOL, "downstream_calls_failing", "log_downstream_errors")),
+            onset=("cpu_short",),
+            supports=("cpu_throttled",),
+            explained_by=(
+                ExplainedBy(cause="bad_deployment", when=("diff_explains_cpu",)),
+                ExplainedBy(cause="bad_deployment", when=("new_code_burns_cpu",)),
+            ),
+            remedies=CPU_REMEDIES,
+            by_hand=WHERE_NODES_HAVE_NO_CPU,
         ),
         CauseRule(
             name="memory_leak",
@@ -207,6 +255,9 @@ PLAYBOOK = Playbook(
                     "new_code_throws",
                     "new_code_misses_schema",
                     "new_code_breaks_constraints",
+                    "new_code_brought_statements",
+                    "new_code_burns_cpu",
+                    "diff_explains_cpu",
                     "new_version_fails",
                 ),
             ),
@@ -277,7 +328,10 @@ PLAYBOOK = Playbook(
         "delete_network_policy",  # before the pods: new ones need the same ways
         "restart_pods",
         "raise_pool_size",
+        "cancel_statement",
         "terminate_session",
+        "scale_deployment",
+        "set_resources",
         "rollback_deployment",
         "restore_configuration",
         "open_circuit_breaker",  # after all that starts pods anew: their breakers begin closed

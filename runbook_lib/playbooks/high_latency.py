@@ -26,11 +26,13 @@ from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_of
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
     CONFIGURATION_SHRANK_POOL,
+    CPU_REMEDIES,
     DIFF_EXPLAINS_POOL,
     ROLLOUT_SHRANK_POOL,
     WHERE_NO_CACHE_ANSWERS,
     WHERE_NO_REVISION_IS_KNOWN,
     WHERE_NO_SESSION_HOLDS_THE_LOCK,
+    WHERE_NODES_HAVE_NO_CPU,
     WHERE_THE_CACHE_IS_A_REPLICA,
     WHERE_THE_CACHE_REFUSES,
     WHERE_THE_POOL_IS_HELD,
@@ -183,11 +185,10 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("new_code_burns_cpu",)),
             ),
             remedies=(
-                Remedy(action="scale_deployment", unless=("pods_find_no_node",)),
-                Remedy(action="set_resources", when=("cpu_throttled",), unless=("node_cpu_short",)),
+                *CPU_REMEDIES,
                 Remedy(action="delete_pods", when=("node_cpu_short",)),
             ),
-            by_hand="give the nodes room (add one, uncordon one), or take load away: fewer requests, other pods elsewhere.",
+            by_hand=WHERE_NODES_HAVE_NO_CPU,
         ),
         CauseRule(
             name="network_slow",

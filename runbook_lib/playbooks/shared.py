@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from runbook_lib.models.cache_refusal import by_hand
-from runbook_lib.models.cause import ByHand, Conjunction
+from runbook_lib.models.cause import ByHand, Conjunction, Remedy
 
 __all__ = [
     "CONFIGURATION_SHRANK_POOL",
+    "CPU_REMEDIES",
+    "DIFF_EXPLAINS_CPU",
     "DIFF_EXPLAINS_POOL",
     "NEW_CODE_BREAKS_CONSTRAINTS",
+    "NEW_CODE_BROUGHT_STATEMENTS",
+    "NEW_CODE_BURNS_CPU",
     "NEW_CODE_MISSES_SCHEMA",
     "NEW_CODE_THROWS",
     "POOL_IS_TURNED_DOWN",
     "ROLLOUT_SHRANK_POOL",
     "WHERE_A_CONSTRAINT_IS_VIOLATED",
+    "WHERE_NODES_HAVE_NO_CPU",
     "WHERE_NO_CACHE_ANSWERS",
     "WHERE_NO_CONNECTION_COMES_ABOUT",
     "WHERE_NO_REVISION_IS_KNOWN",
@@ -61,6 +66,24 @@ NEW_CODE_MISSES_SCHEMA = Conjunction(
     text="the code asks for what the database does not have, since it was changed",
     close_in_time=True,
 )
+DIFF_EXPLAINS_CPU = Conjunction(
+    name="diff_explains_cpu",
+    all_of=("diff_cuts_cpu", "cpu_short"),
+    text="CPU is short since a change left the pods less of it",
+    close_in_time=True,
+)
+NEW_CODE_BURNS_CPU = Conjunction(
+    name="new_code_burns_cpu",
+    all_of=("diff_changes_code", "cpu_short"),
+    text="CPU is short since the code was changed",
+    close_in_time=True,
+)
+NEW_CODE_BROUGHT_STATEMENTS = Conjunction(
+    name="new_code_brought_statements",
+    all_of=("diff_changes_code", "statements_slow"),
+    text="statements take long since the code was changed",
+    close_in_time=True,
+)
 POOL_IS_TURNED_DOWN = (
     Conjunction(
         name="starved_pool_is_turned_down",
@@ -74,6 +97,11 @@ POOL_IS_TURNED_DOWN = (
         text="the pool has no connection to give, and the database does not let the service log in",
         close_in_time=True,
     ),
+)
+
+CPU_REMEDIES = (
+    Remedy(action="scale_deployment", unless=("pods_find_no_node",)),
+    Remedy(action="set_resources", when=("cpu_throttled",), unless=("node_cpu_short",)),
 )
 
 # What a person does where no action fits.
@@ -95,7 +123,7 @@ WHERE_THE_SCHEMA_DOES_NOT_FIT = (
 )
 WHERE_A_CONSTRAINT_IS_VIOLATED = ByHand(
     text=(
-        "see whether the constraint that the errors name is new (\\d TABLE in psql; the migrations): drop it, or let the code keep "
+        "see whether the constraint that they name is new (\\d TABLE in psql; the migrations): drop it, or let the code keep "
         "to it. Where it has long been there, look at what is written: a sequence that stands behind its column gives keys that "
         "exist (setval mends it), and somebody else's data may have changed."
     ),
@@ -116,6 +144,7 @@ WHERE_THE_CACHE_IS_A_REPLICA = ByHand(
     ),
     when=("cache_is_replica",),
 )
+WHERE_NODES_HAVE_NO_CPU = "give the nodes room (add one, uncordon one), or take load away: fewer requests, other pods elsewhere."
 WHERE_NO_REVISION_IS_KNOWN = (
     "take the change back where it was made (version control, the deployment's own tool): what was before is not known here."
 )

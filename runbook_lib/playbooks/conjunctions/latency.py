@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runbook_lib.models.cause import Conjunction
+from runbook_lib.playbooks.shared import DIFF_EXPLAINS_CPU, NEW_CODE_BROUGHT_STATEMENTS, NEW_CODE_BURNS_CPU
 
 __all__ = ["LATENCY_CONJUNCTIONS"]
 
@@ -25,24 +26,6 @@ _LIFETIME_EXPLAINS_CACHE = Conjunction(
     all_of=("diff_shortens_cache", "cache_misses_high"),
     none_of=("cache_full",),
     text="the cache answers less since its entries live for a shorter time",
-)
-_DIFF_EXPLAINS_CPU = Conjunction(
-    name="diff_explains_cpu",
-    all_of=("diff_cuts_cpu", "cpu_short"),
-    text="CPU is short since a change left the pods less of it",
-    close_in_time=True,
-)
-_NEW_CODE_BURNS_CPU = Conjunction(
-    name="new_code_burns_cpu",
-    all_of=("diff_changes_code", "cpu_short"),
-    text="CPU is short since the code was changed",
-    close_in_time=True,
-)
-_NEW_CODE_BROUGHT_STATEMENTS = Conjunction(
-    name="new_code_brought_statements",
-    all_of=("diff_changes_code", "statements_slow"),
-    text="statements take long since the code was changed",
-    close_in_time=True,
 )
 _NEW_VERSION_IS_SLOW = Conjunction(
     name="new_version_is_slow",
@@ -100,9 +83,9 @@ LATENCY_CONJUNCTIONS = (
     _DIFF_EXPLAINS_CALLS,
     _DIFF_EXPLAINS_CACHE,
     _LIFETIME_EXPLAINS_CACHE,
-    _DIFF_EXPLAINS_CPU,
-    _NEW_CODE_BURNS_CPU,
-    _NEW_CODE_BROUGHT_STATEMENTS,
+    DIFF_EXPLAINS_CPU,
+    NEW_CODE_BURNS_CPU,
+    NEW_CODE_BROUGHT_STATEMENTS,
     _NEW_VERSION_IS_SLOW,
     _NEW_CODE_IS_SLOW,
     _CACHE_LETS_MISS,

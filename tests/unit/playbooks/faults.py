@@ -24,6 +24,7 @@ from runbook_lib.testing import (
     each_pod,
     line,
     log_lines,
+    looks,
     pods,
     policy,
     revisions,
@@ -102,6 +103,31 @@ def refused_logins() -> Told:
         "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET), warned),
         "database": FakeDatabase(),
     }
+
+
+def slow_trigger() -> Told:
+    """Each insert takes a second and more, at work: every connection is taken by one."""
+    at_work = {"query": "insert into orders", "state_seconds": 1.2}
+    return {
+        "metrics": {**errors(), **full_pool()},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET)),
+        "database": FakeDatabase(sessions=sessions(15, state="active", state_seconds=1.2), activity=looks(12, **at_work)),
+    }
+
+
+def burnt_cpu() -> Told:
+    """Something beside the service takes the pods' processor time: requests wait for connections and for answers."""
+    slow = slow_payments()
+    return {
+        "metrics": {**slow["metrics"], **full_pool(), "cpu_usage": each_pod(0.2, 0.99, at=ONSET - timedelta(seconds=20))},
+        "logs": FakeLogs(log_lines(POOL_TIMEOUT, since=ONSET), log_lines(READ_TIMEOUT, since=ONSET)),
+    }
+
+
+def cut_cpu() -> Told:
+    """A rollout left the pods a tenth of the CPU that they need."""
+    edit = ("containers.shop.resources.limits.cpu", "resources", "500m", "50m")
+    return {**burnt_cpu(), "cluster": rollout(edit, at=ONSET - timedelta(seconds=40))}
 
 
 def locked_table() -> Told:
@@ -311,6 +337,9 @@ def lowered_memory_limit() -> Told:
 FAULTS: Mapping[str, tuple[Any, str]] = {
     "leaked connections": (leaked_connections, "db_pool_exhausted"),
     "a pool too small for the load": (too_much_load, "db_pool_exhausted"),
+    "a trigger that takes its time": (slow_trigger, "slow_statements"),
+    "processor time that something else takes": (burnt_cpu, "cpu_exhaustion"),
+    "a CPU limit that was lowered": (cut_cpu, "bad_deployment"),
     "a locked table": (locked_table, "db_pool_exhausted"),
     "no free slots in the server": (no_free_slots, "db_pool_exhausted"),
     "a database whose pod is gone": (stopped_database, "database_unavailable"),

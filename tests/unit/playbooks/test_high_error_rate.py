@@ -22,6 +22,7 @@ from runbook_lib.testing import (
     each_pod,
     examine,
     log_lines,
+    looks,
     sessions,
 )
 from tests.unit.playbooks import faults
@@ -132,6 +133,29 @@ def test_connections_that_wait_for_a_slow_service_in_their_transaction_are_its_c
     seen = examine(ISSUE, **sources(told))
     assert seen.roots == ["downstream_timeout"]
     assert seen.consequences == {"db_pool_exhausted": "downstream_timeout"}
+
+
+def test_the_pool_that_slow_statements_fill_is_their_consequence_and_no_larger_one_is_offered() -> None:
+    seen = examine(ISSUE, **sources(faults.slow_trigger()))
+    assert seen.consequences == {"db_pool_exhausted": "slow_statements"}
+    cause = seen.cause("slow_statements")
+    assert (cause.actions, "high_latency" in cause.by_hand) == ((), True)
+    stuck = looks(12, state_seconds=700.0, query_start=ONSET, query="select count(*) from a, b")
+    stuck = {**faults.slow_trigger(), "database": FakeDatabase(activity=stuck)}
+    assert examine(ISSUE, **sources(stuck)).cause("slow_statements").actions == ("cancel_statement",)
+
+
+def test_what_pods_without_cpu_wait_for_is_the_consequence() -> None:
+    seen = examine(ISSUE, **sources(faults.burnt_cpu()))
+    assert seen.consequences == {"db_pool_exhausted": "cpu_exhaustion", "downstream_timeout": "cpu_exhaustion"}
+    assert seen.cause("cpu_exhaustion").actions == ("scale_deployment",)
+    assert set(examine(ISSUE, **sources(faults.cut_cpu())).consequences.values()) == {"bad_deployment"}
+
+
+def test_a_service_that_does_not_answer_stays_a_cause_beside_pods_without_cpu() -> None:
+    told = faults.burnt_cpu()
+    told["http"] = faults.slow_payments(health=Sick("timeout", "no answer within 2 s", name="http"))["http"]
+    assert set(examine(ISSUE, **sources(told)).roots) == {"cpu_exhaustion", "downstream_timeout"}
 
 
 def test_the_lock_that_fills_the_pool_is_named_and_ending_its_session_is_offered_in_place_of_a_restart() -> None:
