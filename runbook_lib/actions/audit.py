@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from runbook_lib.errors import ArchiveError
 
-__all__ = ["AuditEntry", "AuditLog", "ChainReport", "Event", "read_entries", "verify_chain"]
+__all__ = ["FILE_NAME", "AuditEntry", "AuditLog", "ChainReport", "Event", "read_entries", "verify_chain"]
 
 Event = Literal["intent", "outcome", "effect", "refused"]
 

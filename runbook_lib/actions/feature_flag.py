@@ -20,7 +20,7 @@ from runbook_lib.actions.admin_endpoint import (
 from runbook_lib.actions.interface import Action, ActionContext, Change
 from runbook_lib.models.plan import Plan, Refusal, Target
 
-__all__ = ["DISABLE_FEATURE_FLAG", "flag_state"]
+__all__ = ["DISABLE_FEATURE_FLAG", "enabled_flags", "flag_state"]
 
 
 def flag_state(answer: Any, name: str) -> str | None:
@@ -35,14 +35,24 @@ def flag_state(answer: Any, name: str) -> str | None:
     return ("enabled" if enabled else "disabled") if isinstance(enabled, bool) else None
 
 
+def enabled_flags(answer: Any) -> list[str]:
+    """The names of the features that such a list calls enabled."""
+    if not isinstance(answer, Mapping):
+        return []
+    named = answer["features"] if isinstance(answer.get("features"), Mapping) else answer
+    return [str(name) for name in named if flag_state(answer, name) == "enabled"]
+
+
 def _plan(context: ActionContext, name: str | None = None) -> Plan | Refusal:
     """Switch the feature `name` off on every pod."""
     if context.service.components.application.feature_flag_path is None:
         mend = "set components.application.feature_flag_path in the service file"
         return Refusal(by="target", reason="how to switch a feature off is not known", mend=mend)
     if not name:
-        mend = 'name it: disable_feature_flag(name="…")'
-        return Refusal(by="target", reason="which feature is meant is not said", mend=mend)
+        known = enabled_flags(_listed(AdminClient(context, None), context, _endpoints(context)[0]))
+        told = f"; on are: {', '.join(known)}" if known else ""
+        mend = f'name it: disable_feature_flag(name="{known[0] if known else "…"}")'
+        return Refusal(by="target", reason=f"which feature is meant is not said{told}", mend=mend)
     return _planned(context, name, wanted="disabled")
 
 
@@ -102,12 +112,16 @@ def _opposite(wanted: str) -> str:
 
 
 def _read(client: AdminClient, context: ActionContext, endpoint: Endpoint, name: str) -> str | None:
-    """The feature's state, from the list above its path; None where there is no such list."""
+    return flag_state(_listed(client, context, endpoint), name)
+
+
+def _listed(client: AdminClient, context: ActionContext, endpoint: Endpoint) -> Any:
+    """The list of features that stands above the path of one; None where there is no such list."""
     listing, braces, _ = (context.service.components.application.feature_flag_path or "").partition("/{name}")
     if not braces:
         return None
     try:
-        return flag_state(client.get(endpoint.base + listing), name)
+        return client.get(endpoint.base + listing)
     except CallFailed:
         return None
 

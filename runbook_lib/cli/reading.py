@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,17 @@ def incidents(
     else:
         columns = ("STARTED", "SERVICE", "ISSUE", "STATUS", "CONFIRMED", "PATH")
         table(columns, [_row(entry.record, entry.directory) for entry in found])
+    _warn_of_broken_audits(entry.directory for entry in found)
+
+
+def _warn_of_broken_audits(directories: Iterable[Path]) -> None:
+    """Say of each incident whose audit was altered since it was written; one without actions has none."""
+    from runbook_lib.actions.audit import FILE_NAME, verify_chain
+    from runbook_lib.cli.telling import warn
+
+    for path in (directory / FILE_NAME for directory in directories):
+        if path.is_file() and not (seen := verify_chain(path)).intact:
+            warn(f"{path}: {seen.text}")
 
 
 def _row(record: IncidentRecord, directory: Path) -> tuple[str, ...]:
@@ -85,7 +97,7 @@ def _row(record: IncidentRecord, directory: Path) -> tuple[str, ...]:
 def report(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder of an incident, or its incident.ipynb.")],
 ) -> None:
-    """Render an incident's report.html again from its notebook. The last line is the report's path.
+    """Render an incident's report.html again from its notebook, and check its audit. The last line is the report's path.
 
     \b
     Example:
@@ -99,4 +111,5 @@ def report(
         raise UsageError(f"{directory}: there is no incident.ipynb; `runbook incidents` lists the folders")
     from runbook_lib.archive.report import render
 
+    _warn_of_broken_audits([directory])
     say(str(render(directory)))

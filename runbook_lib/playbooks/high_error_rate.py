@@ -14,7 +14,8 @@ from runbook_lib.checks.logs import error_logs
 from runbook_lib.checks.memory import memory
 from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.checks.pods import pod_status
-from runbook_lib.models.cause import CauseRule, Conjunction, ExplainedBy, Remedy
+from runbook_lib.models.cause import CauseRule, ExplainedBy, Remedy
+from runbook_lib.playbooks.conjunctions.errors import ERROR_CONJUNCTIONS
 from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_off, network_partition
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
@@ -40,54 +41,6 @@ from runbook_lib.playbooks.shared import (
     WHERE_THE_SCHEMA_DOES_NOT_FIT,
 )
 
-_DIFF_EXPLAINS_POOL_LOGS = Conjunction(
-    name="diff_explains_pool_errors",
-    all_of=("diff_shrinks_pool", "log_database_pool_errors"),
-    text="no connection is free since a change made the pool smaller",
-    close_in_time=True,
-)
-_DIFF_EXPLAINS_DOWNSTREAM = Conjunction(
-    name="diff_explains_downstream",
-    all_of=("diff_touches_downstream", "downstream_calls_failing"),
-    none_of=("downstream_unhealthy",),
-    text="calls fail since a change to where or how they are made",
-    close_in_time=True,
-)
-_DIFF_EXPLAINS_DOWNSTREAM_LOGS = Conjunction(
-    name="diff_explains_downstream_errors",
-    all_of=("diff_touches_downstream", "log_downstream_errors"),
-    none_of=("downstream_unhealthy",),
-    text="calls fail since a change to where or how they are made",
-    close_in_time=True,
-)
-_DIFF_EXPLAINS_MEMORY = Conjunction(
-    name="diff_explains_memory",
-    all_of=("diff_shrinks_memory", "memory_near_limit"),
-    text="memory is short since a change lowered its limit",
-)
-_DATABASE_BREAKS_CONNECTIONS = Conjunction(
-    name="database_breaks_connections",
-    all_of=("log_database_errors",),
-    none_of=("database_unreachable",),
-    text="the service's connections to the database fail, while it answers others",
-)
-_DIFF_EXPLAINS_CONNECTION_ERRORS = Conjunction(
-    name="diff_explains_connection_errors",
-    all_of=("diff_changes_code", "database_breaks_connections"),
-    text="the connections to the database fail since a change",
-    close_in_time=True,
-)
-_DIFF_EXPLAINS_REFUSALS = Conjunction(
-    name="diff_explains_refusals",
-    all_of=("diff_changes_code", "log_database_statement_errors"),
-    text="the database turns the service down since a change to it",
-    close_in_time=True,
-)
-_NEW_VERSION_FAILS = Conjunction(
-    name="new_version_fails",
-    all_of=("rollout_before_onset", "errors_differ_by_version"),
-    text="one version fails and the other does not",
-)
 _DATABASE_CUT_OFF = cut_off(
     "database", "log_database_errors", "log_database_pool_errors", "log_database_statement_errors", "pool_starved"
 )
@@ -127,13 +80,10 @@ PLAYBOOK = Playbook(
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
     ),
     conjunctions=(
+        *ERROR_CONJUNCTIONS,
         DIFF_EXPLAINS_POOL,
-        _DIFF_EXPLAINS_POOL_LOGS,
         ROLLOUT_SHRANK_POOL,
         CONFIGURATION_SHRANK_POOL,
-        _DIFF_EXPLAINS_DOWNSTREAM,
-        _DIFF_EXPLAINS_DOWNSTREAM_LOGS,
-        _DIFF_EXPLAINS_MEMORY,
         NEW_CODE_THROWS,
         NEW_CODE_MISSES_SCHEMA,
         NEW_CODE_BREAKS_CONSTRAINTS,
@@ -141,10 +91,6 @@ PLAYBOOK = Playbook(
         NEW_CODE_BURNS_CPU,
         DIFF_EXPLAINS_CPU,
         *POOL_IS_TURNED_DOWN,
-        _DATABASE_BREAKS_CONNECTIONS,
-        _DIFF_EXPLAINS_CONNECTION_ERRORS,
-        _DIFF_EXPLAINS_REFUSALS,
-        _NEW_VERSION_FAILS,
         *_CUT_OFF,
     ),
     causes=(
@@ -325,7 +271,6 @@ PLAYBOOK = Playbook(
         network_partition(*_CUT_OFF),
     ),
     actions=(
-        "delete_network_policy",  # before the pods: new ones need the same ways
         "restart_pods",
         "raise_pool_size",
         "cancel_statement",
@@ -334,6 +279,8 @@ PLAYBOOK = Playbook(
         "set_resources",
         "rollback_deployment",
         "restore_configuration",
+        "disable_feature_flag",
+        "delete_network_policy",
         "open_circuit_breaker",  # after all that starts pods anew: their breakers begin closed
     ),
     prevention=(

@@ -67,21 +67,21 @@ PLAYBOOK = Playbook(
         CheckStep(name="statements", title="Which statements take the time", run=statements, needs=("postgres", "prometheus")),
         CheckStep(name="missing_index", title="The index that would help", run=missing_index, needs=("postgres",)),
         CheckStep(name="cache_health", title="Cache", run=cache_health, needs=("redis",)),
-        CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
         CheckStep(name="node_pressure", title="Nodes", run=node_pressure, needs=("kubernetes",)),
-        CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
-        CheckStep(name="downstream_latency", title="Calls to other services", run=downstream_latency, needs=("prometheus",)),
+        CheckStep(name="cpu", title="CPU", run=cpu, needs=("prometheus",)),
         CheckStep(
             name="connectivity",
             title="Connections from inside the pods",
             run=connectivity,
             needs=("kubernetes", "prometheus"),
         ),
+        CheckStep(name="memory", title="Memory", run=memory, needs=("prometheus", "kubernetes")),
+        CheckStep(name="downstream_latency", title="Calls to other services", run=downstream_latency, needs=("prometheus",)),
         CheckStep(name="network_policies", title="Network policies", run=network_policies, needs=("kubernetes",)),
         CheckStep(name="circuit_breakers", title="Circuit breakers", run=circuit_breakers, needs=("http",)),
         CheckStep(name="pod_status", title="Pods", run=pod_status, needs=("kubernetes",)),
-        CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
         CheckStep(name="recent_changes", title="Recent changes", run=recent_changes, needs=("kubernetes",)),
+        CheckStep(name="error_logs", title="Errors in the logs", run=error_logs, needs=("logs",)),
     ),
     conjunctions=(DIFF_EXPLAINS_POOL, ROLLOUT_SHRANK_POOL, CONFIGURATION_SHRANK_POOL, *LATENCY_CONJUNCTIONS, *_CUT_OFF),
     causes=(
@@ -257,7 +257,6 @@ PLAYBOOK = Playbook(
         network_partition(*_CUT_OFF),
     ),
     actions=(
-        "delete_network_policy",  # before the pods: new ones need the same ways
         "cancel_statement",
         "terminate_session",
         "create_index",
@@ -268,10 +267,12 @@ PLAYBOOK = Playbook(
         "scale_deployment",
         "set_resources",
         "raise_pool_size",
-        "restart_pods",
         "delete_pods",
+        "restart_pods",
         "rollback_deployment",
         "restore_configuration",
+        "disable_feature_flag",
+        "delete_network_policy",
         "open_circuit_breaker",  # after all that starts pods anew: their breakers begin closed
     ),
     prevention=(

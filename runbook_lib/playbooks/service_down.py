@@ -273,7 +273,7 @@ PLAYBOOK = Playbook(
         "Set a PodDisruptionBudget, and spread the replicas over nodes and zones.",
         "Check configuration before it is rolled out: a pod that cannot start must fail the rollout, and replace none.",
         "Serve from more than one region, and let the database fail over.",
-        "Hold disaster recovery drills regularly, and game days in between: runbook drill practises each of these causes.",
+        "Hold disaster recovery drills regularly, and game days in between, in which each of these causes is practised.",
     ),
     not_this_issue=(("requests that fail while pods are ready", "high_error_rate"),),
 )

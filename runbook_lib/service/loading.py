@@ -81,7 +81,7 @@ def service_file(value: str | Path, environment: str | None = None, parameters: 
     """Find the file of a service by its name and environment, or take the path as it is. Raises as service_from does."""
     text = str(value).strip()
     if not text:
-        raise ConfigurationError("no service is given; name one (orders) or a service file (parameters/orders.lab.yaml)")
+        raise ConfigurationError("no service is given; name one (orders) or a service file (parameters/orders.prod.yaml)")
     if isinstance(value, Path) or text.endswith(_SUFFIXES) or "/" in text:
         return Path(text).expanduser()
     return _file_of(text, environment or None, parameters_folder(parameters))

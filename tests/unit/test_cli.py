@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from runbook_lib.actions.audit import AuditLog
 from runbook_lib.cli import main
+from tests.unit.archive.archives import folder, record
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("list", "run", "open", "doctor", "incidents", "report", "serve", "lint")
@@ -62,7 +64,9 @@ def test_help_is_there_without_the_heavy_packages(words):
     program = f"""
 import sys
 sys.argv = ["runbook", *{words!r}]
+from runbook_lib.actions.audit import AuditLog
 from runbook_lib.cli import main
+from tests.unit.archive.archives import folder, record
 try:
     main()
 except SystemExit:
@@ -173,3 +177,18 @@ def test_an_empty_archive_is_no_error(team, runbook):
     done = runbook("incidents")
     assert (done.returncode, done.stdout) == (0, "")
     assert json.loads(runbook("incidents", "--json").stdout) == []
+
+
+def test_an_audit_that_was_altered_is_told_where_its_incident_is_read(team, tmp_path, runbook):
+    folders = [folder(tmp_path / "outputs", known=record(id=f"20260301T03000{n}.000Z-high_error_rate-00000{n}")) for n in (1, 2)]
+    paths = [made.path / "audit.jsonl" for made in folders]
+    for path in paths:
+        audit = AuditLog(path, redact=lambda text: text)
+        audit.append("intent", {"plan": "plan-1"})
+        audit.append("outcome", {"plan": "plan-1"})
+    assert runbook("incidents").stderr == ""
+    paths[1].write_bytes(paths[1].read_bytes().replace(b"plan-1", b"plan-7"))
+    told = runbook("incidents").stderr
+    assert told.count("one was altered") == 1
+    assert folders[1].path.name in told.replace("\n", "")
+    assert runbook("incidents", "--json").stderr == told

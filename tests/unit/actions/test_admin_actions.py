@@ -128,6 +128,13 @@ def test_a_feature_is_switched_off_and_on_again(context: ActionContext, pods: li
     assert [pod.features["discounts"] for pod in pods] == [True, True, True]
 
 
+def test_without_a_name_the_features_that_are_on_are_named(context: ActionContext, pods: list[Pod]) -> None:
+    outcome = propose(DISABLE_FEATURE_FLAG, context).outcome
+    assert (outcome.status, pods[0].features) == ("refused", {"discounts": True})
+    assert "on are: discounts" in outcome.text
+    assert 'disable_feature_flag(name="discounts")' in outcome.text
+
+
 def test_a_token_that_is_not_set_refuses_and_says_which(
     context: ActionContext, pods: list[Pod], monkeypatch: pytest.MonkeyPatch
 ) -> None:
