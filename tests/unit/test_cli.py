@@ -64,9 +64,7 @@ def test_help_is_there_without_the_heavy_packages(words):
     program = f"""
 import sys
 sys.argv = ["runbook", *{words!r}]
-from runbook_lib.actions.audit import AuditLog
 from runbook_lib.cli import main
-from tests.unit.archive.archives import folder, record
 try:
     main()
 except SystemExit:
