@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from runbook_lib.actions.cluster import PODS, operator
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission, Settling
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import ActionFailed, ConfigurationError, SourceError
 from runbook_lib.importing import importing
 from runbook_lib.models.plan import Refusal
@@ -135,8 +136,12 @@ class AdminClient:
             yield from response.iter_bytes()
 
     def _send(self, method: str, url: str) -> httpx.Response:
-        with self._calling(method, url), self._client(self._settings.timeout_seconds) as client:
-            response = client.request(method, url)
+        seconds = self._settings.timeout_seconds
+        with self._calling(method, url), self._client(seconds) as client:
+            try:
+                response = within(Deadline(seconds), lambda: client.request(method, url))
+            except DeadlineError as error:
+                raise CallFailed(f"{method} {url}: no complete answer within {seconds:g} s") from error
         if not response.is_success:
             raise _unsuccessful(method, url, response)
         return response

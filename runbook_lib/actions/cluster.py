@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from runbook_lib.actions.interface import ActionContext, ChangeRefused, Permission
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import (
     SourceAnswerInvalid,
     SourceError,
@@ -254,12 +255,13 @@ class Operator:
             from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
         client = self._client
-        token = (client.configuration.auth_settings().get("BearerToken") or {}).get("value")
-        headers = {**client.default_headers, "Accept": accept, "User-Agent": FIELD_MANAGER}
-        headers |= {"Authorization": str(token)} if token else {}
-        headers |= {"Content-Type": content_type} if body is not None else {}
-        try:
-            response = client.rest_client.pool_manager.request(
+
+        def send() -> Any:
+            token = (client.configuration.auth_settings().get("BearerToken") or {}).get("value")
+            headers = {**client.default_headers, "Accept": accept, "User-Agent": FIELD_MANAGER}
+            headers |= {"Authorization": str(token)} if token else {}
+            headers |= {"Content-Type": content_type} if body is not None else {}
+            return client.rest_client.pool_manager.request(
                 method,
                 client.configuration.host + path,
                 body=None if body is None else json.dumps(body).encode(),
@@ -268,6 +270,11 @@ class Operator:
                 retries=False,  # a write whose answer was lost is looked up, never sent again
                 redirect=False,
             )
+
+        try:
+            response = within(Deadline(self._seconds), send)
+        except DeadlineError as error:
+            raise SourceTimeout(_NAME, f"{what}: no complete answer within {self._seconds:.3g} s") from error
         except (ConnectTimeoutError, NewConnectionError) as error:
             raise NeverSent(_NAME, f"{what}: {client.configuration.host} does not accept connections") from error
         except ReadTimeoutError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import (
     SourceAnswerInvalid,
     SourceError,
@@ -22,7 +23,6 @@ from runbook_lib.errors import (
 )
 from runbook_lib.importing import importing
 from runbook_lib.models.command import CommandResult
-from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.kubernetes_errors import NAME
 
 if TYPE_CHECKING:

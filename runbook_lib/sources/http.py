@@ -8,11 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import ConfigurationError
 from runbook_lib.importing import importing
 from runbook_lib.models.finding import SourceState, SourceStatus
 from runbook_lib.service.models import HttpConnection
-from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.interface import HttpAnswer
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import SourceRefused
 from runbook_lib.importing import importing
-from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 from runbook_lib.sources.kubernetes_errors import NAME, Asked, failed, from_status, not_kubernetes
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from runbook_lib.deadline import DeadlineError
 from runbook_lib.errors import (
     SourceAnswerInvalid,
     SourceError,
@@ -16,7 +17,6 @@ from runbook_lib.errors import (
     SourceUnreachable,
 )
 from runbook_lib.importing import importing
-from runbook_lib.sources.deadline import DeadlineError
 
 __all__ = ["NAME", "Asked", "failed", "from_status", "not_kubernetes"]
 

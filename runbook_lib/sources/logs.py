@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runbook_lib.deadline import Deadline, UnansweredError, gather
 from runbook_lib.errors import SourceAnswerInvalid, SourceError, SourceTimeout
 from runbook_lib.models.finding import SourceStatus
 from runbook_lib.models.frame import Frame
 from runbook_lib.models.window import Window, format_instant
 from runbook_lib.service.models import LogFormat
-from runbook_lib.sources.deadline import Deadline, UnansweredError, gather
 from runbook_lib.sources.kubernetes import PODS, KubernetesCluster
 from runbook_lib.sources.log_records import Record, records
 from runbook_lib.sources.pods import is_ready, restarts_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from runbook_lib.deadline import DeadlineError
 from runbook_lib.errors import RunbookError, SourceAnswerInvalid, SourceRefused, SourceTimeout, SourceUnreachable, UsageError
 from runbook_lib.importing import importing
-from runbook_lib.sources.deadline import DeadlineError
 
 __all__ = ["NAME", "failed"]
 

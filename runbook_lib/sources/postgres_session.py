@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runbook_lib.deadline import Deadline, within
 from runbook_lib.errors import ConfigurationError, SourceTimeout, SourceUnreachable
 from runbook_lib.importing import importing
 from runbook_lib.service.models import PostgresConnection
-from runbook_lib.sources.deadline import Deadline, within
 from runbook_lib.sources.postgres_errors import NAME, failed
 from runbook_lib.sources.postgres_text import read_any_text
 

@@ -12,6 +12,7 @@ import requests
 from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import (
     SourceAnswerInvalid,
     SourceError,
@@ -21,7 +22,6 @@ from runbook_lib.errors import (
     UsageError,
 )
 from runbook_lib.service.models import PrometheusConnection
-from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 
 __all__ = ["NAME", "PrometheusSession", "retries"]
 

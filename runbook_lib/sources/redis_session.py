@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from runbook_lib.deadline import Deadline, DeadlineError, within
 from runbook_lib.errors import (
     ConfigurationError,
     SourceAnswerInvalid,
@@ -14,7 +15,6 @@ from runbook_lib.errors import (
 )
 from runbook_lib.importing import importing
 from runbook_lib.service.models import RedisConnection
-from runbook_lib.sources.deadline import Deadline, DeadlineError, within
 
 if TYPE_CHECKING:
     from redis import Redis

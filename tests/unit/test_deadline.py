@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from runbook_lib.sources.deadline import Deadline, DeadlineError, UnansweredError, gather, within
+from runbook_lib.deadline import Deadline, DeadlineError, UnansweredError, gather, within
 
 
 def test_a_call_that_hangs_is_left_behind_at_the_deadline():

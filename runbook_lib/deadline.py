@@ -46,7 +46,7 @@ class _Call(Generic[_Result]):
         self._done = threading.Event()
         self._result: _Result | None = None
         self._error: BaseException | None = None
-        threading.Thread(target=self._run, daemon=True, name="source-call").start()
+        threading.Thread(target=self._run, daemon=True, name="bounded-call").start()
 
     def _run(self) -> None:
         try:
@@ -103,7 +103,7 @@ def gather(
             except Exception as error:
                 results[index] = error
 
-    threads = [threading.Thread(target=drain, daemon=True, name="source-worker") for _ in range(min(workers, len(items)))]
+    threads = [threading.Thread(target=drain, daemon=True, name="bounded-worker") for _ in range(min(workers, len(items)))]
     for thread in threads:
         thread.start()
     for thread in threads:
