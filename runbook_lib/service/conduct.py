@@ -32,6 +32,9 @@ class Instrumentation(Fields):
     rate_window: DurationOrAuto = "auto"
     """The range of rate(); `auto` is five minutes, and never below four scrape intervals. Less than two have no rate: such
     a range is raised to four."""
+    probe_routes: tuple[str, ...] | None = None
+    """Routes that count as no requests, as regular expressions (RE2) for the whole route; None: the usual ones of probes and of
+    Prometheus, and the health path. [] counts them all."""
     logs: LogFormat = LogFormat()
 
 

@@ -17,6 +17,7 @@ from runbook_lib.service.instrumentation.cluster_metrics import cluster_expressi
 from runbook_lib.service.instrumentation.measures import MEASURES
 from runbook_lib.service.instrumentation.pool_metrics import pool_expressions
 from runbook_lib.service.instrumentation.presets import PRESETS, Breaker, Preset, Requests
+from runbook_lib.service.instrumentation.probe_routes import only_probes, without_probes
 from runbook_lib.service.instrumentation.promql import Matchers, mean, quantile, quotient, vector
 from runbook_lib.service.instrumentation.statement_metrics import statement_expressions
 from runbook_lib.service.models import Service
@@ -93,8 +94,10 @@ def resolve(service: Service, catalogue: Catalogue, *, scrape_interval_seconds: 
     seconds, corrections = _window_seconds(service, scrape_interval_seconds)
     window = f"{seconds:g}s"
     finder = Finder(service, catalogue)
-    name, requests = _requests(service, finder, presets)
+    name, requests = _requests(service, finder, presets, catalogue)
     timed_by, timed = _timed(finder, presets, name, requests)
+    requests = without_probes(requests, service, catalogue) if requests else None
+    timed = without_probes(timed, service, catalogue) if timed else None
     known: dict[str, Expression] = {}
     for found in (
         _request_expressions(requests, window) if requests else iter(()),
@@ -156,18 +159,20 @@ def _window_seconds(service: Service, scrape_interval_seconds: float | None) -> 
     )
 
 
-def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset]) -> tuple[str, Chosen | None]:
+def _requests(service: Service, finder: Finder, presets: Mapping[str, Preset], catalogue: Catalogue) -> tuple[str, Chosen | None]:
     """The preset that counts the service's requests. A named one is taken at its word, even while the service is silent."""
     named = service.instrumentation.preset
-    without_status: tuple[str, Chosen | None] = ("", None)
+    second: tuple[str, Chosen | None] = ("", None)
     for name, preset in presets.items():
         if preset.requests and named in ("auto", name) and (found := finder.requests(preset.requests)):
-            if found.status:
+            if found.status and (named == name or not only_probes(found, service, catalogue)):
                 return name, found
             # Names are shared: http_server_request_duration_seconds is OpenTelemetry's, with its labels, and Ruby's, with others.
-            without_status = without_status if without_status[1] else (name, found)
-    if without_status[1]:
-        return without_status
+            # And a service that speaks gRPC has its probes on HTTP. The one that tells how its requests ended is the better one.
+            if second[1] is None or (found.status and not second[1].status):
+                second = (name, found)
+    if second[1]:
+        return second
     if named != "auto" and (spec := presets[named].requests):
         return named, finder.requests(spec, silent=True)
     return "", None

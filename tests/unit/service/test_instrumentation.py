@@ -524,3 +524,53 @@ def test_the_average_of_milliseconds_is_in_seconds_and_that_of_a_native_histogra
     assert found(prometheus_of(EXPORTERS["milliseconds"].export), orders()).known["latency_mean"].promql.endswith("* 0.001")
     native = [Sample({"__name__": "http_request_duration_seconds", "code": "200", **Place("orders", "shop").scraped}, 1)]
     assert "sum (histogram_sum(rate(" in found(native, orders()).known["latency_mean"].promql
+
+
+def asked_for(*routes: str, **labels: str) -> list[Sample]:
+    """Requests by route, as a Prometheus client counts them."""
+    own = {"__name__": "http_requests_total", "service": "orders", "namespace": "shop", "code": "200", **labels}
+    return [Sample({**own, "path": route}, 1.0) for route in routes]
+
+
+PROBES = ("/health", "/healthz", "/readyz", "/metrics", "/actuator/health/liveness", "/q/health/ready", "/-/healthy")
+
+
+def test_requests_of_probes_are_none_of_customers():
+    series = asked_for("/orders", "/health-insurance", "/live", "/orders/health", "", *PROBES)
+    expressions = found(series, orders())
+    for measure in ("request_rate", "error_ratio", "requests_by_status"):
+        taken = {one.labels["path"] for one in selected(series, expressions.known[measure].promql)}
+        assert taken == {"/orders", "/health-insurance", "/live", "/orders/health", ""}
+    assert "path!~" in expressions.counted
+
+
+def test_where_there_is_nothing_but_probes_they_are_counted():
+    assert "path" not in found(asked_for(*PROBES), orders()).counted
+
+
+@pytest.mark.parametrize(
+    ("routes", "left"),
+    [
+        ((), {"/orders", "/health", "/internal/sync"}),
+        (("/internal/.*",), {"/orders", "/health"}),
+        (None, {"/orders", "/internal/sync"}),
+    ],
+)
+def test_the_service_file_says_which_routes_count_as_no_requests(routes, left):
+    series = asked_for("/orders", "/health", "/internal/sync")
+    taken = selected(series, found(series, orders(probe_routes=routes)).counted)
+    assert {one.labels["path"] for one in taken} == left
+
+
+def test_its_own_health_path_is_a_probe_as_it_is_written():
+    application = {"deployment": "orders", "selector": "app=orders", "health_path": "/internal/up.json"}
+    series = asked_for("/orders", "/internal/up.json", "/internal/up-json")
+    taken = selected(series, found(series, service("orders", components={"application": application})).counted)
+    assert {one.labels["path"] for one in taken} == {"/orders", "/internal/up-json"}
+
+
+def test_a_service_of_grpc_with_its_probes_on_http_is_counted_by_its_calls():
+    call = {"__name__": "grpc_server_handled_total", "service": "orders", "namespace": "shop", "grpc_code": "OK"}
+    expressions = found([*asked_for(*PROBES), Sample({**call, "grpc_method": "Place"}, 1.0)], orders())
+    assert expressions.counted.startswith("grpc_server_handled_total")
+    assert found([*asked_for("/orders"), Sample(call, 1.0)], orders()).counted.startswith("http_requests_total")
