@@ -243,6 +243,12 @@ PLAYBOOK = Playbook(
                 ),
                 ExplainedBy(cause="network_partition", when=("egress_is_denied",)),
             ),
+            # Who runs and does not answer hangs. Who crashes begins anew by itself, and so does whom a liveness probe ends.
+            remedies=(
+                Remedy(
+                    action="restart_pods", when=("probes_failing",), unless=("pods_crashing", "pods_oom_killed", "liveness_kills")
+                ),
+            ),
             by_hand=(
                 "read the last words of the crash (kubectl logs POD --previous; kubectl describe pod, where no container ever"
                 " started), and take them to those who know the code; look for what changed outside of the cluster, too."
@@ -263,6 +269,7 @@ PLAYBOOK = Playbook(
         "restart_database",  # before the pods that need it: without it new ones do not become ready
         "rollback_deployment",
         "restore_configuration",
+        "restart_pods",
         "fix_service_selector",
         "delete_network_policy",
         "scale_deployment",

@@ -101,6 +101,13 @@ def crashing_by_itself() -> Told:
     }
 
 
+def hanging() -> Told:
+    """The processes run and answer nobody, their readiness probe included; no liveness probe ends them."""
+    late = "Readiness probe failed: Get http://10.0.0.1:8080/ready: context deadline exceeded"
+    seen = events(*((ago(1), "Unhealthy", pod, late) for pod in PODS))
+    return {"metrics": no_pods_ready(), "cluster": FakeCluster(pods=unready("running, not ready"), events=seen), "http": DOWN}
+
+
 def ended_by_a_probe(last_state: str = "Completed (exit 0)") -> Told:
     """The liveness probe is less patient than the application is quick, and the application ends well when it is told to."""
     late = "Liveness probe failed: Get http://10.0.0.1:8080/health: context deadline exceeded"
@@ -388,6 +395,7 @@ OUTAGES: Mapping[str, tuple[Any, str]] = {
     "pods that crash since a rollout": (crashing_after_a_rollout, "bad_deployment"),
     "pods that crash over a changed setting": (crashing_over_a_setting, "bad_deployment"),
     "pods that crash by themselves": (crashing_by_itself, "pods_crashed"),
+    "pods that hang": (hanging, "pods_crashed"),
     "pods that their liveness probe ends": (ended_by_a_probe, "pods_crashed"),
     "pods that crash over a dropped table": (crashing_over_a_dropped_table, "schema_mismatch"),
     "requests that fail over a dropped table": (failing_over_a_dropped_table, "schema_mismatch"),

@@ -81,6 +81,8 @@ def test_what_follows_from_the_cause_is_no_second_cause(fault: Any, expected: di
         (outages.denied_clients, ("delete_network_policy",)),
         (outages.scaled_away, ("scale_deployment",)),
         (outages.crashing_by_itself, ()),
+        (outages.hanging, ("restart_pods",)),
+        (outages.ended_by_a_probe, ()),
     ],
 )
 def test_each_cause_offers_what_mends_it(fault: Any, actions: tuple[str, ...]) -> None:
