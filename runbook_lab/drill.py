@@ -20,7 +20,7 @@ from runbook_lab.scoring import Score, approvals, cures, is_fixed, is_found, roo
 from runbook_lab.waiting import wait_for
 
 # So long must nothing fail before a fault is put in: its onset shall stand out from what was before.
-_CALM_SECONDS = 25
+_CALM_SECONDS = 30  # longer than what a runbook takes for a pause within one incident
 _CALM_WITHIN_SECONDS = 90.0
 _ALERT_SECONDS = 180.0
 _RUN_SECONDS = 300.0  # for each fault: every fix waits for its effect, and the first of two does not bring the recovery

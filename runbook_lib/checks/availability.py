@@ -115,8 +115,7 @@ def _episode(context: CheckContext, lines: Mapping[str, pd.Series]) -> Episode |
     if not lines:
         return None
     together = pd.concat(list(lines.values()), axis=1).sort_index().ffill(limit=3).max(axis=1).dropna()
-    gap = max(context.gap, timedelta(seconds=15))
-    episode = latest_episode(together, threshold=DOWN_RATIO, gap=gap)
+    episode = latest_episode(together, threshold=DOWN_RATIO, gap=context.gap_of("fine"))
     return None if episode is not None and context.live and not episode.ongoing else episode
 
 
@@ -199,7 +198,7 @@ def _silent(context: CheckContext, silence: pd.Series | None, answers: Answers) 
         return Signal(name=name, presence=Presence.UNKNOWN, text=f"whether requests arrive is not known: {why}")
     if not is_quiet(context, silence):
         return Signal(name=name, presence=Presence.ABSENT, text="requests arrive")
-    episode = latest_episode(silence, threshold=0.5, gap=context.gap)
+    episode = latest_episode(silence, threshold=0.5, gap=context.gap_of("fine"))
     since = episode.onset if episode is not None and episode.ongoing else silence.index[-1].to_pydatetime()
     return Signal(name=name, presence=Presence.PRESENT, text=f"requests have ceased since {format_instant(since)}", since=since)
 

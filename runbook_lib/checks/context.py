@@ -95,7 +95,11 @@ class CheckContext:
 
         Over a long window the samples lie further apart than a rate window; each would be an episode of its own, and noise.
         """
-        return timedelta(seconds=max(self.rate_window_seconds, 15.0, 2 * self.step_seconds(self.window, steps="coarse")))
+        return self.gap_of("coarse")
+
+    def gap_of(self, steps: Steps) -> timedelta:
+        """The same for samples that lie so far apart: what is looked at finely shows a shorter recovery."""
+        return timedelta(seconds=max(self.rate_window_seconds, 15.0, 2 * self.step_seconds(self.window, steps=steps)))
 
     @property
     def tolerance(self) -> timedelta:

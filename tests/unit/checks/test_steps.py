@@ -34,3 +34,9 @@ def test_an_episode_is_found_however_long_the_window_is(hours: int, rate_window_
     assert found is not None
     assert found.ongoing
     assert seen.gap >= timedelta(seconds=rate_window_seconds)
+
+
+def test_a_recovery_of_a_quarter_minute_parts_two_outages_where_samples_show_it() -> None:
+    seen = context(sources=fake_sources(metrics=FakeMetrics(rate_window_seconds=20.0)))
+    assert seen.gap_of("fine") == timedelta(seconds=20)
+    assert seen.gap_of("coarse") == seen.gap > timedelta(seconds=20)
