@@ -35,6 +35,13 @@ def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
 
+def called(path: Path, of: str) -> list[str]:
+    """The names of `incident.check` or `incident.resolve` that the cells call, from top to bottom."""
+    begin = f"incident.{of}."
+    found = [cell.source for cell in cells(path, "code") if cell.source.startswith(begin)]
+    return [source.removeprefix(begin).partition("(")[0] for source in found]
+
+
 def tagged(path: Path, tag: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in cells(path, "code") if tag in cell.metadata.get("tags", [])]
 
@@ -78,11 +85,10 @@ class TestForm:
                 if isinstance(node, ast.ImportFrom):
                     assert node.module == "runbook_lib"
 
-    def test_every_check_and_action_of_the_playbook_has_its_cell(self, path: Path):
+    def test_steps_and_actions_are_those_of_the_playbook_in_its_order(self, path: Path):
         declared = playbook(path.stem)
-        source = "\n".join(cell.source for cell in cells(path, "code"))
-        assert all(f"incident.check.{step.name}()" in source for step in declared.checks)
-        assert all(f"incident.resolve.{action}()" in source for action in declared.actions)
+        assert called(path, "check") == [step.name for step in declared.checks]
+        assert called(path, "resolve") == list(declared.actions)
 
     def test_every_cell_that_acts_is_tagged(self, path: Path):
         acting = [cell for cell in cells(path, "code") if "incident.resolve." in cell.source]
@@ -93,3 +99,15 @@ class TestForm:
         for before, cell in pairwise(all_cells):
             if cell.cell_type == "code" and "connect" not in cell.metadata.get("tags", []):
                 assert before.cell_type == "markdown" or "parameters" in cell.metadata.get("tags", []), cell.source
+
+    @pytest.mark.parametrize(
+        ("tag", "after", "before"), [("investigate", "Investigation", "Causes"), ("resolve", "Resolution", "Verification")]
+    )
+    def test_steps_stand_in_their_section(self, path: Path, tag: str, after: str, before: str):
+        all_cells = nbformat.read(path, as_version=4).cells
+        begin, end = (
+            next(place for place, cell in enumerate(all_cells) if cell.source.startswith(f"## {name}"))
+            for name in (after, before)
+        )
+        places = [place for place, cell in enumerate(all_cells) if tag in cell.metadata.get("tags", [])]
+        assert begin < min(places) <= max(places) < end
