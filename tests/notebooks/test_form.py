@@ -101,13 +101,13 @@ class TestForm:
                 assert before.cell_type == "markdown" or "parameters" in cell.metadata.get("tags", []), cell.source
 
     @pytest.mark.parametrize(
-        ("tag", "after", "before"), [("investigate", "Investigation", "Causes"), ("resolve", "Resolution", "Verification")]
+        ("of", "after", "before"), [("check", "Symptoms", "Causes"), ("resolve", "Resolution", "Verification")]
     )
-    def test_steps_stand_in_their_section(self, path: Path, tag: str, after: str, before: str):
+    def test_steps_stand_in_their_section(self, path: Path, of: str, after: str, before: str):
         all_cells = nbformat.read(path, as_version=4).cells
         begin, end = (
             next(place for place, cell in enumerate(all_cells) if cell.source.startswith(f"## {name}"))
             for name in (after, before)
         )
-        places = [place for place, cell in enumerate(all_cells) if tag in cell.metadata.get("tags", [])]
+        places = [place for place, cell in enumerate(all_cells) if cell.source.startswith(f"incident.{of}.")]
         assert begin < min(places) <= max(places) < end
