@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from runbook_lib.incident.people import to_call
 from runbook_lib.incident.telling import NONE_IS_NORMAL, beyond, within
 from runbook_lib.models.cause import Diagnosis, Symptom
 from runbook_lib.models.finding import Finding, FindingStatus
@@ -105,12 +106,14 @@ def closing(
     service: Service, found: Diagnosis, outcomes: Sequence[Outcome], directory: Path, *, recovered_at: datetime | None = None
 ) -> Finding:
     """What was found and done, where it is kept, and the next step."""
+    whom = to_call(service)
     over = f"Recovered, seen at {format_instant(recovered_at)}. What was found at the opening: " if recovered_at else ""
     return Finding(
         name="closing",
         title="Closed",
         summary=over + found.summary,
         status=FindingStatus.INFO,
+        tables=(("Whom to call", whom),) if len(whom) else (),
         notes=(*_done(found, outcomes), *found.next_steps, f"Archive: {directory}", *_channels(service, found.next_steps)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runbook_lib.checks.asking import Answers, Question, ask
 from runbook_lib.incident.investigation import Scope
+from runbook_lib.incident.people import about
 from runbook_lib.models.finding import Finding, FindingStatus, SourceStatus
 from runbook_lib.models.frame import Frame, frame
 from runbook_lib.playbooks.declaration import Playbook
@@ -34,7 +35,7 @@ def connection(playbook: Playbook, scope: Scope, *, identifier: str, mode: str, 
         summary=summary,
         status=FindingStatus.WARNING if sick else FindingStatus.NORMAL,
         command=f"kubectl auth whoami; kubectl -n {_namespace(scope)} auth can-i --list" if identity else "",
-        tables=(("Sources", _table(states)),),
+        tables=(("Sources", _table(states)), ("The service", about(scope.service))),
         notes=(
             f"Incident {identifier}, runbook {playbook.title}, window {scope.window}.",
             _permission(playbook, mode, dry_run),
