@@ -15,7 +15,7 @@ from runbook_lib.checks.memory import memory
 from runbook_lib.checks.network_policies import network_policies
 from runbook_lib.checks.pods import pod_status
 from runbook_lib.models.cause import CauseRule, ExplainedBy, Remedy
-from runbook_lib.playbooks.conjunctions.errors import ERROR_CONJUNCTIONS
+from runbook_lib.playbooks.conjunctions.errors import CALLS_WITHOUT_CPU, ERROR_CONJUNCTIONS, OF_THE_POOL, POOL_WITHOUT_CPU
 from runbook_lib.playbooks.conjunctions.partition import because_cut_off, cut_off, network_partition
 from runbook_lib.playbooks.declaration import CheckStep, Playbook
 from runbook_lib.playbooks.shared import (
@@ -48,7 +48,6 @@ _CALLS_CUT_OFF = cut_off("calls", "downstream_calls_failing", "log_downstream_er
 _CACHE_CUT_OFF = cut_off("cache", "log_cache_errors")
 _CUT_OFF = (*_DATABASE_CUT_OFF, *_CALLS_CUT_OFF, *_CACHE_CUT_OFF)
 # The pool has no connections, since the database does not let it have any.
-_OF_THE_POOL = ("pool_saturated", "pool_starved", "log_database_pool_errors")
 _POOL_ON_ITS_OWN = ("connections_held_beyond_request", "sessions_blocked")
 _TURNED_DOWN = ("pool_without_sessions", *(found.name for found in POOL_IS_TURNED_DOWN))
 
@@ -116,7 +115,7 @@ PLAYBOOK = Playbook(
                     unless=_POOL_ON_ITS_OWN,
                 ),
                 ExplainedBy(cause="slow_statements", when=("statements_slow",), unless=_POOL_ON_ITS_OWN),
-                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",), unless=_POOL_ON_ITS_OWN),
+                *(ExplainedBy(cause="cpu_exhaustion", when=(one.name,), unless=_POOL_ON_ITS_OWN) for one in POOL_WITHOUT_CPU),
             ),
             remedies=(
                 # New pods wait for the same lock: nothing helps while somebody holds it.
@@ -140,19 +139,22 @@ PLAYBOOK = Playbook(
                 ExplainedBy(cause="bad_deployment", when=("diff_explains_downstream_errors",)),
                 *because_cut_off(_CALLS_CUT_OFF),
                 # Who gets no processor hears an answer late.
-                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",), unless=("downstream_unhealthy",)),
+                *(
+                    ExplainedBy(cause="cpu_exhaustion", when=(one.name,), unless=("downstream_unhealthy",))
+                    for one in CALLS_WITHOUT_CPU
+                ),
             ),
             remedies=(Remedy(action="open_circuit_breaker"),),
         ),
         CauseRule(
             name="slow_statements",
             title="Statements of the database take long",
-            mechanism=(("statements_slow",), _OF_THE_POOL),
-            onset=("statements_slow", *_OF_THE_POOL),
+            mechanism=(("statements_slow",), OF_THE_POOL),
+            onset=("statements_slow", *OF_THE_POOL),
             explained_by=(
                 ExplainedBy(cause="bad_deployment", when=("new_code_brought_statements",)),
                 # Who gets no processor is late to take what the database has long answered.
-                ExplainedBy(cause="cpu_exhaustion", when=("cpu_short",)),
+                *(ExplainedBy(cause="cpu_exhaustion", when=(one.name,)) for one in POOL_WITHOUT_CPU),
             ),
             remedies=(Remedy(action="cancel_statement", when=("statement_runs_long",)),),
             by_hand=(
@@ -163,8 +165,7 @@ PLAYBOOK = Playbook(
         CauseRule(
             name="cpu_exhaustion",
             title="The pods are short of CPU",
-            # Errors come of it where somebody waits no longer: for a connection, or for an answer.
-            mechanism=(("cpu_short",), (*_OF_THE_POOL, "downstream_calls_failing", "log_downstream_errors")),
+            mechanism=(tuple(one.name for one in (*POOL_WITHOUT_CPU, *CALLS_WITHOUT_CPU)),),
             onset=("cpu_short",),
             supports=("cpu_throttled",),
             explained_by=(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from runbook_lib.models.cause import Conjunction
 
-__all__ = ["ERROR_CONJUNCTIONS"]
+__all__ = ["CALLS_WITHOUT_CPU", "ERROR_CONJUNCTIONS", "OF_THE_POOL", "POOL_WITHOUT_CPU"]
+
+OF_THE_POOL = ("pool_saturated", "pool_starved", "log_database_pool_errors")
+"""The signs that no connection is free."""
 
 _DIFF_EXPLAINS_POOL_LOGS = Conjunction(
     name="diff_explains_pool_errors",
@@ -55,6 +58,24 @@ _NEW_VERSION_FAILS = Conjunction(
     text="one version fails and the other does not",
 )
 
+
+def _without_cpu(*signs: str) -> tuple[Conjunction, ...]:
+    """Close in time: pods that have always been short of CPU, while requests succeeded, are not what failed them."""
+    return tuple(
+        Conjunction(
+            name=f"cpu_short_with_{sign}",
+            all_of=("cpu_short", sign),
+            text="requests wait in vain since the pods are short of CPU",
+            close_in_time=True,
+        )
+        for sign in signs
+    )
+
+
+# Errors come of it where somebody waits no longer: for a connection, or for an answer.
+POOL_WITHOUT_CPU = _without_cpu(*OF_THE_POOL)
+CALLS_WITHOUT_CPU = _without_cpu("downstream_calls_failing", "log_downstream_errors")
+
 ERROR_CONJUNCTIONS = (
     _DIFF_EXPLAINS_POOL_LOGS,
     _DIFF_EXPLAINS_DOWNSTREAM,
@@ -64,4 +85,6 @@ ERROR_CONJUNCTIONS = (
     _DIFF_EXPLAINS_CONNECTION_ERRORS,
     _DIFF_EXPLAINS_REFUSALS,
     _NEW_VERSION_FAILS,
+    *POOL_WITHOUT_CPU,
+    *CALLS_WITHOUT_CPU,
 )

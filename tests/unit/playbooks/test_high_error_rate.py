@@ -152,6 +152,14 @@ def test_what_pods_without_cpu_wait_for_is_the_consequence() -> None:
     assert set(examine(ISSUE, **sources(faults.cut_cpu())).consequences.values()) == {"bad_deployment"}
 
 
+def test_pods_that_were_short_of_cpu_all_day_are_not_what_failed_the_requests() -> None:
+    told = faults.slow_payments()
+    told["metrics"]["cpu_usage"] = each_pod(0.99)
+    seen = examine(ISSUE, **sources(told))
+    assert seen.roots == ["downstream_timeout"]
+    assert seen.verdicts["cpu_exhaustion"] is Verdict.RULED_OUT
+
+
 def test_a_service_that_does_not_answer_stays_a_cause_beside_pods_without_cpu() -> None:
     told = faults.burnt_cpu()
     told["http"] = faults.slow_payments(health=Sick("timeout", "no answer within 2 s", name="http"))["http"]
